@@ -1,0 +1,331 @@
+//! Room 2: what a frame says. Link, network and transport headers become a [`Packet`].
+//!
+//! In: a [`Frame`]. Out: [`Decoded`], the packet as far as it was understood and the [`Stop`] that
+//! ended the reading. `decode` cannot fail. This room knows nothing about flows or time order.
+
+mod ip;
+mod ipsec;
+mod link;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::input::{Frame, LinkType, Timestamp};
+
+/// An IP protocol number (IANA registry "Assigned Internet Protocol Numbers").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Transport(pub u8);
+
+impl Transport {
+    /// ICMP for IPv4 (RFC 792).
+    pub const ICMP: Self = Self(1);
+    /// TCP (RFC 9293).
+    pub const TCP: Self = Self(6);
+    /// UDP (RFC 768).
+    pub const UDP: Self = Self(17);
+    /// IPsec Encapsulating Security Payload (RFC 4303).
+    pub const ESP: Self = Self(50);
+    /// IPsec Authentication Header (RFC 4302).
+    pub const AH: Self = Self(51);
+    /// ICMP for IPv6 (RFC 4443).
+    pub const ICMPV6: Self = Self(58);
+    /// SCTP (RFC 9260).
+    pub const SCTP: Self = Self(132);
+    /// IPsec Wrapped ESP (RFC 5840).
+    pub const WESP: Self = Self(141);
+
+    /// Whether the transport header begins with two ports.
+    pub fn has_ports(self) -> bool {
+        matches!(self, Self::TCP | Self::UDP | Self::SCTP)
+    }
+
+    /// Whether flows of this transport are one-way security associations keyed by SPI.
+    pub fn is_security_association(self) -> bool {
+        matches!(self, Self::ESP | Self::AH)
+    }
+}
+
+/// The stable name: `tcp`, `udp`, `esp`, …, or `ip-N` for a number without a name here.
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            1 => "icmp",
+            2 => "igmp",
+            4 => "ipip",
+            6 => "tcp",
+            17 => "udp",
+            33 => "dccp",
+            41 => "ipv6",
+            47 => "gre",
+            50 => "esp",
+            51 => "ah",
+            58 => "icmpv6",
+            88 => "eigrp",
+            89 => "ospf",
+            103 => "pim",
+            108 => "ipcomp",
+            112 => "vrrp",
+            115 => "l2tp",
+            132 => "sctp",
+            136 => "udplite",
+            137 => "mpls",
+            141 => "wesp",
+            number => return write!(f, "ip-{number}"),
+        };
+        f.pad(name)
+    }
+}
+
+/// TCP control bits (RFC 9293, 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgement field counts.
+    pub const ACK: u8 = 0x10;
+
+    /// Whether every bit of `mask` is set.
+    pub fn has(self, mask: u8) -> bool {
+        self.0 & mask == mask
+    }
+}
+
+/// What an ICMP error says about the packet it quotes (RFC 792, RFC 4443, codes of RFC 1812).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IcmpErrorKind {
+    /// A filter forbids the traffic.
+    Prohibited,
+    /// The host is there, but nothing listens on the port (or the protocol).
+    PortUnreachable,
+    /// The network or the host cannot be reached.
+    Unreachable,
+}
+
+/// The packet that an ICMP error quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quoted {
+    /// What the error says about it.
+    pub kind: IcmpErrorKind,
+    /// Its source address.
+    pub source: IpAddr,
+    /// Its destination address.
+    pub destination: IpAddr,
+    /// Its transport.
+    pub transport: Transport,
+    /// Its source port; 0 for a transport without ports.
+    pub source_port: u16,
+    /// Its destination port; 0 for a transport without ports.
+    pub destination_port: u16,
+}
+
+/// What a UDP datagram on port 4500 carries (RFC 3948).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UdpEncapsulation {
+    /// One byte 0xFF that keeps a NAT binding open.
+    Keepalive,
+    /// IKE behind the four zero bytes of the non-ESP marker.
+    Ike,
+    /// ESP.
+    Esp {
+        /// Security parameters index.
+        spi: u32,
+    },
+}
+
+/// What the transport header says beyond ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing that is used.
+    None,
+    /// A TCP header.
+    Tcp {
+        /// Control bits.
+        flags: TcpFlags,
+        /// Sequence number.
+        sequence: u32,
+        /// Acknowledgement number; meaningful with the ACK bit.
+        acknowledgement: u32,
+    },
+    /// A UDP datagram on port 4500.
+    UdpEncapsulation(UdpEncapsulation),
+    /// An ICMP error that quotes another packet.
+    IcmpError(Quoted),
+    /// An ESP or AH header.
+    Security {
+        /// Security parameters index.
+        spi: u32,
+        /// Sequence number.
+        sequence: u32,
+    },
+}
+
+/// A header that was peeled off around the innermost IP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Layer {
+    /// IPsec Authentication Header with readable content.
+    Ah {
+        /// Security parameters index.
+        spi: u32,
+    },
+    /// IP in IP (RFC 2003, RFC 4213), reached through AH tunnel mode.
+    IpInIp,
+}
+
+/// The stable name as machine output shows it.
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ah { .. } => "ah",
+            Self::IpInIp => "ipip",
+        })
+    }
+}
+
+/// A short list kept in place, so that decoding a packet never allocates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inline<T, const N: usize> {
+    items: [T; N],
+    len: u8,
+}
+
+impl<T: Copy, const N: usize> Inline<T, N> {
+    /// An empty list; `fill` is only a placeholder.
+    pub const fn new(fill: T) -> Self {
+        Self {
+            items: [fill; N],
+            len: 0,
+        }
+    }
+
+    /// Appends an item; false when the list is full.
+    pub fn push(&mut self, item: T) -> bool {
+        match self.items.get_mut(usize::from(self.len)) {
+            Some(slot) => {
+                *slot = item;
+                self.len += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The items so far.
+    pub fn as_slice(&self) -> &[T] {
+        self.items.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
+/// VLAN tags kept per packet; deeper stacks are cut to the outermost.
+pub const MAX_VLANS: usize = 4;
+/// Encapsulations peeled per packet; a deeper one stops the decoding.
+pub const MAX_LAYERS: usize = 6;
+
+/// VLAN ids from the outermost in.
+pub type Vlans = Inline<u16, MAX_VLANS>;
+/// Encapsulations from the outermost in.
+pub type Layers = Inline<Layer, MAX_LAYERS>;
+
+/// A frame's innermost IP packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// When the frame was captured.
+    pub time: Timestamp,
+    /// The frame's number in its capture, from 1.
+    pub frame: u64,
+    /// The frame's original length in bytes.
+    pub wire_len: u32,
+    /// Source address of the innermost IP header.
+    pub source: IpAddr,
+    /// Destination address of the innermost IP header.
+    pub destination: IpAddr,
+    /// The innermost transport.
+    pub transport: Transport,
+    /// Source port; 0 for a transport without ports.
+    pub source_port: u16,
+    /// Destination port; 0 for a transport without ports.
+    pub destination_port: u16,
+    /// What the transport header says beyond ports.
+    pub detail: Detail,
+    /// The captured part of the transport's payload.
+    pub payload: &'a [u8],
+    /// The payload's length on the wire in bytes, as the headers say.
+    pub payload_len: u32,
+    /// VLAN tags around the packet.
+    pub vlans: Vlans,
+    /// Encapsulations around the packet.
+    pub layers: Layers,
+    /// Whether this is the first fragment of a larger datagram.
+    pub first_fragment: bool,
+}
+
+/// Why and where the decoding of a frame ended before a transport header was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The link type is not read by this tool.
+    LinkType(LinkType),
+    /// The link-layer header is cut off by the snaplen or damaged.
+    LinkHeader,
+    /// The frame does not carry IP but this EtherType (or, under 0x0600, an LLC length).
+    NotIp(u16),
+    /// The loopback header names an address family that is not IP.
+    AddressFamily(u32),
+    /// The IP header is cut off or contradicts itself.
+    IpHeader,
+    /// A fragment other than the first: its transport header is in another frame.
+    Fragment,
+    /// The transport header is cut off or contradicts itself.
+    TransportHeader(Transport),
+    /// More encapsulations than [`MAX_LAYERS`].
+    TooDeep,
+}
+
+/// The stable reason under which a frame is counted, such as `arp` or `ip-header`.
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LinkType(kind) => write!(f, "link-type-{}", kind.0),
+            Self::LinkHeader => f.write_str("link-header"),
+            Self::NotIp(kind) => f.write_str(match kind {
+                0..0x0600 => "llc",
+                0x0806 => "arp",
+                0x88CC => "lldp",
+                0x888E => "eapol",
+                0x8863 | 0x8864 => "pppoe",
+                0x8847 | 0x8848 => "mpls",
+                0x88E5 => "macsec",
+                0x88F7 => "ptp",
+                other => return write!(f, "ethertype-0x{other:04x}"),
+            }),
+            Self::AddressFamily(family) => write!(f, "address-family-{family}"),
+            Self::IpHeader => f.write_str("ip-header"),
+            Self::Fragment => f.write_str("fragment"),
+            Self::TransportHeader(transport) => write!(f, "{transport}-header"),
+            Self::TooDeep => f.write_str("too-many-layers"),
+        }
+    }
+}
+
+/// A frame as far as it was understood.
+#[derive(Debug, Clone, Copy)]
+pub enum Decoded<'a> {
+    /// An IP packet whose transport was read.
+    Packet(Packet<'a>),
+    /// Anything else, with the reason.
+    Stopped(Stop),
+}
+
+/// Reads the headers of a frame. Never fails and never allocates.
+pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
+    match link::strip(frame) {
+        Ok(network) => ip::read(frame, &network),
+        Err(stop) => Decoded::Stopped(stop),
+    }
+}

@@ -1,0 +1,134 @@
+//! Room 1: where frames come from. Files, standard input and interfaces become [`Frame`]s.
+//!
+//! In: a path or an interface. Out: link-layer bytes with their time, link type and original
+//! length. This room knows nothing about protocols. Read [`savefile`] first.
+
+pub mod filter;
+pub mod live;
+pub mod savefile;
+
+use std::collections::BTreeSet;
+
+/// A point in time in nanoseconds since 1970-01-01 00:00:00 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub i64);
+
+/// A link-layer header type, numbered as in the tcpdump group's LINKTYPE registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkType(pub u32);
+
+impl LinkType {
+    /// BSD loopback: four bytes of address family in the byte order of the capturing host.
+    pub const NULL: Self = Self(0);
+    /// Ethernet.
+    pub const ETHERNET: Self = Self(1);
+    /// Raw IP, the number some systems write.
+    pub const RAW_BSD: Self = Self(12);
+    /// Raw IP, the number other systems write.
+    pub const RAW_OPENBSD: Self = Self(14);
+    /// Raw IP: version 4 or 6 by its first nibble.
+    pub const RAW: Self = Self(101);
+    /// OpenBSD loopback: four bytes of address family in network byte order.
+    pub const LOOP: Self = Self(108);
+    /// Linux cooked capture, version 1.
+    pub const LINUX_SLL: Self = Self(113);
+    /// Raw IPv4.
+    pub const IPV4: Self = Self(228);
+    /// Raw IPv6.
+    pub const IPV6: Self = Self(229);
+    /// Linux cooked capture, version 2.
+    pub const LINUX_SLL2: Self = Self(276);
+}
+
+/// One frame as captured. It borrows the reader's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// Its number in its capture, from 1, as Wireshark counts.
+    pub number: u64,
+    /// When it was captured.
+    pub time: Timestamp,
+    /// What kind of header the bytes begin with.
+    pub link_type: LinkType,
+    /// The captured bytes.
+    pub data: &'a [u8],
+    /// Its length on the wire; larger than `data.len()` when the snaplen cut it.
+    pub original_len: u32,
+}
+
+/// The file format of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Classic pcap.
+    Pcap,
+    /// pcapng.
+    Pcapng,
+    /// A network interface.
+    Live,
+}
+
+impl Format {
+    /// The stable name used in machine output.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Pcap => "pcap",
+            Self::Pcapng => "pcapng",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// What one capture held, counted while reading. Adding two tallies of adjacent parts gives the
+/// tally of the whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Frames read, decoded or not.
+    pub frames: u64,
+    /// Sum of the captured lengths in bytes.
+    pub captured_bytes: u64,
+    /// Sum of the original lengths in bytes.
+    pub wire_bytes: u64,
+    /// The earliest frame time.
+    pub first: Option<Timestamp>,
+    /// The latest frame time.
+    pub last: Option<Timestamp>,
+    /// Link types met.
+    pub link_types: BTreeSet<LinkType>,
+    /// Frames shorter than on the wire.
+    pub truncated_frames: u64,
+    /// Frames that the BPF filter left out of the analysis.
+    pub filtered_out: u64,
+    /// Frames the capturing system says it lost, where the file tells.
+    pub dropped_by_capture: Option<u64>,
+}
+
+impl Tally {
+    /// Counts one frame.
+    pub fn count(&mut self, frame: &Frame<'_>) {
+        self.frames += 1;
+        self.captured_bytes += frame.data.len() as u64;
+        self.wire_bytes += u64::from(frame.original_len);
+        self.first = Some(self.first.map_or(frame.time, |t| t.min(frame.time)));
+        self.last = Some(self.last.map_or(frame.time, |t| t.max(frame.time)));
+        if !self.link_types.contains(&frame.link_type) {
+            self.link_types.insert(frame.link_type);
+        }
+        self.truncated_frames +=
+            u64::from((frame.data.len() as u64) < u64::from(frame.original_len));
+    }
+
+    /// Adds the tally of the part that follows.
+    pub fn merge(&mut self, next: &Self) {
+        self.frames += next.frames;
+        self.captured_bytes += next.captured_bytes;
+        self.wire_bytes += next.wire_bytes;
+        self.first = [self.first, next.first].into_iter().flatten().min();
+        self.last = [self.last, next.last].into_iter().flatten().max();
+        self.link_types.extend(next.link_types.iter().copied());
+        self.truncated_frames += next.truncated_frames;
+        self.filtered_out += next.filtered_out;
+        self.dropped_by_capture = match (self.dropped_by_capture, next.dropped_by_capture) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+        };
+    }
+}

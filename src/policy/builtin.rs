@@ -1,0 +1,1 @@
+//! stub: the built-in packs as text

@@ -1,0 +1,164 @@
+//! Room 7: how it is told. A [`Report`] becomes bytes for people or programs.
+//!
+//! In: the report of a run. Out: text written to a given writer. One format per file. This room
+//! does not know how facts were found. Read [`Report`], then [`FORMATS`].
+
+pub mod color;
+pub mod flows;
+pub mod rules;
+pub mod schema;
+pub mod text;
+
+mod csv;
+mod json;
+mod jsonl;
+mod markdown;
+mod table;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use crate::findings::{Finding, Summary};
+use crate::input::{Format as CaptureFormat, Tally};
+
+/// What one capture held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaptureReport {
+    /// The path as given; `-` for standard input, the interface's name for live capture.
+    pub path: String,
+    /// Its format.
+    pub format: CaptureFormat,
+    /// Frame counts.
+    pub tally: Tally,
+    /// Frames that were not decoded, by reason.
+    pub undecoded: BTreeMap<String, u64>,
+    /// Fragments of larger datagrams.
+    pub fragments: u64,
+    /// Where and why reading ended early, in one sentence.
+    pub damage: Option<String>,
+}
+
+/// Whether the capture can support the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grade {
+    /// Nothing stands against it.
+    Good,
+    /// Parts of the answer are weakened.
+    Degraded,
+    /// No pass can be supported.
+    Inconclusive,
+}
+
+/// The answer of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overall {
+    /// Nothing at or above the threshold.
+    Pass,
+    /// Findings at or above the threshold.
+    Fail,
+    /// The captures cannot support a pass.
+    Inconclusive,
+}
+
+/// A host as its traffic shows it, when no topology names its role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeemingRole {
+    /// The address.
+    pub address: std::net::IpAddr,
+    /// The role it seems to play.
+    pub role: String,
+    /// What speaks for it: services seen, such as `tcp/5061 tls`.
+    pub evidence: Vec<String>,
+}
+
+/// What a flow speaks and between whom, summed up for a run without topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSeen {
+    /// The transport's name.
+    pub transport: String,
+    /// The responder's port.
+    pub port: u16,
+    /// The protocol seen, if any.
+    pub protocol: Option<&'static str>,
+    /// Responding hosts.
+    pub responders: u64,
+    /// Flows.
+    pub flows: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Everything a run has to say.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The captures in processing order.
+    pub captures: Vec<CaptureReport>,
+    /// How well they support the answer.
+    pub grade: Grade,
+    /// Why the grade is not better.
+    pub reasons: Vec<String>,
+    /// Findings, coverage and expected services.
+    pub summary: Summary,
+    /// The answer.
+    pub overall: Overall,
+    /// The exit code that goes with it.
+    pub exit_code: u8,
+    /// Whether a topology was given.
+    pub topology: bool,
+    /// Without a topology: roles that hosts seem to play.
+    pub seeming_roles: Vec<SeemingRole>,
+    /// Without a topology: services seen.
+    pub services: Vec<ServiceSeen>,
+    /// Whether the strict reading is in force.
+    pub strict: bool,
+    /// Flows that no table had room for.
+    pub untracked_packets: u64,
+}
+
+impl Report {
+    /// Findings, worst first.
+    pub fn findings(&self) -> &[Finding] {
+        &self.summary.findings
+    }
+}
+
+/// How a text report may be drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// Use colour.
+    pub color: bool,
+    /// Columns of the terminal; `None` when the output is not one, so that nothing is cut.
+    pub width: Option<u16>,
+}
+
+/// The descriptor of one output format.
+#[derive(Debug)]
+pub struct Format {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is for, in a few words.
+    pub help: &'static str,
+    /// Writes a report.
+    pub write: fn(&Report, Style, &mut dyn io::Write) -> io::Result<()>,
+}
+
+/// Every output format of `check`, in the order in which the help lists them.
+pub const FORMATS: &[Format] = &[
+    table::FORMAT,
+    json::FORMAT,
+    jsonl::FORMAT,
+    csv::FORMAT,
+    markdown::FORMAT,
+];
+
+/// A path for messages: as given, with `-` spelled out.
+pub fn display_path(path: &PathBuf) -> String {
+    if path.as_os_str() == "-" {
+        "standard input".into()
+    } else {
+        path.display().to_string()
+    }
+}
