@@ -33,7 +33,7 @@ impl Side {
 
 /// An order-free key: both directions of a 5-tuple have the same. Security associations are
 /// one-way, so theirs keeps the direction and holds the SPI where ports would be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     low: IpAddr,
     high: IpAddr,

@@ -1,26 +1,437 @@
-//! stub
-use super::{Flow, sample::Sample};
-use crate::decode::Packet;
+//! The flow table: packets find their flow, and tables of adjacent parts join into one.
+//!
+//! Merging is a monoid in capture order: for any way of cutting a capture into parts, joining the
+//! parts' tables gives the table of the whole. Three decisions make that exact:
+//!
+//! - A TCP flow is named by its handshake (who opened it, with which initial sequence number).
+//!   A handshake packet that names another one than the flow in force starts a new flow; a
+//!   retransmission names the same and does not. Both a SYN and a SYN-ACK name it, so the decision
+//!   needs nothing but the packet and the flow's name.
+//! - Flows are kept in the order in which they were first seen, which appending preserves.
+//! - A bound that is reached makes a table refuse to join ([`FlowTable::merge`]), since the part
+//!   may have dropped what an earlier part has room for; the caller reads the part again on top of
+//!   the earlier ones, which is exact.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::sample::{Carrier, Sample};
+use super::{
+    AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
+};
+use crate::decode::{Detail, Layer, Packet, Quoted, TcpFlags, Transport, UdpEncapsulation};
+use crate::input::Timestamp;
+
 /// Bounds of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Flows kept.
+    /// Flows kept; packets of further flows are counted as untracked.
     pub max_flows: usize,
 }
-/// Flows by key.
+
+impl Default for Limits {
+    /// Four million flows, about 2 GB with full samples.
+    fn default() -> Self {
+        Self { max_flows: 4_000_000 }
+    }
+}
+
+/// ICMP errors kept whose flow has not been seen (yet).
+const MAX_PENDING_ERRORS: usize = 65_536;
+/// Kinds of encapsulation listed per flow.
+const MAX_FLOW_LAYERS: usize = 8;
+
+/// The handshake that names a TCP flow: which end of the key opened it, with which initial
+/// sequence number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Opening {
+    by_low: bool,
+    initial_sequence: u32,
+}
+
+impl Opening {
+    fn of(packet: &Packet<'_>, from_low: bool) -> Option<Self> {
+        let Detail::Tcp { flags, sequence, acknowledgement } = packet.detail else { return None };
+        if !flags.has(TcpFlags::SYN) || flags.0 & (TcpFlags::RST | TcpFlags::FIN) != 0 {
+            return None;
+        }
+        Some(if flags.has(TcpFlags::ACK) {
+            Self { by_low: !from_low, initial_sequence: acknowledgement.wrapping_sub(1) }
+        } else {
+            Self { by_low: from_low, initial_sequence: sequence }
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    key: FlowKey,
+    /// Whether side A is the key's low end.
+    a_is_low: bool,
+    opening: Option<Opening>,
+    flow: Flow,
+    sample: Sample,
+}
+
+/// Flows by key, in first-seen order.
 #[derive(Debug)]
-pub struct FlowTable {}
+pub struct FlowTable {
+    limits: Limits,
+    hasher: RandomState,
+    /// The latest entry of each key.
+    index: HashTable<u32>,
+    entries: Vec<Entry>,
+    /// ICMP errors about keys that have no flow here; ordered, so that nothing depends on hashes.
+    pending: BTreeMap<FlowKey, IcmpSeen>,
+    untracked: Counters,
+    exceeded: bool,
+}
+
 impl FlowTable {
-    /// Empty.
-    pub fn new(_limits: Limits) -> Self {
-        todo!()
+    /// An empty table.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            // Positions are 32 bits wide.
+            limits: Limits { max_flows: limits.max_flows.min(u32::MAX as usize) },
+            hasher: RandomState::default(),
+            index: HashTable::new(),
+            entries: Vec::new(),
+            pending: BTreeMap::new(),
+            untracked: Counters::default(),
+            exceeded: false,
+        }
     }
-    /// Counts a packet of a capture.
-    pub fn observe(&mut self, _capture: u32, _packet: &Packet<'_>) {
-        todo!()
+
+    /// Flows held.
+    pub fn len(&self) -> usize {
+        self.entries.len()
     }
-    /// Flows in first-seen order.
-    pub fn into_flows(self) -> Vec<(Flow, Sample)> {
-        todo!()
+
+    /// Whether no flow is held.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
+
+    /// What could not be attributed to a flow because the table was full.
+    pub fn untracked(&self) -> Counters {
+        self.untracked
+    }
+
+    /// Whether a bound was reached, so that this table cannot be joined to another.
+    pub fn exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// Counts a packet of the run's capture number `capture`.
+    pub fn observe(&mut self, capture: u32, packet: &Packet<'_>) {
+        let (key, from_low) = FlowKey::of(packet);
+        let at = FrameRef { capture, frame: packet.frame };
+        let opening = Opening::of(packet, from_low);
+        let hash = self.hasher.hash_one(key);
+        let found = find(&self.index, &self.entries, hash, &key);
+        let full = self.entries.len() >= self.limits.max_flows;
+        match found.and_then(|i| self.entries.get_mut(i)) {
+            Some(entry) if opening.is_none() || entry.opening == opening => {
+                entry.add(packet, from_low, at);
+            }
+            _ if full => {
+                self.untracked.add(counters(packet));
+                self.exceeded = true;
+            }
+            _ => {
+                let mut entry = Entry::open(key, from_low, opening, packet, at);
+                entry.add(packet, from_low, at);
+                self.insert(hash, entry);
+            }
+        }
+        if let Detail::IcmpError(quoted) = packet.detail {
+            self.note_error(&quoted, at);
+        }
+    }
+
+    /// Appends the table of the part that follows. Gives it back when a bound stands in the way of
+    /// an exact result; nothing is changed then.
+    pub fn merge(&mut self, next: Self) -> Result<(), Self> {
+        let too_many = self.entries.len() + next.entries.len() > self.limits.max_flows
+            || self.pending.len() + next.pending.len() > MAX_PENDING_ERRORS;
+        if self.exceeded || next.exceeded || too_many {
+            return Err(next);
+        }
+        for (key, seen) in next.pending {
+            self.attach_error(key, seen);
+        }
+        for entry in next.entries {
+            let hash = self.hasher.hash_one(entry.key);
+            let found = find(&self.index, &self.entries, hash, &entry.key);
+            match found.and_then(|i| self.entries.get_mut(i)) {
+                Some(ours) if entry.opening.is_none() || ours.opening == entry.opening => {
+                    ours.join(entry);
+                }
+                _ => self.insert(hash, entry),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds `offset` to every frame number of a capture: a part read from the middle of a file
+    /// counts from 1 until the parts before it are known.
+    pub fn rebase(&mut self, capture: u32, offset: u64) {
+        let shift = |at: &mut FrameRef| {
+            if at.capture == capture {
+                at.frame += offset;
+            }
+        };
+        for entry in &mut self.entries {
+            shift(&mut entry.flow.first_frame);
+            shift(&mut entry.flow.last_frame);
+            if let Some(ah) = &mut entry.flow.ah {
+                shift(&mut ah.first_frame);
+            }
+            if let Some(icmp) = &mut entry.flow.icmp {
+                shift(&mut icmp.first_frame);
+            }
+        }
+        for seen in self.pending.values_mut() {
+            shift(&mut seen.first_frame);
+        }
+    }
+
+    /// Flows as they stand, in first-seen order.
+    pub fn flows(&self) -> impl Iterator<Item = (&Flow, &Sample)> {
+        self.entries.iter().map(|entry| (&entry.flow, &entry.sample))
+    }
+
+    /// Takes out the flows whose latest packet is older than `before`, in first-seen order.
+    pub fn take_idle(&mut self, before: Timestamp) -> Vec<(Flow, Sample)> {
+        let (idle, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition(|entry| entry.flow.last < before);
+        self.index.clear();
+        for entry in kept {
+            let hash = self.hasher.hash_one(entry.key);
+            self.insert(hash, entry);
+        }
+        if self.entries.len() < self.limits.max_flows {
+            self.exceeded = false;
+        }
+        idle.into_iter().map(|entry| (entry.flow, entry.sample)).collect()
+    }
+
+    /// Ends the table: flows in first-seen order.
+    pub fn into_flows(mut self) -> Vec<(Flow, Sample)> {
+        if !self.pending.is_empty() {
+            // The error was captured before the packet it quotes: it belongs to the key's first
+            // flow.
+            for entry in &mut self.entries {
+                if let Some(seen) = self.pending.remove(&entry.key) {
+                    add_error(&mut entry.flow, seen);
+                }
+            }
+        }
+        self.entries.into_iter().map(|entry| (entry.flow, entry.sample)).collect()
+    }
+
+    fn insert(&mut self, hash: u64, entry: Entry) {
+        let position = self.entries.len() as u32;
+        let key = entry.key;
+        self.entries.push(entry);
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let key_of = |i: u32| entries.get(i as usize).map(|e| &e.key);
+        let slot = self.index.entry(
+            hash,
+            |&i| key_of(i) == Some(&key),
+            |&i| key_of(i).map_or(0, |k| hasher.hash_one(k)),
+        );
+        // A key that is there already now leads to its newest flow.
+        *slot.or_insert(position).get_mut() = position;
+    }
+
+    fn note_error(&mut self, quoted: &Quoted, at: FrameRef) {
+        let (key, _) = FlowKey::of_ends(
+            quoted.transport,
+            (quoted.source, quoted.source_port),
+            (quoted.destination, quoted.destination_port),
+        );
+        let seen = IcmpSeen { first_frame: at, kind: quoted.kind, count: 1 };
+        if self.pending.len() >= MAX_PENDING_ERRORS && !self.pending.contains_key(&key) {
+            self.exceeded = true;
+            return;
+        }
+        self.attach_error(key, seen);
+    }
+
+    fn attach_error(&mut self, key: FlowKey, seen: IcmpSeen) {
+        let hash = self.hasher.hash_one(key);
+        let found = find(&self.index, &self.entries, hash, &key);
+        match found.and_then(|i| self.entries.get_mut(i)) {
+            Some(entry) => add_error(&mut entry.flow, seen),
+            None => {
+                self.pending.entry(key).and_modify(|old| *old = graver(*old, seen)).or_insert(seen);
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// A flow without packets, named by its first one.
+    fn open(
+        key: FlowKey,
+        from_low: bool,
+        opening: Option<Opening>,
+        packet: &Packet<'_>,
+        at: FrameRef,
+    ) -> Self {
+        let carrier =
+            if packet.transport == Transport::TCP { Carrier::Stream } else { Carrier::Datagrams };
+        let flow = Flow {
+            transport: packet.transport,
+            ends: [
+                Endpoint { address: packet.source, port: packet.source_port },
+                Endpoint { address: packet.destination, port: packet.destination_port },
+            ],
+            spi: match packet.detail {
+                Detail::Security { spi, .. }
+                | Detail::UdpEncapsulation(UdpEncapsulation::Esp { spi }) => Some(spi),
+                _ => None,
+            },
+            counters: [Counters::default(); 2],
+            first: packet.time,
+            last: packet.time,
+            first_frame: at,
+            last_frame: at,
+            tcp: [TcpSeen::default(); 2],
+            vlans: packet.vlans.as_slice().to_vec(),
+            layers: Vec::new(),
+            ah: None,
+            icmp: None,
+            direction: DirectionBy::Unknown,
+        };
+        Self { key, a_is_low: from_low, opening, flow, sample: Sample::new(carrier) }
+    }
+
+    fn add(&mut self, packet: &Packet<'_>, from_low: bool, at: FrameRef) {
+        let side = if from_low == self.a_is_low { Side::A } else { Side::B };
+        let flow = &mut self.flow;
+        flow.counters[side.index()].add(counters(packet));
+        flow.first = flow.first.min(packet.time);
+        flow.last = flow.last.max(packet.time);
+        flow.last_frame = at;
+        if let Detail::Tcp { flags, .. } = packet.detail {
+            flow.tcp[side.index()].0 |= tcp_events(flags, packet.payload_len);
+        }
+        if !packet.layers.as_slice().is_empty() {
+            note_layers(flow, packet, side, at);
+        }
+        if packet.payload_len > 0 && packet.transport.has_ports() && self.sample.wants(side) {
+            let sequence = match packet.detail {
+                Detail::Tcp { sequence, .. } => sequence,
+                _ => 0,
+            };
+            self.sample.push(side, sequence, packet.payload, packet.payload_len);
+        }
+    }
+
+    /// Appends what the following part saw of the same flow.
+    fn join(&mut self, mut next: Self) {
+        let flipped = next.a_is_low != self.a_is_low;
+        if flipped {
+            next.flow.orient(Side::B, DirectionBy::Unknown);
+        }
+        let (ours, theirs) = (&mut self.flow, next.flow);
+        for side in [Side::A, Side::B] {
+            ours.counters[side.index()].add(theirs.counters[side.index()]);
+            ours.tcp[side.index()].0 |= theirs.tcp[side.index()].0;
+        }
+        ours.first = ours.first.min(theirs.first);
+        ours.last = ours.last.max(theirs.last);
+        ours.last_frame = theirs.last_frame;
+        for layer in theirs.layers {
+            add_layer(&mut ours.layers, layer);
+        }
+        if let Some(ah) = theirs.ah {
+            match &mut ours.ah {
+                None => ours.ah = Some(ah),
+                Some(mine) => {
+                    for (mine, theirs) in mine.packets.iter_mut().zip(ah.packets) {
+                        *mine += theirs;
+                    }
+                }
+            }
+        }
+        if let Some(icmp) = theirs.icmp {
+            add_error(ours, *icmp);
+        }
+        self.sample.merge(&next.sample, flipped);
+    }
+}
+
+fn find(index: &HashTable<u32>, entries: &[Entry], hash: u64, key: &FlowKey) -> Option<usize> {
+    index
+        .find(hash, |&i| entries.get(i as usize).is_some_and(|entry| entry.key == *key))
+        .map(|&i| i as usize)
+}
+
+fn counters(packet: &Packet<'_>) -> Counters {
+    Counters {
+        packets: 1,
+        bytes: u64::from(packet.wire_len),
+        payload: u64::from(packet.payload_len),
+    }
+}
+
+fn tcp_events(flags: TcpFlags, payload_len: u32) -> u8 {
+    let syn = flags.has(TcpFlags::SYN);
+    let ack = flags.has(TcpFlags::ACK);
+    let mut events = match (syn, ack) {
+        (true, false) => TcpSeen::SYN,
+        (true, true) => TcpSeen::SYN_ACK,
+        // The ACK bit of a reset only answers the packet that it resets.
+        (false, true) if !flags.has(TcpFlags::RST) => TcpSeen::ACK,
+        (false, _) => 0,
+    };
+    if payload_len > 0 && !flags.has(TcpFlags::RST) {
+        events |= TcpSeen::DATA;
+    }
+    if flags.has(TcpFlags::FIN) {
+        events |= TcpSeen::FIN;
+    }
+    if flags.has(TcpFlags::RST) {
+        events |= TcpSeen::RST;
+    }
+    events
+}
+
+fn note_layers(flow: &mut Flow, packet: &Packet<'_>, side: Side, at: FrameRef) {
+    for &layer in packet.layers.as_slice() {
+        add_layer(&mut flow.layers, layer);
+        if let Layer::Ah { spi } = layer {
+            let ah = flow.ah.get_or_insert_with(|| {
+                Box::new(AhSeen { packets: [0; 2], first_frame: at, spi })
+            });
+            ah.packets[side.index()] += 1;
+        }
+    }
+}
+
+fn add_layer(layers: &mut Vec<Layer>, layer: Layer) {
+    let kind = std::mem::discriminant(&layer);
+    let known = layers.iter().any(|have| std::mem::discriminant(have) == kind);
+    if !known && layers.len() < MAX_FLOW_LAYERS {
+        layers.push(layer);
+    }
+}
+
+fn add_error(flow: &mut Flow, seen: IcmpSeen) {
+    flow.icmp = Some(Box::new(match flow.icmp.as_deref() {
+        None => seen,
+        Some(old) => graver(*old, seen),
+    }));
+}
+
+fn graver(a: IcmpSeen, b: IcmpSeen) -> IcmpSeen {
+    let (kind, first_frame) = (a.kind, a.first_frame).min((b.kind, b.first_frame));
+    IcmpSeen { first_frame, kind, count: a.count + b.count }
 }

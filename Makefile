@@ -1,0 +1,47 @@
+# The list of commands. Continuous integration runs `make test`; a person can type all of them.
+
+CARGO ?= cargo
+DEMO  := fixtures/demo-site
+
+.PHONY: run test check fmt lint doc unit cases bless bench setup help
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run     audit the bundled capture of a small site (installs what is missing)'
+	@echo 'make test    format, lints, docs and every test (installs what is missing)'
+	@echo 'make check   the same without installing anything'
+	@echo 'make bless   write the expected reports of the fixtures anew; read the diff before committing'
+	@echo 'make bench   measure reading speed against what is installed'
+
+run: setup
+	$(CARGO) build --release --locked
+	./target/release/portassay check $(DEMO)/capture.pcapng --topology $(DEMO)/topology.toml --exit-zero
+
+test: setup check
+
+check: fmt lint doc unit cases
+
+fmt:
+	$(CARGO) fmt --check
+
+lint:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+
+unit:
+	$(CARGO) test --locked
+
+cases:
+	$(CARGO) run --locked --quiet -- test fixtures
+
+bless:
+	$(CARGO) run --locked --quiet -- test fixtures --bless
+
+bench: setup
+	$(CARGO) bench --locked
+
+# The one thing cargo cannot fetch: libpcap's headers, and a C linker to go with them.
+setup:
+	@./scripts/setup

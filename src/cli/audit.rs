@@ -1,0 +1,166 @@
+//! The commands that audit: `check`, `watch`, `test`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use super::args::{self, FailOn, StopAfter};
+use super::terminal::Terminal;
+use super::{Ended, load_policy, to_stdout};
+use crate::error::{Error, Result};
+use crate::findings::Severity;
+use crate::flow::Limits;
+use crate::input::live::{Live, LiveOptions};
+use crate::pipeline::check::{self, Checked, Threshold};
+use crate::pipeline::read::{Progress, Reading};
+use crate::pipeline::{self, cases, watch};
+use crate::report::{self, FORMATS, Report, Style, jsonl};
+
+pub(super) fn check(args: &args::Check, terminal: &Terminal) -> Ended {
+    let policy = load_policy(&args.expected)?;
+    let reading = reading(&args.input);
+    let progress = Progress::default();
+    let checked = terminal.with_progress(&progress, || {
+        pipeline::in_pool(reading.threads, || {
+            check::check(&reading, &policy, threshold(&args.verdict), &progress)
+        })
+    })?;
+    conclude(checked, &args.output, terminal)
+}
+
+pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
+    if args.list_interfaces {
+        let interfaces = Live::list()?;
+        return to_stdout(|out| interfaces.iter().try_for_each(|line| writeln!(out, "{line}")));
+    }
+    let policy = load_policy(&args.expected)?;
+    let mut live = Live::open(&LiveOptions {
+        interface: args.interface.clone().unwrap_or_default(),
+        snaplen: args.snaplen,
+        buffer_bytes: args.buffer_size.saturating_mul(1 << 20),
+        promiscuous: !args.no_promiscuous,
+        filter: args.filter.clone(),
+    })?;
+    let stop = watch::stop_on_signals()?;
+    let limits = stop_limits(&args.stop_after);
+    terminal.detail("capturing; Ctrl-C ends the watch and prints the report");
+    let style = terminal.style();
+    let options = watch::Options {
+        idle_seconds: args.idle,
+        limits: Limits { max_flows: args.max_flows.get() },
+        stop: limits,
+        threshold: threshold(&args.verdict),
+    };
+    let checked = watch::watch(&mut live, &policy, options, &stop, &mut |finding| {
+        let line = if style.width.is_some() {
+            format!("{}: {}: {}", finding.severity.token(), finding.rule, finding.message)
+        } else {
+            jsonl::finding_line(finding)
+        };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{line}").and_then(|()| out.flush())
+    })?;
+    conclude(checked, &args.output, terminal)
+}
+
+pub(super) fn test(args: &args::Test, terminal: &Terminal) -> Ended {
+    let found = cases::find(&args.folders)?;
+    let results =
+        pipeline::in_pool(pipeline::threads(args.threads), || cases::run(&found, args.bless));
+    let format = match args.format {
+        args::CaseFormat::Table => report::cases::CaseFormat::Table,
+        args::CaseFormat::Json => report::cases::CaseFormat::Json,
+        args::CaseFormat::Junit => report::cases::CaseFormat::Junit,
+    };
+    let root = args.folders.first().map(|path| path.display().to_string()).unwrap_or_default();
+    to_stdout(|out| report::cases::write(&root, &results, format, out))?;
+    let failed = results.iter().any(|r| r.state == report::cases::CaseState::Failed);
+    let broken = results.iter().any(|r| r.state == report::cases::CaseState::Broken);
+    let code = if broken { super::EXIT_ERROR } else { u8::from(failed) };
+    terminal.reason(code, &report::cases::closing_line(&results));
+    Ok(code)
+}
+
+/// What to read, as the flags say.
+pub(super) fn reading(input: &args::Input) -> Reading {
+    Reading {
+        captures: input.captures.clone(),
+        filter: input.filter.clone(),
+        threads: pipeline::threads(input.threads),
+        limits: Limits { max_flows: input.max_flows.get() },
+    }
+}
+
+fn threshold(args: &args::Verdict) -> Threshold {
+    Threshold {
+        fail_on: match args.fail_on {
+            FailOn::Error => Some(Severity::Error),
+            FailOn::Warning => Some(Severity::Warning),
+            FailOn::Note => Some(Severity::Note),
+            FailOn::Never => None,
+        },
+        allow_inconclusive: args.allow_inconclusive,
+        exit_zero: args.exit_zero,
+    }
+}
+
+fn stop_limits(conditions: &[StopAfter]) -> watch::StopLimits {
+    let mut limits = watch::StopLimits::default();
+    for condition in conditions {
+        match *condition {
+            StopAfter::Packets(n) => {
+                limits.packets = Some(limits.packets.map_or(n, |m: u64| m.min(n)));
+            }
+            StopAfter::Duration(d) => {
+                limits.duration = Some(limits.duration.map_or(d, |m| m.min(d)));
+            }
+        }
+    }
+    limits
+}
+
+/// Writes every report that was asked for and says why the run ends as it does.
+fn conclude(checked: Checked, output: &args::Output, terminal: &Terminal) -> Ended {
+    for error in &checked.errors {
+        terminal.error(error);
+    }
+    let mut code = checked.exit_code;
+    if let Some(report) = &checked.report {
+        for capture in &report.captures {
+            if let Some(damage) = &capture.damage {
+                terminal.warn(&format!("{}: {damage}", capture.path));
+            }
+        }
+        for (format, path) in &output.output {
+            if let Err(error) = to_file(report, format, path) {
+                terminal.error(&error);
+                code = super::EXIT_ERROR;
+            }
+        }
+        let style = terminal.style();
+        to_stdout(|out| write_report(report, &output.format, style, out))?;
+    }
+    terminal.reason(code, &checked.reason);
+    Ok(code)
+}
+
+fn to_file(report: &Report, format: &str, path: &Path) -> Result<()> {
+    let error = |source| Error::Write { path: path.to_path_buf(), source };
+    let mut out = BufWriter::new(File::create(path).map_err(error)?);
+    write_report(report, format, Style { color: false, width: None }, &mut out)
+        .and_then(|()| out.flush())
+        .map_err(error)
+}
+
+fn write_report(
+    report: &Report,
+    format: &str,
+    style: Style,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    match FORMATS.iter().find(|known| known.name == format) {
+        Some(known) => (known.write)(report, style, out),
+        // The command line accepts names of this list only.
+        None => Err(std::io::Error::other(format!("unknown format {format}"))),
+    }
+}

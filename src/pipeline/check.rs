@@ -1,0 +1,272 @@
+//! The main job: captures and a policy become a report.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::decode::Stop;
+use crate::error::{Error, Result};
+use crate::findings::{Audit, Severity, Summary};
+use crate::pipeline::judge::{self, JudgedFlow};
+use crate::pipeline::quality;
+use crate::pipeline::read::{self, CaptureCounts, Progress, Reading};
+use crate::policy::{Class, Policy, infer};
+use crate::report::{
+    CaptureReport, Grade, Overall, Report, SeemingRole, ServiceSeen, display_path,
+};
+
+/// What turns findings into an exit code.
+#[derive(Debug, Clone, Copy)]
+pub struct Threshold {
+    /// Findings of this severity or graver fail the run; `None` for never.
+    pub fail_on: Option<Severity>,
+    /// Exit 0 instead of 3.
+    pub allow_inconclusive: bool,
+    /// Exit 0 instead of 1 and 3.
+    pub exit_zero: bool,
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self { fail_on: Some(Severity::Error), allow_inconclusive: false, exit_zero: false }
+    }
+}
+
+/// A report, the inputs that had to be left out, and the reason of the exit code.
+#[derive(Debug)]
+pub struct Checked {
+    /// The report over all inputs that could be read; `None` when none could.
+    pub report: Option<Report>,
+    /// Inputs that could not be used.
+    pub errors: Vec<Error>,
+    /// The exit code (design: exit codes).
+    pub exit_code: u8,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+/// Audits captures.
+pub fn check(
+    reading: &Reading,
+    policy: &Policy,
+    threshold: Threshold,
+    progress: &Progress,
+) -> Result<Checked> {
+    let survey = read::read(reading, progress)?;
+    let untracked = survey.table.untracked().packets;
+    let flows = judge::judge_all(policy, survey.table.into_flows());
+    let mut audit = Audit::new(policy);
+    for flow in &flows {
+        audit.add(&flow.as_judged());
+    }
+    let (grade, reasons) = quality::grade(&survey.captures, &flows, untracked);
+    let mut report =
+        draft(policy, &survey.captures, audit.finish(), (grade, reasons), untracked);
+    if !policy.has_topology() {
+        let mut services = Services::default();
+        flows.iter().for_each(|flow| services.add(flow));
+        services.describe(policy, &mut report);
+    }
+    Ok(conclude(report, &survey.captures, survey.errors, threshold))
+}
+
+/// A report without an answer yet.
+pub(crate) fn draft(
+    policy: &Policy,
+    captures: &[CaptureCounts],
+    summary: Summary,
+    (grade, reasons): (Grade, Vec<String>),
+    untracked_packets: u64,
+) -> Report {
+    Report {
+        captures: captures.iter().map(capture_report).collect(),
+        grade,
+        reasons,
+        summary,
+        overall: Overall::Pass,
+        exit_code: 0,
+        topology: policy.has_topology(),
+        seeming_roles: Vec::new(),
+        services: Vec::new(),
+        strict: policy.strict(),
+        untracked_packets,
+    }
+}
+
+/// Turns a drafted report into the answer and its exit code.
+pub(crate) fn conclude(
+    mut report: Report,
+    captures: &[CaptureCounts],
+    errors: Vec<Error>,
+    threshold: Threshold,
+) -> Checked {
+    if captures.is_empty() {
+        let reason = match errors.len() {
+            1 => "the input could not be read".to_owned(),
+            n => format!("none of the {n} inputs could be read"),
+        };
+        return Checked { report: None, errors, exit_code: 2, reason };
+    }
+    let (overall, mut exit_code, mut reason) = answer(&mut report, threshold);
+    report.overall = overall;
+    if let Some(why) = unreadable(captures) {
+        (exit_code, reason) = (2, why);
+    } else if !errors.is_empty() {
+        reason = format!("{} of the inputs could not be used; of the rest: {reason}", errors.len());
+        exit_code = 2;
+    } else if threshold.exit_zero && exit_code != 0 {
+        reason = format!("{reason} (exit code 0 as asked by --exit-zero)");
+        exit_code = 0;
+    }
+    report.exit_code = exit_code;
+    Checked { report: Some(report), errors, exit_code, reason }
+}
+
+/// The answer that findings and capture quality support.
+fn answer(report: &mut Report, threshold: Threshold) -> (Overall, u8, String) {
+    let failing = threshold.fail_on.map_or(0, |at| {
+        report.summary.findings.iter().filter(|finding| finding.severity >= at).count()
+    });
+    if failing > 0 {
+        let at = threshold.fail_on.map_or("", Severity::token);
+        let plural = if failing == 1 { "finding" } else { "findings" };
+        return (Overall::Fail, 1, format!("{failing} {plural} at or above severity {at}"));
+    }
+    let judged: u64 = report
+        .summary
+        .by_class
+        .iter()
+        .filter(|(class, _)| **class != Class::OutOfScope)
+        .map(|(_, totals)| totals.flows)
+        .sum();
+    let cannot = if !report.topology {
+        Some("no topology was given, so no host has a role and nothing could be judged")
+    } else if judged == 0 {
+        Some("no flow has an endpoint that the topology names, so nothing could be judged")
+    } else if report.grade == Grade::Inconclusive {
+        Some("the captures cannot support a pass")
+    } else {
+        None
+    };
+    match cannot {
+        Some(why) => {
+            if report.grade != Grade::Inconclusive {
+                report.grade = Grade::Inconclusive;
+                report.reasons.push(why.to_owned());
+            }
+            let code = if threshold.allow_inconclusive { 0 } else { 3 };
+            (Overall::Inconclusive, code, format!("inconclusive: {why}"))
+        }
+        None => {
+            let at = threshold.fail_on.map_or("any severity", Severity::token);
+            (Overall::Pass, 0, format!("no finding at or above severity {at}"))
+        }
+    }
+}
+
+/// Why there is nothing to judge in any capture, if so.
+fn unreadable(captures: &[CaptureCounts]) -> Option<String> {
+    let frames: u64 = captures.iter().map(|capture| capture.tally.frames).sum();
+    if frames == 0 {
+        return Some("no packets in any capture".to_owned());
+    }
+    let unknown: BTreeMap<u32, u64> = captures
+        .iter()
+        .flat_map(|capture| &capture.undecoded)
+        .filter_map(|(stop, frames)| match stop {
+            Stop::LinkType(kind) => Some((kind.0, *frames)),
+            _ => None,
+        })
+        .fold(BTreeMap::new(), |mut sum, (kind, frames)| {
+            *sum.entry(kind).or_default() += frames;
+            sum
+        });
+    if unknown.values().sum::<u64>() < frames {
+        return None;
+    }
+    let kinds: Vec<String> = unknown.keys().map(u32::to_string).collect();
+    Some(format!("every frame has a link type that this tool does not read ({})", kinds.join(", ")))
+}
+
+fn capture_report(counts: &CaptureCounts) -> CaptureReport {
+    CaptureReport {
+        path: if counts.path.as_os_str() == "-" {
+            "-".to_owned()
+        } else {
+            display_path(&counts.path)
+        },
+        format: counts.format,
+        tally: counts.tally.clone(),
+        undecoded: counts.undecoded.iter().map(|(stop, n)| (stop.to_string(), *n)).collect(),
+        fragments: counts.fragments,
+        damage: counts.damage.clone(),
+    }
+}
+
+type ServiceKey = (IpAddr, u8, u16, Option<&'static str>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct ServiceTotals {
+    flows: u64,
+    packets: u64,
+    bytes: u64,
+}
+
+/// Services seen, for runs without a topology.
+#[derive(Debug, Default)]
+pub(crate) struct Services(BTreeMap<ServiceKey, ServiceTotals>);
+
+impl Services {
+    /// Counts a flow whose responder answered on a port.
+    pub(crate) fn add(&mut self, judged: &JudgedFlow) {
+        let flow = &judged.flow;
+        let responder = flow.responder();
+        if responder.port == 0 || flow.counters[1].packets == 0 {
+            return;
+        }
+        let key = (
+            responder.address,
+            flow.transport.0,
+            responder.port,
+            judged.identification.protocol,
+        );
+        let totals = self.0.entry(key).or_default();
+        totals.flows += 1;
+        totals.packets += flow.packets();
+        totals.bytes += flow.bytes();
+    }
+
+    /// Adds the roles that hosts seem to play and the services seen to a report.
+    pub(crate) fn describe(&self, policy: &Policy, report: &mut Report) {
+        let seen = self.0.iter().map(|(&(address, transport, port, protocol), totals)| {
+            infer::Service { address, transport, port, protocol, flows: totals.flows }
+        });
+        report.seeming_roles = infer::infer(policy, seen)
+            .into_iter()
+            .map(|guess| SeemingRole {
+                address: guess.address,
+                role: guess.role,
+                evidence: guess.evidence,
+            })
+            .collect();
+        let mut services: BTreeMap<(u8, u16, Option<&'static str>), ServiceSeen> = BTreeMap::new();
+        let mut last = BTreeMap::new();
+        for (&(address, transport, port, protocol), totals) in &self.0 {
+            let key = (transport, port, protocol);
+            let service = services.entry(key).or_insert_with(|| ServiceSeen {
+                transport: crate::decode::Transport(transport).to_string(),
+                port,
+                protocol,
+                responders: 0,
+                flows: 0,
+                packets: 0,
+                bytes: 0,
+            });
+            service.responders += u64::from(last.insert(key, address) != Some(address));
+            service.flows += totals.flows;
+            service.packets += totals.packets;
+            service.bytes += totals.bytes;
+        }
+        report.services = services.into_values().collect();
+        report.services.sort_by_key(|service| std::cmp::Reverse(service.flows));
+    }
+}

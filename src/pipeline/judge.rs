@@ -1,0 +1,52 @@
+//! From observed flows to judged ones: identify, orient, judge, in that order for each flow.
+
+use rayon::prelude::*;
+
+use crate::findings::Judged;
+use crate::flow::sample::Sample;
+use crate::flow::{Flow, Outcome, Side};
+use crate::identify::{self, Identification};
+use crate::policy::{Policy, Verdict};
+
+/// A flow with everything known about it.
+#[derive(Debug, Clone)]
+pub struct JudgedFlow {
+    /// Who, when and how much; side A initiates.
+    pub flow: Flow,
+    /// What it speaks.
+    pub identification: Identification,
+    /// What the policy says.
+    pub verdict: Verdict,
+    /// How far it got.
+    pub outcome: Outcome,
+}
+
+impl JudgedFlow {
+    /// The view that rules take.
+    pub fn as_judged(&self) -> Judged<'_> {
+        Judged {
+            flow: &self.flow,
+            identification: &self.identification,
+            verdict: &self.verdict,
+            outcome: self.outcome,
+        }
+    }
+}
+
+/// Judges one flow.
+pub fn judge(policy: &Policy, mut flow: Flow, sample: &Sample) -> JudgedFlow {
+    let mut identification = identify::identify(sample);
+    let (initiator, by) = policy.orient(&flow, &identification);
+    flow.orient(initiator, by);
+    if initiator == Side::B {
+        identification.flip();
+    }
+    let verdict = policy.judge(&flow, &identification);
+    let outcome = flow.outcome();
+    JudgedFlow { flow, identification, verdict, outcome }
+}
+
+/// Judges many flows in parallel, keeping their order.
+pub fn judge_all(policy: &Policy, flows: Vec<(Flow, Sample)>) -> Vec<JudgedFlow> {
+    flows.into_par_iter().map(|(flow, sample)| judge(policy, flow, &sample)).collect()
+}

@@ -1,0 +1,81 @@
+//! Whether the captures can support an answer. What weakens it is said; what forbids a pass turns
+//! the answer into `inconclusive`.
+
+use crate::decode::Transport;
+use crate::flow::Outcome;
+use crate::pipeline::judge::JudgedFlow;
+use crate::pipeline::read::CaptureCounts;
+use crate::report::Grade;
+
+/// TCP flows from which on a share of one-sided ones says something about the capture.
+const MIN_TCP_FLOWS: u64 = 4;
+
+/// Grades the captures: the worst grade and every reason for it, in reading order.
+pub fn grade(
+    captures: &[CaptureCounts],
+    flows: &[JudgedFlow],
+    untracked_packets: u64,
+) -> (Grade, Vec<String>) {
+    let mut grade = Grade::Good;
+    let mut reasons = Vec::new();
+    let mut weaken = |to: Grade, reason: String| {
+        if grade != Grade::Inconclusive {
+            grade = to;
+        }
+        reasons.push(reason);
+    };
+    for capture in captures {
+        let path = crate::report::display_path(&capture.path);
+        if let Some(damage) = &capture.damage {
+            weaken(Grade::Degraded, format!("{path}: {damage}"));
+        }
+        let tally = &capture.tally;
+        if tally.truncated_frames > 0 {
+            let share = percent(tally.truncated_frames, tally.frames);
+            weaken(Grade::Degraded, format!(
+                "{path}: {share} of the frames are cut by the snaplen, so less content can be seen"
+            ));
+        }
+        if let Some(dropped) = tally.dropped_by_capture.filter(|dropped| *dropped > 0) {
+            weaken(
+                Grade::Degraded,
+                format!("{path}: the capturing system lost {dropped} frames"),
+            );
+        }
+    }
+    if untracked_packets > 0 {
+        weaken(Grade::Degraded, format!(
+            "the flow table was full: {untracked_packets} packets of further flows were counted \
+             but not judged (raise --max-flows)"
+        ));
+    }
+    let (one_sided, tcp) = one_sided(flows);
+    if tcp >= MIN_TCP_FLOWS && one_sided * 2 > tcp {
+        weaken(Grade::Inconclusive, format!(
+            "{} of the TCP flows show one direction only: capture both directions (SPAN rx and tx)",
+            percent(one_sided, tcp)
+        ));
+    }
+    (grade, reasons)
+}
+
+/// TCP flows of which one direction is missing, and those that show a connection at all.
+fn one_sided(flows: &[JudgedFlow]) -> (u64, u64) {
+    let mut one_sided = 0;
+    let mut tcp = 0;
+    for judged in flows.iter().filter(|judged| judged.flow.transport == Transport::TCP) {
+        match judged.outcome {
+            Outcome::OneSided => {
+                one_sided += 1;
+                tcp += 1;
+            }
+            Outcome::Established | Outcome::MidStream => tcp += 1,
+            _ => {}
+        }
+    }
+    (one_sided, tcp)
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.1} %", part as f64 * 100.0 / whole.max(1) as f64)
+}
