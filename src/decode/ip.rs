@@ -1,6 +1,227 @@
-//! stub
-use super::{Decoded, link::Network};
+//! From the IP header to a packet: addresses, extension headers, fragments, and what is wrapped
+//! around the innermost header.
+//!
+//! IPv4 is RFC 791, IPv6 RFC 8200. The fixed headers are read through etherparse, which only
+//! borrows; its whole-packet types copy headers and are too slow here.
+
+use std::net::IpAddr;
+
+use etherparse::{
+    Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
+};
+
+use super::ipsec::Authentication;
+use super::link::Network;
+use super::span::Span;
+use super::{Decoded, Layer, Layers, Packet, Stop, Transport, transport};
 use crate::input::Frame;
-pub(super) fn read<'a>(_frame: &Frame<'a>, _network: &Network<'a>) -> Decoded<'a> {
-    todo!()
+
+/// Reads a frame from its IP header on.
+pub(super) fn read<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Decoded<'a> {
+    match packet(frame, network) {
+        Ok(packet) => Decoded::Packet(packet),
+        Err(stop) => Decoded::Stopped(stop),
+    }
 }
+
+fn packet<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Result<Packet<'a>, Stop> {
+    let link_len = u32::try_from(frame.data.len() - network.bytes.len()).unwrap_or(u32::MAX);
+    let span = Span::new(network.bytes, frame.original_len.saturating_sub(link_len));
+    let mut layers = Layers::new(Layer::IpInIp);
+    let datagram = innermost(span, &mut layers)?;
+    let segment = transport::read(&datagram)?;
+    Ok(Packet {
+        time: frame.time,
+        frame: frame.number,
+        wire_len: frame.original_len,
+        source: datagram.source,
+        destination: datagram.destination,
+        transport: datagram.transport,
+        source_port: segment.source_port,
+        destination_port: segment.destination_port,
+        detail: segment.detail,
+        payload: segment.payload.bytes,
+        payload_len: segment.payload.wire_len,
+        vlans: network.vlans,
+        layers,
+        first_fragment: datagram.fragment == Fragment::First,
+    })
+}
+
+/// Which part of a fragmented datagram this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fragment {
+    /// Not fragmented.
+    Whole,
+    /// The first fragment, which holds the transport header.
+    First,
+    /// A fragment without transport header.
+    Later,
+}
+
+/// An IP header and its extension headers, read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Datagram<'a> {
+    /// Source address.
+    pub(super) source: IpAddr,
+    /// Destination address.
+    pub(super) destination: IpAddr,
+    /// What the body begins with.
+    pub(super) transport: Transport,
+    /// Whether there is more of the datagram in other frames.
+    pub(super) fragment: Fragment,
+    /// What follows the IP and extension headers.
+    pub(super) body: Span<'a>,
+}
+
+impl<'a> Datagram<'a> {
+    /// Reads the IP header at the start of the span, of either version.
+    fn read(span: Span<'a>) -> Result<Self, Stop> {
+        match span.u8(0).map(|byte| byte >> 4) {
+            Some(4) => Self::v4(span),
+            Some(6) => Self::v6(span),
+            _ => Err(Stop::IpHeader),
+        }
+    }
+
+    fn v4(span: Span<'a>) -> Result<Self, Stop> {
+        let header = Ipv4HeaderSlice::from_slice(span.bytes).map_err(|_| Stop::IpHeader)?;
+        let header_len = header.slice().len();
+        let datagram = match usize::from(header.total_len()) {
+            // Captured before segmentation offload filled it in: up to the end of the frame.
+            0 => span,
+            total if total < header_len => return Err(Stop::IpHeader),
+            _ => span.with_len(u32::from(header.total_len())),
+        };
+        let fragment = fragment(header.fragments_offset().value(), header.more_fragments());
+        Ok(Self {
+            source: IpAddr::V4(header.source_addr()),
+            destination: IpAddr::V4(header.destination_addr()),
+            transport: Transport(header.protocol().0),
+            fragment,
+            body: datagram.after(header_len),
+        })
+    }
+
+    fn v6(span: Span<'a>) -> Result<Self, Stop> {
+        let header = Ipv6HeaderSlice::from_slice(span.bytes).map_err(|_| Stop::IpHeader)?;
+        let body = span.after(header.slice().len());
+        let datagram = Self {
+            source: IpAddr::V6(header.source_addr()),
+            destination: IpAddr::V6(header.destination_addr()),
+            transport: Transport(header.next_header().0),
+            fragment: Fragment::Whole,
+            body: match header.payload_length() {
+                // A jumbogram (RFC 2675) or offloaded: up to the end of the frame.
+                0 => body,
+                len => body.with_len(u32::from(len)),
+            },
+        };
+        datagram.past_extensions()
+    }
+
+    /// Goes on behind the IPv6 extension headers at the start of the body. Each is at least eight
+    /// bytes long, so the frame's length bounds the walk.
+    fn past_extensions(mut self) -> Result<Self, Stop> {
+        while self.source.is_ipv6() && self.fragment != Fragment::Later {
+            match self.transport.0 {
+                // Hop-by-hop, routing, destination options, mobility (RFC 6275), host identity
+                // (RFC 7401), shim6 (RFC 5533): all have one shape.
+                0 | 43 | 60 | 135 | 139 | 140 => {
+                    let header = Ipv6RawExtHeaderSlice::from_slice(self.body.bytes)
+                        .map_err(|_| Stop::IpHeader)?;
+                    self.transport = Transport(header.next_header().0);
+                    self.body = self.body.after(header.slice().len());
+                }
+                44 => {
+                    let header = Ipv6FragmentHeaderSlice::from_slice(self.body.bytes)
+                        .map_err(|_| Stop::IpHeader)?;
+                    self.transport = Transport(header.next_header().0);
+                    self.body = self.body.after(header.slice().len());
+                    let part = fragment(header.fragment_offset().value(), header.more_fragments());
+                    // An atomic fragment (RFC 6946) inside a first one does not make it whole.
+                    if part != Fragment::Whole {
+                        self.fragment = part;
+                    }
+                }
+                _ => break,
+            }
+        }
+        Ok(self)
+    }
+
+    /// The datagram inside an encapsulation; None when there is none that can be read, so that the
+    /// encapsulation itself is the transport. New encapsulations get their arm here.
+    fn open(&self, layers: &mut Layers) -> Result<Option<Self>, Stop> {
+        match self.transport {
+            Transport::AH => self.open_authenticated(layers),
+            _ => Ok(None),
+        }
+    }
+
+    /// AH in transport mode stands between the IP header and its transport; in tunnel mode another
+    /// IP header follows (RFC 4302, 3.1).
+    fn open_authenticated(&self, layers: &mut Layers) -> Result<Option<Self>, Stop> {
+        let header = Authentication::read(self.body)?;
+        let body = header.body;
+        if body.bytes.is_empty() {
+            // The snaplen left nothing to open, but the SPI is there.
+            return Ok(None);
+        }
+        if matches!(header.next.0, IPV4 | IPV6) {
+            enter(layers, Layer::Ah { spi: header.spi })?;
+            enter(layers, Layer::IpInIp)?;
+            return Self::read(body).map(Some);
+        }
+        let inner = Self {
+            transport: header.next,
+            body,
+            ..*self
+        }
+        .past_extensions()?;
+        if !transport::is_readable(inner.transport) && inner.fragment != Fragment::Later {
+            return Ok(None);
+        }
+        enter(layers, Layer::Ah { spi: header.spi })?;
+        Ok(Some(inner))
+    }
+}
+
+/// The innermost datagram of a span; `layers` gets what was peeled off around it.
+pub(super) fn innermost<'a>(span: Span<'a>, layers: &mut Layers) -> Result<Datagram<'a>, Stop> {
+    let mut datagram = Datagram::read(span)?;
+    loop {
+        if datagram.fragment == Fragment::Later {
+            return Err(Stop::Fragment);
+        }
+        let Some(mut inner) = datagram.open(layers)? else {
+            return Ok(datagram);
+        };
+        // The end of what a first fragment carries is in other frames, however deep it is wrapped.
+        if inner.fragment == Fragment::Whole {
+            inner.fragment = datagram.fragment;
+        }
+        datagram = inner;
+    }
+}
+
+fn fragment(offset: u16, more_fragments: bool) -> Fragment {
+    match (offset, more_fragments) {
+        (0, false) => Fragment::Whole,
+        (0, true) => Fragment::First,
+        _ => Fragment::Later,
+    }
+}
+
+fn enter(layers: &mut Layers, layer: Layer) -> Result<(), Stop> {
+    if layers.push(layer) {
+        Ok(())
+    } else {
+        Err(Stop::TooDeep)
+    }
+}
+
+/// Next header of an encapsulated IPv4 datagram (RFC 2003).
+const IPV4: u8 = 4;
+/// Next header of an encapsulated IPv6 datagram (RFC 2473).
+const IPV6: u8 = 41;

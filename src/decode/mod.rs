@@ -3,9 +3,14 @@
 //! In: a [`Frame`]. Out: [`Decoded`], the packet as far as it was understood and the [`Stop`] that
 //! ended the reading. `decode` cannot fail. This room knows nothing about flows or time order.
 
+mod icmp;
 mod ip;
 mod ipsec;
 mod link;
+mod span;
+#[cfg(test)]
+mod testing;
+mod transport;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -283,7 +288,7 @@ pub enum Stop {
     Fragment,
     /// The transport header is cut off or contradicts itself.
     TransportHeader(Transport),
-    /// More encapsulations than [`MAX_LAYERS`].
+    /// More encapsulations than [`MAX_LAYERS`], or more VLAN tags than are walked.
     TooDeep,
 }
 

@@ -1,0 +1,88 @@
+//! What the unit tests of this room share: frames from hex, and a short way to the answer.
+
+use super::{Decoded, Packet, Stop, decode};
+use crate::input::{Frame, LinkType, Timestamp};
+
+/// Bytes from hex digits; blanks are for the reader.
+pub(super) fn hex(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits
+        .bytes()
+        .filter(|b| !b.is_ascii_whitespace())
+        .collect();
+    assert_eq!(digits.len() % 2, 0, "an odd number of hex digits");
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// A frame captured whole.
+pub(super) fn frame(link_type: LinkType, data: &[u8]) -> Frame<'_> {
+    cut_frame(link_type, data, data.len())
+}
+
+/// A frame that was `original_len` bytes long on the wire.
+pub(super) fn cut_frame(link_type: LinkType, data: &[u8], original_len: usize) -> Frame<'_> {
+    Frame {
+        number: 7,
+        time: Timestamp(1_000),
+        link_type,
+        data,
+        original_len: u32::try_from(original_len).unwrap(),
+    }
+}
+
+/// The packet in a frame.
+#[track_caller]
+pub(super) fn packet<'a>(frame: &Frame<'a>) -> Packet<'a> {
+    match decode(frame) {
+        Decoded::Packet(packet) => packet,
+        Decoded::Stopped(stop) => panic!("stopped: {stop}"),
+    }
+}
+
+/// The packet in raw IP bytes.
+#[track_caller]
+pub(super) fn raw(data: &[u8]) -> Packet<'_> {
+    packet(&frame(LinkType::RAW, data))
+}
+
+/// Why a frame was not decoded.
+#[track_caller]
+pub(super) fn stop(frame: &Frame<'_>) -> Stop {
+    match decode(frame) {
+        Decoded::Stopped(stop) => stop,
+        Decoded::Packet(packet) => panic!("decoded: {packet:?}"),
+    }
+}
+
+/// Why raw IP bytes were not decoded.
+#[track_caller]
+pub(super) fn raw_stop(data: &[u8]) -> Stop {
+    stop(&frame(LinkType::RAW, data))
+}
+
+/// An IPv4 header without options (10.0.0.1 to 10.0.0.2) before a body.
+pub(super) fn ipv4(protocol: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = hex("45000000 00010000 40000000 0a000001 0a000002");
+    let total = u16::try_from(bytes.len() + body.len()).unwrap();
+    bytes[2..4].copy_from_slice(&total.to_be_bytes());
+    bytes[9] = protocol;
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// An IPv6 header (fd00::1 to fd00::2) before a body.
+pub(super) fn ipv6(next_header: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = hex("60000000 00000040
+        fd000000000000000000000000000001 fd000000000000000000000000000002");
+    bytes[4..6].copy_from_slice(&u16::try_from(body.len()).unwrap().to_be_bytes());
+    bytes[6] = next_header;
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// UDP 50000 to 49200 with four bytes of payload.
+pub(super) const UDP: &str = "c350 c030 000c 0000 deadbeef";
+/// A TCP SYN from 50000 to 5061, sequence 1, with a maximum segment size option.
+pub(super) const SYN: &str = "c350 13c5 00000001 00000000 6002 ffff 0000 0000 020405b4";

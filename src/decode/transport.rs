@@ -1,0 +1,146 @@
+//! Transport headers: ports, TCP control bits, and where the payload begins.
+//!
+//! Fields are read one by one instead of through a whole-header type, because a snaplen that cuts
+//! the header still leaves the ports, and the ports are what an audit needs most.
+
+use super::ip::{Datagram, Fragment};
+use super::span::Span;
+use super::{Detail, Stop, TcpFlags, Transport, icmp, ipsec};
+
+/// A transport header, read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Segment<'a> {
+    /// Source port; 0 for a transport without ports.
+    pub(super) source_port: u16,
+    /// Destination port; 0 for a transport without ports.
+    pub(super) destination_port: u16,
+    /// What the header says beyond ports.
+    pub(super) detail: Detail,
+    /// What follows the header.
+    pub(super) payload: Span<'a>,
+}
+
+impl<'a> Segment<'a> {
+    /// A segment of a transport without ports.
+    pub(super) fn portless(detail: Detail, payload: Span<'a>) -> Self {
+        Self {
+            source_port: 0,
+            destination_port: 0,
+            detail,
+            payload,
+        }
+    }
+}
+
+/// Reads the transport header of a datagram. A transport without a reader is all payload.
+pub(super) fn read<'a>(datagram: &Datagram<'a>) -> Result<Segment<'a>, Stop> {
+    let body = datagram.body;
+    match datagram.transport {
+        Transport::TCP => tcp(body, datagram.fragment),
+        Transport::UDP => udp(body, datagram.fragment),
+        Transport::SCTP => sctp(body),
+        Transport::ICMP | Transport::ICMPV6 => icmp::read(datagram.transport, body),
+        Transport::ESP => ipsec::esp(body),
+        Transport::AH => ipsec::opaque_ah(body),
+        _ => Ok(Segment::portless(Detail::None, body)),
+    }
+}
+
+/// Whether [`read`] finds more than payload behind an encapsulation.
+pub(super) fn is_readable(transport: Transport) -> bool {
+    matches!(
+        transport,
+        Transport::TCP
+            | Transport::UDP
+            | Transport::SCTP
+            | Transport::ICMP
+            | Transport::ICMPV6
+            | Transport::ESP
+            | Transport::AH
+    )
+}
+
+/// The two ports that TCP, UDP and SCTP headers begin with.
+pub(super) fn ports(header: Span<'_>) -> Option<(u16, u16)> {
+    let [s1, s0, d1, d0] = *header.bytes.first_chunk::<4>()?;
+    Some((u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0])))
+}
+
+/// TCP (RFC 9293, 3.1).
+fn tcp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
+    let bad = Stop::TransportHeader(Transport::TCP);
+    let (source_port, destination_port) = ports(span).ok_or(bad)?;
+    let header_len = span
+        .u8(12)
+        .map_or(TCP_MIN_LEN, |offset| usize::from(offset >> 4) * 4);
+    if header_len < TCP_MIN_LEN || !fits(header_len, span, fragment) {
+        return Err(bad);
+    }
+    Ok(Segment {
+        source_port,
+        destination_port,
+        detail: tcp_detail(span).unwrap_or(Detail::None),
+        payload: span.after(header_len),
+    })
+}
+
+fn tcp_detail(span: Span<'_>) -> Option<Detail> {
+    Some(Detail::Tcp {
+        flags: TcpFlags(span.u8(13)?),
+        sequence: span.u32(4)?,
+        acknowledgement: span.u32(8)?,
+    })
+}
+
+/// UDP (RFC 768).
+fn udp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
+    let bad = Stop::TransportHeader(Transport::UDP);
+    let (source_port, destination_port) = ports(span).ok_or(bad)?;
+    if !fits(UDP_LEN, span, fragment) {
+        return Err(bad);
+    }
+    let datagram = match span.u16(4).map(u32::from) {
+        Some(len) if (UDP_LEN as u32..=span.wire_len).contains(&len) => span.with_len(len),
+        // Offload leaves it 0, a fragment holds less than it says: the IP header knows better.
+        _ => span,
+    };
+    let payload = datagram.after(UDP_LEN);
+    let detail = if source_port == ipsec::NAT_PORT || destination_port == ipsec::NAT_PORT {
+        ipsec::udp_encapsulation(payload).map_or(Detail::None, Detail::UdpEncapsulation)
+    } else {
+        Detail::None
+    };
+    Ok(Segment {
+        source_port,
+        destination_port,
+        detail,
+        payload,
+    })
+}
+
+/// SCTP (RFC 9260, 3.1): the common header is read whole or not at all, since every chunk that
+/// tells a peer's mind follows it.
+fn sctp(span: Span<'_>) -> Result<Segment<'_>, Stop> {
+    match ports(span) {
+        Some((source_port, destination_port)) if span.holds(SCTP_LEN) => Ok(Segment {
+            source_port,
+            destination_port,
+            detail: Detail::None,
+            payload: span.after(SCTP_LEN),
+        }),
+        _ => Err(Stop::TransportHeader(Transport::SCTP)),
+    }
+}
+
+/// Whether a header of this length was on the wire. The header of a first fragment may go on in
+/// the next one.
+fn fits(header_len: usize, span: Span<'_>, fragment: Fragment) -> bool {
+    header_len as u64 <= u64::from(span.wire_len) || fragment == Fragment::First
+}
+
+/// A TCP header without options, in bytes.
+const TCP_MIN_LEN: usize = 20;
+/// A UDP header, in bytes.
+const UDP_LEN: usize = 8;
+/// An SCTP common header, in bytes.
+const SCTP_LEN: usize = 12;
