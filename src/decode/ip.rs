@@ -225,3 +225,193 @@ fn enter(layers: &mut Layers, layer: Layer) -> Result<(), Stop> {
 const IPV4: u8 = 4;
 /// Next header of an encapsulated IPv6 datagram (RFC 2473).
 const IPV6: u8 = 41;
+
+#[cfg(test)]
+mod tests {
+    use super::super::Detail;
+    use super::super::testing::{SYN, UDP, cut_frame, hex, ipv4, ipv6, packet, raw, raw_stop};
+    use super::*;
+    use crate::input::LinkType;
+
+    fn ports(packet: &Packet<'_>) -> (u16, u16) {
+        (packet.source_port, packet.destination_port)
+    }
+
+    #[test]
+    fn a_packet_keeps_what_the_frame_says() {
+        let bytes = ipv4(17, &hex(UDP));
+        let packet = raw(&bytes);
+        assert_eq!(packet.frame, 7);
+        assert_eq!(packet.time.0, 1_000);
+        assert_eq!(packet.wire_len, 32);
+        assert_eq!(packet.source.to_string(), "10.0.0.1");
+        assert_eq!(packet.destination.to_string(), "10.0.0.2");
+        assert_eq!(packet.transport, Transport::UDP);
+        assert_eq!(ports(&packet), (50000, 49200));
+        assert_eq!(packet.detail, Detail::None);
+        assert_eq!(
+            (packet.payload, packet.payload_len),
+            (&hex("deadbeef")[..], 4)
+        );
+        assert!(packet.layers.as_slice().is_empty());
+        assert!(!packet.first_fragment);
+    }
+
+    #[test]
+    fn options_are_passed_over() {
+        let mut bytes = ipv4(17, &[hex("94040000"), hex(UDP)].concat());
+        bytes[0] = 0x46;
+        assert_eq!(ports(&raw(&bytes)), (50000, 49200));
+    }
+
+    #[test]
+    fn padding_behind_the_total_length_falls_away() {
+        let bytes = [ipv4(17, &hex("c350 c030 0008 0000")), vec![0; 18]].concat();
+        let packet = raw(&bytes);
+        assert_eq!((packet.payload, packet.payload_len), (&[][..], 0));
+        assert_eq!(packet.wire_len, 46);
+    }
+
+    #[test]
+    fn a_zero_total_length_reaches_to_the_end_of_the_frame() {
+        let mut bytes = ipv4(6, &[hex(SYN), vec![7; 100]].concat());
+        bytes[2..4].copy_from_slice(&[0, 0]);
+        assert_eq!(raw(&bytes).payload_len, 100);
+        let cut = cut_frame(LinkType::RAW, &bytes, 9000);
+        assert_eq!(packet(&cut).payload_len, 9000 - 44);
+        assert_eq!(packet(&cut).payload.len(), 100);
+    }
+
+    #[test]
+    fn the_snaplen_shortens_the_payload_but_not_its_length() {
+        let bytes = ipv4(17, &[hex("c350 c030 03f0 0000"), vec![1; 1000]].concat());
+        let cut = packet(&cut_frame(LinkType::RAW, &bytes[..60], bytes.len())).payload_len;
+        assert_eq!(cut, 1000);
+        assert_eq!(
+            packet(&cut_frame(LinkType::RAW, &bytes[..60], bytes.len()))
+                .payload
+                .len(),
+            32
+        );
+    }
+
+    #[test]
+    fn headers_that_contradict_themselves_are_refused() {
+        let good = ipv4(17, &hex(UDP));
+        for (at, value) in [(0, 0x55), (0, 0x44), (0, 0x4F), (3, 19)] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            assert_eq!(raw_stop(&bad), Stop::IpHeader, "byte {at} = {value:#x}");
+        }
+        for len in 0..20 {
+            assert_eq!(raw_stop(&good[..len]), Stop::IpHeader);
+        }
+        for len in 0..40 {
+            assert_eq!(raw_stop(&ipv6(17, &hex(UDP))[..len]), Stop::IpHeader);
+        }
+    }
+
+    #[test]
+    fn ipv4_fragments() {
+        let mut first = ipv4(17, &hex("c350 c030 0800 0000 deadbeef"));
+        first[6] = 0x20;
+        let packet = raw(&first);
+        assert!(packet.first_fragment);
+        assert_eq!(ports(&packet), (50000, 49200));
+        // The UDP length is that of the whole datagram; this frame holds four bytes of it.
+        assert_eq!(packet.payload_len, 4);
+
+        let mut later = ipv4(17, &hex(UDP));
+        later[7] = 0xB9;
+        assert_eq!(raw_stop(&later), Stop::Fragment);
+        // Do-not-fragment is not a fragment.
+        let mut whole = ipv4(17, &hex(UDP));
+        whole[6] = 0x40;
+        assert!(!raw(&whole).first_fragment);
+    }
+
+    #[test]
+    fn a_tiny_first_fragment_still_has_ports() {
+        let mut tiny = ipv4(6, &hex(SYN)[..8]);
+        tiny[6] = 0x20;
+        let packet = raw(&tiny);
+        assert_eq!(ports(&packet), (50000, 5061));
+        assert_eq!((packet.detail, packet.payload_len), (Detail::None, 0));
+    }
+
+    #[test]
+    fn ipv6_extension_headers_are_passed_over() {
+        // Hop-by-hop, destination options (16 bytes), routing, mobility, HIP, shim6, then UDP.
+        let chain = hex("3c00 010400000000
+            2b01 0104000000000000000000000000
+            8700 000000000000
+            8b00 000000000000
+            8c00 000000000000
+            1100 000000000000");
+        let bytes = ipv6(0, &[chain, hex(UDP)].concat());
+        let packet = raw(&bytes);
+        assert_eq!(packet.source.to_string(), "fd00::1");
+        assert_eq!(packet.destination.to_string(), "fd00::2");
+        assert_eq!(packet.transport, Transport::UDP);
+        assert_eq!(ports(&packet), (50000, 49200));
+        assert_eq!(
+            (packet.payload, packet.payload_len),
+            (&hex("deadbeef")[..], 4)
+        );
+        for len in 40..96 {
+            assert_eq!(raw_stop(&bytes[..len]), Stop::IpHeader, "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn ipv6_fragments() {
+        let fragment = |offset: &str| {
+            ipv6(
+                44,
+                &[hex("1100"), hex(offset), hex("00000001"), hex(UDP)].concat(),
+            )
+        };
+        assert!(raw(&fragment("0001")).first_fragment);
+        assert_eq!(raw_stop(&fragment("05a9")), Stop::Fragment);
+        assert_eq!(raw_stop(&fragment("05a8")), Stop::Fragment);
+        let atomic = fragment("0000");
+        assert!(!raw(&atomic).first_fragment);
+        assert_eq!(ports(&raw(&atomic)), (50000, 49200));
+        // What looks like a header in a later fragment is the middle of a payload.
+        let options = ipv6(44, &[hex("3c00 0010 00000001"), vec![0xFF; 16]].concat());
+        assert_eq!(raw_stop(&options), Stop::Fragment);
+    }
+
+    #[test]
+    fn a_jumbogram_reaches_to_the_end_of_the_frame() {
+        let jumbo = hex("1100 c204 00011170");
+        let udp = hex("c350 c030 0000 0000");
+        let mut bytes = ipv6(0, &[jumbo, udp, vec![9; 100]].concat());
+        bytes[4..6].copy_from_slice(&[0, 0]);
+        assert_eq!(raw(&bytes).payload_len, 100);
+        assert_eq!(
+            packet(&cut_frame(LinkType::RAW, &bytes, 70056)).payload_len,
+            70000
+        );
+    }
+
+    #[test]
+    fn extension_headers_mean_nothing_in_ipv4() {
+        let bytes = ipv4(60, &hex("1100 000000000000"));
+        let packet = raw(&bytes);
+        assert_eq!(packet.transport, Transport(60));
+        assert_eq!(packet.payload_len, 8);
+    }
+
+    #[test]
+    fn plain_encapsulations_are_transports_for_now() {
+        for protocol in [4, 41, 47, 108, 141] {
+            let inner = ipv4(17, &hex(UDP));
+            let bytes = ipv4(protocol, &inner);
+            let packet = raw(&bytes);
+            assert_eq!(packet.transport, Transport(protocol));
+            assert_eq!(ports(&packet), (0, 0));
+            assert_eq!(packet.payload, inner);
+        }
+    }
+}

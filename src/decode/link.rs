@@ -149,3 +149,155 @@ const COOKED_LLC: u16 = 0x0004;
 const SNAP_LEN: usize = 8;
 /// VLAN tags walked per frame, so that a frame made of tags costs little.
 const MAX_TAGS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{UDP, frame, hex, ipv4, ipv6, packet, stop};
+    use super::*;
+
+    const MACS: &str = "020000000002 020000000001";
+
+    fn ethernet_frame(header: &str) -> Vec<u8> {
+        [hex(MACS), hex(header), ipv4(17, &hex(UDP))].concat()
+    }
+
+    /// The VLAN ids of a frame that must hold the UDP packet.
+    #[track_caller]
+    fn vlans_of(link_type: LinkType, data: &[u8]) -> Vec<u16> {
+        let packet = packet(&frame(link_type, data));
+        assert_eq!(
+            (packet.source_port, packet.destination_port),
+            (50000, 49200)
+        );
+        assert_eq!(packet.payload, hex("deadbeef"));
+        packet.vlans.as_slice().to_vec()
+    }
+
+    #[track_caller]
+    fn ethernet_stop(header: &str) -> Stop {
+        stop(&frame(LinkType::ETHERNET, &ethernet_frame(header)))
+    }
+
+    #[test]
+    fn ethernet_carries_ip() {
+        assert_eq!(vlans_of(LinkType::ETHERNET, &ethernet_frame("0800")), []);
+        let v6 = [hex(MACS), hex("86dd"), ipv6(17, &hex(UDP))].concat();
+        assert_eq!(vlans_of(LinkType::ETHERNET, &v6), []);
+    }
+
+    #[test]
+    fn vlan_tags_are_kept_from_the_outermost_in() {
+        let vlans = |header| vlans_of(LinkType::ETHERNET, &ethernet_frame(header));
+        // Priority 5 and the drop bit are not part of the id.
+        assert_eq!(vlans("8100 b064 0800"), [100]);
+        assert_eq!(vlans("88a8 0065 8100 0fff 0800"), [101, 4095]);
+        assert_eq!(vlans("9100 0001 9100 0002 8100 0003 0800"), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_stack_deeper_than_the_list_is_walked() {
+        let tags = |count| {
+            let stack: String = (1..=count).map(|id| format!("8100 {id:04x}")).collect();
+            ethernet_frame(&(stack + "0800"))
+        };
+        assert_eq!(vlans_of(LinkType::ETHERNET, &tags(5)), [1, 2, 3, 4]);
+        assert_eq!(vlans_of(LinkType::ETHERNET, &tags(16)), [1, 2, 3, 4]);
+        assert_eq!(stop(&frame(LinkType::ETHERNET, &tags(17))), Stop::TooDeep);
+    }
+
+    #[test]
+    fn snap_names_an_ether_type_and_other_llc_does_not() {
+        let snap = ethernet_frame("0028 aaaa03 000000 0800");
+        assert_eq!(vlans_of(LinkType::ETHERNET, &snap), []);
+        let tagged = ethernet_frame("8100 0009 002c aaaa03 000000 0800");
+        assert_eq!(vlans_of(LinkType::ETHERNET, &tagged), [9]);
+        // Spanning tree, a vendor's SNAP, and a length where SNAP should name a type.
+        assert_eq!(ethernet_stop("0026 424203"), Stop::NotIp(0x26));
+        assert_eq!(ethernet_stop("0040 aaaa03 00000c 2000"), Stop::NotIp(0x40));
+        assert_eq!(ethernet_stop("0040 aaaa03 000000 0040"), Stop::NotIp(0x40));
+    }
+
+    #[test]
+    fn other_ether_types_are_named() {
+        assert_eq!(ethernet_stop("0806"), Stop::NotIp(0x0806));
+        assert_eq!(ethernet_stop("8100 0001 88cc"), Stop::NotIp(0x88CC));
+        assert_eq!(ethernet_stop("05ff 000000"), Stop::NotIp(0x05FF));
+    }
+
+    #[test]
+    fn a_cut_link_header_says_so() {
+        for header in ["8100 0064 0800", "0028 aaaa03 000000 0800"] {
+            let whole = [hex(MACS), hex(header)].concat();
+            for len in 0..whole.len() {
+                let cut = frame(LinkType::ETHERNET, &whole[..len]);
+                assert_eq!(stop(&cut), Stop::LinkHeader, "{header} cut to {len}");
+            }
+            assert_eq!(stop(&frame(LinkType::ETHERNET, &whole)), Stop::IpHeader);
+        }
+        for (link_type, len) in [
+            (LinkType::LINUX_SLL, 16),
+            (LinkType::LINUX_SLL2, 20),
+            (LinkType::NULL, 4),
+            (LinkType::LOOP, 4),
+        ] {
+            for len in 0..len {
+                assert_eq!(stop(&frame(link_type, &vec![0; len])), Stop::LinkHeader);
+            }
+        }
+    }
+
+    #[test]
+    fn cooked_headers_carry_ip_tags_and_llc() {
+        let cooked = |tail: &str| {
+            let header = hex("0000 0001 0006 020000000001 0000");
+            [header, hex(tail), ipv4(17, &hex(UDP))].concat()
+        };
+        let sll = LinkType::LINUX_SLL;
+        assert_eq!(vlans_of(sll, &cooked("0800")), []);
+        assert_eq!(vlans_of(sll, &cooked("8100 0014 0800")), [20]);
+        assert_eq!(vlans_of(sll, &cooked("0004 aaaa03 000000 0800")), []);
+        assert_eq!(stop(&frame(sll, &cooked("0806"))), Stop::NotIp(0x0806));
+        assert_eq!(
+            stop(&frame(sll, &cooked("0001 aaaa03 000000 0800"))),
+            Stop::NotIp(1)
+        );
+
+        let cooked_2 = |protocol: &str, tail: &str| {
+            let fields = hex("0000 00000003 0001 00 06 020000000001 0000");
+            [hex(protocol), fields, hex(tail), ipv4(17, &hex(UDP))].concat()
+        };
+        let sll2 = LinkType::LINUX_SLL2;
+        assert_eq!(vlans_of(sll2, &cooked_2("0800", "")), []);
+        assert_eq!(vlans_of(sll2, &cooked_2("88a8", "0015 0800")), [21]);
+    }
+
+    #[test]
+    fn loopback_reads_the_family_in_its_byte_order() {
+        let loopback = |family: &str| [hex(family), ipv4(17, &hex(UDP))].concat();
+        for family in [
+            "02000000", "00000002", "1e000000", "0000001e", "18000000", "0000000a",
+        ] {
+            assert_eq!(vlans_of(LinkType::NULL, &loopback(family)), []);
+        }
+        assert_eq!(vlans_of(LinkType::LOOP, &loopback("00000018")), []);
+        let swapped = loopback("02000000");
+        let swapped = frame(LinkType::LOOP, &swapped);
+        assert_eq!(stop(&swapped), Stop::AddressFamily(0x0200_0000));
+        let iso = loopback("07000000");
+        assert_eq!(stop(&frame(LinkType::NULL, &iso)), Stop::AddressFamily(7));
+    }
+
+    #[test]
+    fn raw_link_types_begin_with_ip() {
+        for number in [12, 14, 101, 228] {
+            assert_eq!(vlans_of(LinkType(number), &ipv4(17, &hex(UDP))), []);
+        }
+        assert_eq!(vlans_of(LinkType::IPV6, &ipv6(17, &hex(UDP))), []);
+    }
+
+    #[test]
+    fn an_unread_link_type_is_named() {
+        let radio = LinkType(127);
+        assert_eq!(stop(&frame(radio, &[0; 64])), Stop::LinkType(radio));
+    }
+}

@@ -144,3 +144,122 @@ const TCP_MIN_LEN: usize = 20;
 const UDP_LEN: usize = 8;
 /// An SCTP common header, in bytes.
 const SCTP_LEN: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{SYN, UDP, cut_frame, hex, ipv4, packet, raw, raw_stop, stop};
+    use super::*;
+    use crate::input::LinkType;
+
+    const BAD_TCP: Stop = Stop::TransportHeader(Transport::TCP);
+    const BAD_UDP: Stop = Stop::TransportHeader(Transport::UDP);
+    const BAD_SCTP: Stop = Stop::TransportHeader(Transport::SCTP);
+
+    #[test]
+    fn a_tcp_header_with_options() {
+        let bytes = ipv4(6, &[hex(SYN), hex("160301")].concat());
+        let packet = raw(&bytes);
+        assert_eq!((packet.source_port, packet.destination_port), (50000, 5061));
+        let syn = Detail::Tcp {
+            flags: TcpFlags(TcpFlags::SYN),
+            sequence: 1,
+            acknowledgement: 0,
+        };
+        assert_eq!(packet.detail, syn);
+        assert_eq!(
+            (packet.payload, packet.payload_len),
+            (&hex("160301")[..], 3)
+        );
+    }
+
+    #[test]
+    fn a_cut_tcp_header_keeps_its_ports() {
+        let bytes = ipv4(6, &[hex(SYN), vec![5; 10]].concat());
+        for len in 20..bytes.len() {
+            let cut = cut_frame(LinkType::RAW, &bytes[..len], bytes.len());
+            if len < 24 {
+                assert_eq!(stop(&cut), BAD_TCP);
+                continue;
+            }
+            let packet = packet(&cut);
+            assert_eq!((packet.source_port, packet.destination_port), (50000, 5061));
+            assert_eq!(packet.detail == Detail::None, len < 34, "cut to {len}");
+            assert_eq!(packet.payload.len(), len.saturating_sub(44));
+            // Before the data offset is seen, the header counts as one without options.
+            assert_eq!(packet.payload_len, if len < 33 { 14 } else { 10 });
+        }
+    }
+
+    #[test]
+    fn a_tcp_header_that_contradicts_itself_is_refused() {
+        let mut short = hex(SYN);
+        short[12] = 0x40;
+        assert_eq!(raw_stop(&ipv4(6, &short)), BAD_TCP);
+        let mut long = hex(SYN);
+        long[12] = 0x70;
+        assert_eq!(raw_stop(&ipv4(6, &long)), BAD_TCP);
+        assert_eq!(raw_stop(&ipv4(6, &hex(SYN)[..12])), BAD_TCP);
+    }
+
+    #[test]
+    fn a_cut_udp_header_keeps_its_ports() {
+        let bytes = ipv4(17, &hex(UDP));
+        for len in 20..bytes.len() {
+            let cut = cut_frame(LinkType::RAW, &bytes[..len], bytes.len());
+            if len < 24 {
+                assert_eq!(stop(&cut), BAD_UDP);
+                continue;
+            }
+            let packet = packet(&cut);
+            assert_eq!(
+                (packet.source_port, packet.destination_port),
+                (50000, 49200)
+            );
+            assert_eq!(packet.payload.len(), len.saturating_sub(28));
+            assert_eq!(packet.payload_len, 4);
+        }
+    }
+
+    #[test]
+    fn the_udp_length_counts_when_it_can_be_true() {
+        let payload_len = |len: &str| {
+            let udp = [hex("c350 c030"), hex(len), hex("0000 0102030405060708")].concat();
+            raw(&ipv4(17, &udp)).payload_len
+        };
+        assert_eq!(payload_len("000b"), 3);
+        assert_eq!(payload_len("0008"), 0);
+        assert_eq!(payload_len("0010"), 8);
+        for impossible in ["0000", "0007", "0011", "ffff"] {
+            assert_eq!(payload_len(impossible), 8, "{impossible}");
+        }
+        assert_eq!(raw_stop(&ipv4(17, &hex("c350 c030 0007 00"))), BAD_UDP);
+    }
+
+    #[test]
+    fn an_sctp_header_is_read_whole_or_not_at_all() {
+        let sctp = hex("0b59 0b5a 00000001 00000000 0100 0014");
+        let bytes = ipv4(132, &sctp);
+        let packet = raw(&bytes);
+        assert_eq!((packet.source_port, packet.destination_port), (2905, 2906));
+        assert_eq!(
+            (packet.payload, packet.payload_len),
+            (&hex("01000014")[..], 4)
+        );
+        for len in 20..32 {
+            let cut = cut_frame(LinkType::RAW, &bytes[..len], bytes.len());
+            assert_eq!(stop(&cut), BAD_SCTP);
+        }
+    }
+
+    #[test]
+    fn other_transports_are_all_payload() {
+        let bytes = ipv4(89, &hex("0201002c"));
+        let packet = raw(&bytes);
+        assert_eq!(packet.transport.to_string(), "ospf");
+        assert_eq!((packet.source_port, packet.destination_port), (0, 0));
+        assert_eq!(
+            (packet.payload, packet.payload_len),
+            (&hex("0201002c")[..], 4)
+        );
+    }
+}
