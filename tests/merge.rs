@@ -1,0 +1,179 @@
+//! The merge law: a capture cut anywhere, joined in order, gives the table of the whole.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use portassay::decode::{
+    Detail, IcmpErrorKind, Inline, Layer, Packet, Quoted, TcpFlags, Transport,
+};
+use portassay::flow::{FlowTable, Limits};
+use portassay::input::Timestamp;
+use proptest::prelude::*;
+
+/// A packet in terms small enough that keys, handshakes and retransmissions collide often.
+#[derive(Debug, Clone)]
+struct Small {
+    from: u8,
+    to: u8,
+    kind: u8,
+    flags: u8,
+    sequence: u32,
+    time: i64,
+    payload: Vec<u8>,
+    ah: bool,
+}
+
+fn address(n: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, n))
+}
+
+fn small() -> impl Strategy<Value = Small> {
+    (0..3_u8, 0..3_u8, 0..6_u8, 0..32_u8, 0..4_u32, 0..50_i64, 0..4_usize, any::<bool>()).prop_map(
+        |(from, to, kind, flags, sequence, time, len, ah)| Small {
+            from,
+            to,
+            kind,
+            flags,
+            sequence,
+            time,
+            payload: vec![from; len * 100],
+            ah,
+        },
+    )
+}
+
+fn packet(small: &Small, frame: u64) -> Packet<'_> {
+    let (source, destination) = (address(small.from), address(small.to));
+    let quoted = Quoted {
+        kind: [IcmpErrorKind::Prohibited, IcmpErrorKind::Unreachable][usize::from(small.ah)],
+        source: destination,
+        destination: source,
+        transport: Transport::TCP,
+        source_port: 1000 + u16::from(small.to),
+        destination_port: 1000 + u16::from(small.from),
+    };
+    let (transport, detail) = match small.kind {
+        0..=2 => {
+            let flags = TcpFlags(small.flags);
+            (Transport::TCP, Detail::Tcp {
+                flags,
+                sequence: small.sequence,
+                acknowledgement: small.sequence + 1,
+            })
+        }
+        3 => (Transport::UDP, Detail::None),
+        4 => (Transport::ICMP, Detail::IcmpError(quoted)),
+        _ => (Transport::ESP, Detail::Security { spi: small.sequence + 256, sequence: 1 }),
+    };
+    let ports = transport.has_ports();
+    let mut layers = Inline::new(Layer::IpInIp);
+    if small.ah {
+        layers.push(Layer::Ah { spi: small.sequence });
+    }
+    Packet {
+        time: Timestamp(small.time),
+        frame,
+        wire_len: 60 + small.payload.len() as u32,
+        source,
+        destination,
+        transport,
+        source_port: if ports { 1000 + u16::from(small.from) } else { 0 },
+        destination_port: if ports { 1000 + u16::from(small.to) } else { 0 },
+        detail,
+        payload: &small.payload,
+        payload_len: small.payload.len() as u32,
+        vlans: Inline::new(0),
+        layers,
+        first_fragment: false,
+    }
+}
+
+fn table(packets: &[Small], first_frame: u64, limits: Limits) -> FlowTable {
+    let mut table = FlowTable::new(limits);
+    for (n, small) in packets.iter().enumerate() {
+        table.observe(0, &packet(small, first_frame + n as u64));
+    }
+    table
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parts_joined_in_order_equal_the_whole(
+        packets in prop::collection::vec(small(), 0..60),
+        mut cuts in prop::collection::vec(0..60_usize, 0..4),
+    ) {
+        let limits = Limits::default();
+        cuts.iter_mut().for_each(|cut| *cut = (*cut).min(packets.len()));
+        cuts.extend([0, packets.len()]);
+        cuts.sort_unstable();
+        let mut joined = FlowTable::new(limits);
+        for window in cuts.windows(2) {
+            let part = &packets[window[0]..window[1]];
+            let mut table = table(part, 1, limits);
+            table.rebase(0, window[0] as u64);
+            prop_assert!(joined.merge(table).is_ok());
+        }
+        let whole = table(&packets, 1, limits);
+        prop_assert_eq!(joined.untracked(), whole.untracked());
+        prop_assert_eq!(joined.into_flows(), whole.into_flows());
+    }
+
+    #[test]
+    fn joining_is_associative(
+        packets in prop::collection::vec(small(), 3..60),
+        a in 0..60_usize,
+        b in 0..60_usize,
+    ) {
+        let limits = Limits::default();
+        let (a, b) = (a.min(b).min(packets.len()), a.max(b).min(packets.len()));
+        let part = |from: usize, to: usize| {
+            let mut table = table(&packets[from..to], 1, limits);
+            table.rebase(0, from as u64);
+            table
+        };
+        let mut left = part(0, a);
+        prop_assert!(left.merge(part(a, b)).is_ok());
+        prop_assert!(left.merge(part(b, packets.len())).is_ok());
+        let mut tail = part(a, b);
+        prop_assert!(tail.merge(part(b, packets.len())).is_ok());
+        let mut right = part(0, a);
+        prop_assert!(right.merge(tail).is_ok());
+        prop_assert_eq!(left.into_flows(), right.into_flows());
+    }
+
+    #[test]
+    fn a_full_table_counts_every_packet_and_refuses_to_join(
+        packets in prop::collection::vec(small(), 1..60),
+    ) {
+        let limits = Limits { max_flows: 2 };
+        let full = table(&packets, 1, limits);
+        let untracked = full.untracked().packets;
+        prop_assert_eq!(full.exceeded(), untracked > 0);
+        if full.exceeded() {
+            let mut before = FlowTable::new(limits);
+            prop_assert!(before.merge(table(&packets, 1, limits)).is_err());
+        }
+        let tracked: u64 = full.into_flows().iter().map(|(flow, _)| flow.packets()).sum();
+        prop_assert_eq!(tracked + untracked, packets.len() as u64);
+    }
+}
+
+#[test]
+fn a_new_handshake_on_the_same_ports_starts_a_new_flow_and_a_retransmission_does_not() {
+    let syn = |sequence| Small {
+        from: 1,
+        to: 2,
+        kind: 0,
+        flags: TcpFlags::SYN,
+        sequence,
+        time: 0,
+        payload: Vec::new(),
+        ah: false,
+    };
+    let data = Small { flags: TcpFlags::ACK, payload: vec![1], ..syn(7) };
+    let packets = [syn(1), syn(1), data.clone(), syn(9), data];
+    let flows = table(&packets, 1, Limits::default()).into_flows();
+    let counted: Vec<u64> = flows.iter().map(|(flow, _)| flow.packets()).collect();
+    assert_eq!(counted, [3, 2]);
+}
