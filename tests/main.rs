@@ -3,3 +3,4 @@
 mod architecture;
 mod captures;
 mod merge;
+mod tables;
