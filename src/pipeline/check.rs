@@ -7,7 +7,7 @@ use crate::decode::Stop;
 use crate::error::{Error, Result};
 use crate::findings::{Audit, Severity, Summary};
 use crate::pipeline::judge::{self, JudgedFlow};
-use crate::pipeline::quality;
+use crate::pipeline::quality::{self, OneSided};
 use crate::pipeline::read::{self, CaptureCounts, Progress, Reading};
 use crate::policy::{Class, Policy, infer};
 use crate::report::{
@@ -55,10 +55,12 @@ pub fn check(
     let untracked = survey.table.untracked().packets;
     let flows = judge::judge_all(policy, survey.table.into_flows());
     let mut audit = Audit::new(policy);
+    let mut sides = OneSided::default();
     for flow in &flows {
         audit.add(&flow.as_judged());
+        sides.add(flow);
     }
-    let (grade, reasons) = quality::grade(&survey.captures, &flows, untracked);
+    let (grade, reasons) = quality::grade(&survey.captures, &sides, untracked);
     let mut report =
         draft(policy, &survey.captures, audit.finish(), (grade, reasons), untracked);
     if !policy.has_topology() {
@@ -199,6 +201,7 @@ fn capture_report(counts: &CaptureCounts) -> CaptureReport {
         undecoded: counts.undecoded.iter().map(|(stop, n)| (stop.to_string(), *n)).collect(),
         fragments: counts.fragments,
         damage: counts.damage.clone(),
+        live: None,
     }
 }
 

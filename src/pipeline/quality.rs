@@ -13,7 +13,7 @@ const MIN_TCP_FLOWS: u64 = 4;
 /// Grades the captures: the worst grade and every reason for it, in reading order.
 pub fn grade(
     captures: &[CaptureCounts],
-    flows: &[JudgedFlow],
+    sides: &OneSided,
     untracked_packets: u64,
 ) -> (Grade, Vec<String>) {
     let mut grade = Grade::Good;
@@ -49,7 +49,7 @@ pub fn grade(
              but not judged (raise --max-flows)"
         ));
     }
-    let (one_sided, tcp) = one_sided(flows);
+    let OneSided { one_sided, tcp } = *sides;
     if tcp >= MIN_TCP_FLOWS && one_sided * 2 > tcp {
         weaken(Grade::Inconclusive, format!(
             "{} of the TCP flows show one direction only: capture both directions (SPAN rx and tx)",
@@ -59,21 +59,29 @@ pub fn grade(
     (grade, reasons)
 }
 
-/// TCP flows of which one direction is missing, and those that show a connection at all.
-fn one_sided(flows: &[JudgedFlow]) -> (u64, u64) {
-    let mut one_sided = 0;
-    let mut tcp = 0;
-    for judged in flows.iter().filter(|judged| judged.flow.transport == Transport::TCP) {
+/// How many TCP flows show one direction only.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OneSided {
+    one_sided: u64,
+    /// Flows that show a connection at all.
+    tcp: u64,
+}
+
+impl OneSided {
+    /// Counts a flow.
+    pub fn add(&mut self, judged: &JudgedFlow) {
+        if judged.flow.transport != Transport::TCP {
+            return;
+        }
         match judged.outcome {
             Outcome::OneSided => {
-                one_sided += 1;
-                tcp += 1;
+                self.one_sided += 1;
+                self.tcp += 1;
             }
-            Outcome::Established | Outcome::MidStream => tcp += 1,
+            Outcome::Established | Outcome::MidStream => self.tcp += 1,
             _ => {}
         }
     }
-    (one_sided, tcp)
 }
 
 fn percent(part: u64, whole: u64) -> String {

@@ -1,0 +1,243 @@
+//! Live audit: frames from an interface, flows that age out, findings as they appear, and the full
+//! report at the end.
+//!
+//! Memory stays bounded over days: a flow without packets for the idle time is judged for good,
+//! added to the audit and forgotten. Younger flows are judged provisionally a few seconds after
+//! their first packet, only to print what is new; the report counts each flow once, at its end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::findings::{Audit, Finding};
+use crate::flow::sample::Sample;
+use crate::flow::{Flow, FlowTable, Limits};
+use crate::input::live::{Event, Live, Stats};
+use crate::input::{Format, Timestamp};
+use crate::pipeline::check::{self, Checked, Services, Threshold};
+use crate::pipeline::judge::{self, JudgedFlow};
+use crate::pipeline::quality;
+use crate::pipeline::read::CaptureCounts;
+use crate::policy::Policy;
+use crate::report::Grade;
+
+/// How a watch runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Seconds without a packet after which a flow is closed.
+    pub idle_seconds: u32,
+    /// Bounds of the flow table.
+    pub limits: Limits,
+    /// When to stop by itself.
+    pub stop: StopLimits,
+    /// What turns findings into an exit code.
+    pub threshold: Threshold,
+}
+
+/// When a watch stops by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StopLimits {
+    /// After so many packets.
+    pub packets: Option<u64>,
+    /// After so long.
+    pub duration: Option<Duration>,
+}
+
+/// A flag that SIGINT and SIGTERM raise. A second signal ends the program at once.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Registered first, the conditional exit sees the flag as the signal before left it.
+        let exit = 128 + signal;
+        signal_hook::flag::register_conditional_shutdown(signal, exit, Arc::clone(&flag))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+            .map_err(|source| Error::Usage(format!("cannot catch signals: {source}")))?;
+    }
+    Ok(flag)
+}
+
+/// Watches until told to stop, telling each new finding; then reports.
+pub fn watch(
+    live: &mut Live,
+    policy: &Policy,
+    options: Options,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(&Finding) -> io::Result<()>,
+) -> Result<Checked> {
+    let mut watcher = Watcher::new(live.interface(), policy, options);
+    let end = run(live, &mut watcher, stop, tell)?;
+    // What the kernel still holds was on the wire before the stop: it belongs to the report.
+    let room = options.stop.packets.map(|n| n.saturating_sub(watcher.counts.tally.frames));
+    if end == End::Asked {
+        live.drain(room, &mut |frame| watcher.observe(frame));
+    }
+    let stats = live.stats();
+    Ok(watcher.finish(end, stats))
+}
+
+/// Why a watch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A signal, or a limit of time.
+    Asked,
+    /// The number of packets asked for.
+    Enough,
+    /// The interface has gone.
+    Gone,
+}
+
+fn run(
+    live: &mut Live,
+    watcher: &mut Watcher<'_>,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(&Finding) -> io::Result<()>,
+) -> Result<End> {
+    let start = Live::now();
+    let limits = watcher.options.stop;
+    let until = limits.duration.map(|d| after(start, d));
+    let mut next_tick = after(start, TICK);
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(End::Asked);
+        }
+        match live.next()? {
+            Event::Frame(frame) => watcher.observe(&frame),
+            Event::Idle => {}
+            Event::Gone => return Ok(End::Gone),
+        }
+        if limits.packets.is_some_and(|n| watcher.counts.tally.frames >= n) {
+            return Ok(End::Enough);
+        }
+        let now = Live::now();
+        if until.is_some_and(|until| now >= until) {
+            return Ok(End::Asked);
+        }
+        if now >= next_tick {
+            next_tick = after(now, TICK);
+            if let Err(source) = watcher.tick(now, tell) {
+                return Err(Error::Write { path: "standard output".into(), source });
+            }
+        }
+    }
+}
+
+fn after(time: Timestamp, duration: Duration) -> Timestamp {
+    let nanoseconds = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    Timestamp(time.0.saturating_add(nanoseconds))
+}
+
+fn before(time: Timestamp, duration: Duration) -> Timestamp {
+    let nanoseconds = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    Timestamp(time.0.saturating_sub(nanoseconds))
+}
+
+/// Time between two looks at the flows.
+const TICK: Duration = Duration::from_secs(1);
+/// Time between two rounds of closing idle flows, which walk the whole table.
+const CLOSING: Duration = Duration::from_secs(10);
+/// Age at which a flow is judged for the first time: by then an answer has come, or a second
+/// request has not been answered either.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+
+struct Watcher<'p> {
+    policy: &'p Policy,
+    options: Options,
+    table: FlowTable,
+    counts: CaptureCounts,
+    /// Flows that ended.
+    audit: Audit<'p>,
+    /// Flows as first looked at, for telling only.
+    preview: Audit<'p>,
+    /// Flows first seen before this were looked at already.
+    looked_until: Timestamp,
+    services: Services,
+    quality: quality::OneSided,
+    next_closing: Timestamp,
+}
+
+impl<'p> Watcher<'p> {
+    fn new(interface: &str, policy: &'p Policy, options: Options) -> Self {
+        Self {
+            policy,
+            options,
+            table: FlowTable::new(options.limits),
+            counts: CaptureCounts::new(interface.as_ref(), Format::Live),
+            audit: Audit::new(policy),
+            preview: Audit::new(policy),
+            looked_until: Timestamp(i64::MIN),
+            services: Services::default(),
+            quality: quality::OneSided::default(),
+            next_closing: Timestamp(i64::MIN),
+        }
+    }
+
+    fn observe(&mut self, frame: &crate::input::Frame<'_>) {
+        self.counts.tally.count(frame);
+        self.counts.observe(&mut self.table, 0, frame);
+    }
+
+    /// Closes idle flows and tells what is new.
+    fn tick(
+        &mut self,
+        now: Timestamp,
+        tell: &mut dyn FnMut(&Finding) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let idle = Duration::from_secs(u64::from(self.options.idle_seconds));
+        let young = before(now, FIRST_LOOK);
+        for (flow, sample) in self.table.flows() {
+            if flow.first >= self.looked_until && flow.first < young {
+                let judged = judge::judge(self.policy, flow.clone(), sample);
+                self.preview.add(&judged.as_judged());
+            }
+        }
+        self.looked_until = young;
+        if now >= self.next_closing {
+            self.next_closing = after(now, CLOSING);
+            let closed = self.table.take_idle(before(now, idle));
+            for judged in self.close(closed) {
+                self.preview.add(&judged.as_judged());
+            }
+        }
+        self.preview.fresh().iter().try_for_each(tell)
+    }
+
+    /// Judges flows for good.
+    fn close(&mut self, flows: Vec<(Flow, Sample)>) -> Vec<JudgedFlow> {
+        let judged = judge::judge_all(self.policy, flows);
+        for flow in &judged {
+            self.audit.add(&flow.as_judged());
+            self.quality.add(flow);
+            if !self.policy.has_topology() {
+                self.services.add(flow);
+            }
+        }
+        judged
+    }
+
+    fn finish(mut self, end: End, stats: Stats) -> Checked {
+        let untracked = self.table.untracked().packets;
+        let table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
+        self.close(table.into_flows());
+        self.counts.tally.dropped_by_capture = Some(stats.dropped + stats.dropped_by_interface);
+        if end == End::Gone {
+            self.counts.damage = Some("the interface disappeared while it was watched".to_owned());
+        }
+        let captures = [self.counts];
+        let (mut grade, mut reasons) = quality::grade(&captures, &self.quality, untracked);
+        if stats.unread > 0 {
+            grade = grade.max(Grade::Degraded);
+            reasons.push(format!("{} packets were still unread at the stop", stats.unread));
+        }
+        let mut report =
+            check::draft(self.policy, &captures, self.audit.finish(), (grade, reasons), untracked);
+        if let Some(capture) = report.captures.first_mut() {
+            capture.live = Some(stats);
+        }
+        if !self.policy.has_topology() {
+            self.services.describe(self.policy, &mut report);
+        }
+        check::conclude(report, &captures, Vec::new(), self.options.threshold)
+    }
+}
