@@ -10,11 +10,17 @@ pub mod rules;
 pub mod schema;
 pub mod text;
 
+mod answer;
 mod csv;
 mod json;
 mod jsonl;
 mod markdown;
 mod table;
+
+#[cfg(test)]
+mod specimen;
+
+pub use jsonl::finding_line;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,0 +1,258 @@
+//! The parts of the JSON report other than findings.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::ser::{Serialize, Serializer};
+
+use crate::findings::audit::{ClassTotals, Exemption, Expected};
+use crate::policy::Class;
+use crate::report::{CaptureReport, Report, SeemingRole, ServiceSeen, answer, text};
+
+/// Who wrote the document.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Tool {
+    /// This program.
+    pub(in crate::report) const THIS: Self = Self {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+}
+
+/// One capture.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct Capture<'r> {
+    path: &'r str,
+    format: &'static str,
+    link_types: Vec<Cow<'static, str>>,
+    frames: u64,
+    captured_bytes: u64,
+    wire_bytes: u64,
+    first: Option<String>,
+    last: Option<String>,
+    undecoded: &'r BTreeMap<String, u64>,
+    truncated_frames: u64,
+    fragments: u64,
+    /// Nobody looks for duplicates yet, so their number is unknown.
+    duplicates: Option<u64>,
+    dropped_by_capture: Option<u64>,
+    filtered_out: u64,
+    damage: Option<&'r str>,
+}
+
+impl<'r> Capture<'r> {
+    /// Borrows a capture's counts.
+    pub(in crate::report) fn of(capture: &'r CaptureReport) -> Self {
+        let tally = &capture.tally;
+        Self {
+            path: &capture.path,
+            format: capture.format.token(),
+            link_types: tally
+                .link_types
+                .iter()
+                .map(|kind| text::link_type(*kind))
+                .collect(),
+            frames: tally.frames,
+            captured_bytes: tally.captured_bytes,
+            wire_bytes: tally.wire_bytes,
+            first: tally.first.map(text::time),
+            last: tally.last.map(text::time),
+            undecoded: &capture.undecoded,
+            truncated_frames: tally.truncated_frames,
+            fragments: capture.fragments,
+            duplicates: None,
+            dropped_by_capture: tally.dropped_by_capture,
+            filtered_out: tally.filtered_out,
+            damage: capture.damage.as_deref(),
+        }
+    }
+}
+
+/// How well the captures support the answer.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct Quality<'r> {
+    grade: &'static str,
+    reasons: &'r [String],
+}
+
+impl<'r> Quality<'r> {
+    /// Borrows the grade's reasons.
+    pub(in crate::report) fn of(report: &'r Report) -> Self {
+        Self {
+            grade: answer::grade(report.grade),
+            reasons: &report.reasons,
+        }
+    }
+}
+
+/// What the flows were.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct Flows<'r> {
+    total: u64,
+    by_class: ByClass<'r>,
+    untracked_packets: u64,
+}
+
+impl<'r> Flows<'r> {
+    /// Borrows the totals.
+    pub(in crate::report) fn of(report: &'r Report) -> Self {
+        Self {
+            total: report.summary.flows,
+            by_class: ByClass(&report.summary.by_class),
+            untracked_packets: report.untracked_packets,
+        }
+    }
+}
+
+/// Every class in reporting order, also those without flows.
+#[derive(Debug)]
+struct ByClass<'r>(&'r BTreeMap<Class, ClassTotals>);
+
+impl Serialize for ByClass<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Class::ALL.into_iter().map(|class| {
+            let totals = self.0.get(&class).copied().unwrap_or_default();
+            (class.token(), Totals::of(totals))
+        }))
+    }
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Totals {
+    flows: u64,
+    packets: u64,
+    bytes: u64,
+}
+
+impl Totals {
+    fn of(totals: ClassTotals) -> Self {
+        Self {
+            flows: totals.flows,
+            packets: totals.packets,
+            bytes: totals.bytes,
+        }
+    }
+}
+
+/// The state of the IPsec exemptions.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct Ipsec<'r> {
+    deployed: bool,
+    mode: &'static str,
+    exemptions: Vec<ExemptionJson<'r>>,
+}
+
+impl<'r> Ipsec<'r> {
+    /// Borrows the exemptions.
+    pub(in crate::report) fn of(report: &'r Report) -> Self {
+        Self {
+            deployed: report.summary.ipsec_deployed,
+            mode: answer::ipsec_mode(report),
+            exemptions: report
+                .summary
+                .exemptions
+                .iter()
+                .map(ExemptionJson::of)
+                .collect(),
+        }
+    }
+}
+
+#[derive(Debug, serde::Serialize)]
+struct ExemptionJson<'r> {
+    row: &'r str,
+    name: &'r str,
+    status: &'static str,
+    evidence: &'r [String],
+    /// Nobody measures the delay per row yet, so it is unknown.
+    delay_ms: Option<u64>,
+    remedy: &'r [String],
+}
+
+impl<'r> ExemptionJson<'r> {
+    fn of(exemption: &'r Exemption) -> Self {
+        Self {
+            row: &exemption.row,
+            name: &exemption.name,
+            status: exemption.status,
+            evidence: &exemption.evidence,
+            delay_ms: None,
+            remedy: &exemption.remedy,
+        }
+    }
+}
+
+/// What became of one expected service.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct ExpectedService<'r> {
+    row: &'r str,
+    initiator_role: Option<&'r str>,
+    responder: &'r str,
+    port: u16,
+    state: &'static str,
+}
+
+impl<'r> ExpectedService<'r> {
+    /// Borrows an expected service.
+    pub(in crate::report) fn of(expected: &'r Expected) -> Self {
+        Self {
+            row: &expected.row,
+            initiator_role: expected.initiator_role.as_deref(),
+            responder: &expected.responder,
+            port: expected.port,
+            state: answer::state(expected.state),
+        }
+    }
+}
+
+/// Who a host seems to be.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct Host<'r> {
+    address: IpAddr,
+    role: &'r str,
+    evidence: &'r [String],
+}
+
+impl<'r> Host<'r> {
+    /// Borrows a seeming role.
+    pub(in crate::report) fn of(host: &'r SeemingRole) -> Self {
+        Self {
+            address: host.address,
+            role: &host.role,
+            evidence: &host.evidence,
+        }
+    }
+}
+
+/// A service seen.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct Service<'r> {
+    transport: &'r str,
+    port: u16,
+    protocol: Option<&'static str>,
+    responders: u64,
+    flows: u64,
+    packets: u64,
+    bytes: u64,
+}
+
+impl<'r> Service<'r> {
+    /// Borrows a service.
+    pub(in crate::report) fn of(service: &'r ServiceSeen) -> Self {
+        Self {
+            transport: &service.transport,
+            port: service.port,
+            protocol: service.protocol,
+            responders: service.responders,
+            flows: service.flows,
+            packets: service.packets,
+            bytes: service.bytes,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Reports made by hand, for the tests of every format.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+use super::{CaptureReport, Format, Grade, Overall, Report, SeemingRole, ServiceSeen, Style};
+use crate::decode::Transport;
+use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState};
+use crate::findings::{Finding, PartyGroup, Severity, Summary};
+use crate::flow::FrameRef;
+use crate::identify::Confidence;
+use crate::input::{Format as CaptureFormat, LinkType, Tally, Timestamp};
+use crate::policy::Class;
+
+/// What a report looks like in a format.
+pub(super) fn written(format: &Format, report: &Report, width: Option<u16>) -> String {
+    let mut out = Vec::new();
+    let style = Style {
+        color: false,
+        width,
+    };
+    (format.write)(report, style, &mut out).expect("memory takes everything");
+    String::from_utf8(out).expect("reports are UTF-8")
+}
+
+/// 2024-05-01 12:00:00 UTC and some seconds.
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp(1_714_564_800_000_000_000 + seconds * 1_000_000_000)
+}
+
+fn party(role: Option<&str>, names: &[&str], addresses: &[&str]) -> PartyGroup {
+    PartyGroup {
+        role: role.map(String::from),
+        names: names.iter().map(ToString::to_string).collect(),
+        addresses: addresses.iter().map(|a| address(a)).collect(),
+        more_addresses: false,
+    }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// A finding of severity error.
+pub(super) fn clear_text() -> Finding {
+    Finding {
+        fingerprint: "cleartext-signalling:client:front-end:tcp:5061".into(),
+        rule: "cleartext-signalling",
+        severity: Severity::Error,
+        confidence: Confidence::High,
+        message: "SIP in clear text on tcp/5061, where S03 expects TLS.".into(),
+        why: "Passwords and call data can be read on the way.",
+        remedy: vec![
+            "Set the client's transport to TLS.".into(),
+            "Close tcp/5060 on the pool.".into(),
+        ],
+        initiator: party(Some("client"), &["users"], &["10.0.20.5", "10.0.20.6"]),
+        responder: party(Some("front-end"), &["fe01"], &["10.0.1.11"]),
+        ports: vec![(5061, 5061)],
+        transport: Transport::TCP,
+        protocol: Some("sip"),
+        expectation: Some("S03".into()),
+        layer: Some("built-in".into()),
+        flows: 2,
+        packets: 1340,
+        bytes: 451_200,
+        first: at(1),
+        last: at(62),
+        frames: vec![
+            FrameRef {
+                capture: 0,
+                frame: 12,
+            },
+            FrameRef {
+                capture: 0,
+                frame: 1015,
+            },
+            FrameRef {
+                capture: 1,
+                frame: 3,
+            },
+        ],
+        display_filter: "ip.addr == 10.0.1.11 && tcp.port == 5061".into(),
+        bpf: "host 10.0.1.11 and tcp port 5061".into(),
+    }
+}
+
+/// A finding of severity warning about a host without role.
+pub(super) fn unexpected() -> Finding {
+    Finding {
+        fingerprint: "unexpected-port:-:sql:udp:1024-65535".into(),
+        rule: "unexpected-port",
+        severity: Severity::Warning,
+        confidence: Confidence::Medium,
+        message: "Nothing is expected on these ports of a database server.".into(),
+        why: "It may be an intruder.",
+        remedy: vec!["Find out what listens there.".into()],
+        initiator: party(None, &[], &["fe80::9"]),
+        responder: party(Some("sql"), &["db1", "db2"], &["10.0.3.1", "10.0.3.2"]),
+        ports: vec![(137, 137), (1024, 65535)],
+        transport: Transport::UDP,
+        protocol: None,
+        expectation: None,
+        layer: None,
+        flows: 1,
+        packets: 1,
+        bytes: 92,
+        first: at(5),
+        last: at(5),
+        frames: vec![FrameRef {
+            capture: 1,
+            frame: 7,
+        }],
+        display_filter: "udp.port == 137".into(),
+        bpf: "udp port 137".into(),
+    }
+}
+
+fn capture(path: &str, frames: u64, format: CaptureFormat) -> CaptureReport {
+    CaptureReport {
+        path: path.into(),
+        format,
+        tally: Tally {
+            frames,
+            captured_bytes: frames * 90,
+            wire_bytes: frames * 812,
+            first: Some(at(0)),
+            last: Some(at(750)),
+            link_types: BTreeSet::from([LinkType::ETHERNET]),
+            ..Tally::default()
+        },
+        undecoded: BTreeMap::new(),
+        fragments: 0,
+        damage: None,
+    }
+}
+
+fn expected(row: &str, responder: &str, port: u16, state: ExpectedState) -> Expected {
+    Expected {
+        row: row.into(),
+        initiator_role: Some("client".into()),
+        responder: responder.into(),
+        port,
+        state,
+    }
+}
+
+/// A report in which every section has something to say.
+pub(super) fn failing() -> Report {
+    let mut truncated = capture("site/fe01.pcapng", 120_345, CaptureFormat::Pcapng);
+    truncated.tally.truncated_frames = 12;
+    truncated.undecoded = BTreeMap::from([("arp".into(), 30), ("ip-header".into(), 1)]);
+    let mut damaged = capture("site/db1.pcap", 9, CaptureFormat::Pcap);
+    damaged.damage = Some("the file ends inside frame 10".into());
+    let totals = |flows, packets, bytes| ClassTotals {
+        flows,
+        packets,
+        bytes,
+    };
+    Report {
+        captures: vec![truncated, damaged],
+        grade: Grade::Degraded,
+        reasons: vec!["12 frames are cut short".into()],
+        summary: Summary {
+            findings: vec![clear_text(), unexpected()],
+            flows: 1234,
+            by_class: BTreeMap::from([
+                (Class::Confirmed, totals(1231, 119_000, 90_000_000)),
+                (Class::WrongProtocol, totals(2, 1340, 451_200)),
+                (Class::Unexpected, totals(1, 1, 92)),
+            ]),
+            expected: vec![
+                expected("S01", "fe01", 443, ExpectedState::Seen),
+                expected("S02", "fe01", 135, ExpectedState::Refused),
+                expected("S03", "fe02", 5061, ExpectedState::NeverSeen),
+            ],
+            ipsec_deployed: true,
+            exemptions: vec![
+                Exemption {
+                    row: "X05".into(),
+                    name: "A/V Edge internal".into(),
+                    status: "proven",
+                    evidence: vec!["ESP from 10.0.1.11 to 10.0.4.1 in frame 99".into()],
+                    remedy: vec!["Exempt 10.0.4.1.".into()],
+                },
+                Exemption {
+                    row: "X06".into(),
+                    name: "Mediation".into(),
+                    status: "not-observed",
+                    evidence: Vec::new(),
+                    remedy: Vec::new(),
+                },
+            ],
+            ..Summary::default()
+        },
+        overall: Overall::Fail,
+        exit_code: 1,
+        topology: true,
+        seeming_roles: Vec::new(),
+        services: Vec::new(),
+        strict: false,
+        untracked_packets: 0,
+    }
+}
+
+/// A report without topology.
+pub(super) fn first_contact() -> Report {
+    Report {
+        captures: vec![capture("my site.pcapng", 1000, CaptureFormat::Pcapng)],
+        grade: Grade::Good,
+        reasons: Vec::new(),
+        summary: Summary {
+            flows: 40,
+            ..Summary::default()
+        },
+        overall: Overall::Inconclusive,
+        exit_code: 3,
+        topology: false,
+        seeming_roles: vec![SeemingRole {
+            address: address("10.0.1.11"),
+            role: "front-end".into(),
+            evidence: vec!["tcp/5061 tls".into(), "tcp/443 tls".into()],
+        }],
+        services: vec![ServiceSeen {
+            transport: "tcp".into(),
+            port: 5061,
+            protocol: Some("tls"),
+            responders: 1,
+            flows: 40,
+            packets: 12_000,
+            bytes: 3_400_000,
+        }],
+        strict: false,
+        untracked_packets: 0,
+    }
+}
+
+/// A report of nothing at all.
+pub(super) fn empty() -> Report {
+    Report {
+        captures: Vec::new(),
+        grade: Grade::Good,
+        reasons: Vec::new(),
+        summary: Summary::default(),
+        overall: Overall::Pass,
+        exit_code: 0,
+        topology: true,
+        seeming_roles: Vec::new(),
+        services: Vec::new(),
+        strict: true,
+        untracked_packets: 0,
+    }
+}
+
+/// A report in which every text that may come from outside is hostile.
+pub(super) fn hostile() -> Report {
+    let mut report = failing();
+    for capture in &mut report.captures {
+        capture.path = NASTY.into();
+        capture.damage = Some(NASTY.into());
+        capture.undecoded = BTreeMap::from([(NASTY.into(), 1)]);
+    }
+    report.reasons = vec![NASTY.into()];
+    for finding in &mut report.summary.findings {
+        finding.fingerprint = NASTY.into();
+        finding.message = NASTY.into();
+        finding.remedy = vec![NASTY.into(), NASTY.into()];
+        finding.initiator.role = Some(NASTY.into());
+        finding.initiator.names = BTreeSet::from([NASTY.into()]);
+        finding.responder.names = BTreeSet::from([NASTY.into()]);
+        finding.expectation = Some(NASTY.into());
+        finding.layer = Some(NASTY.into());
+        finding.display_filter = NASTY.into();
+    }
+    for expected in &mut report.summary.expected {
+        expected.row = NASTY.into();
+        expected.responder = NASTY.into();
+        expected.initiator_role = Some(NASTY.into());
+    }
+    for exemption in &mut report.summary.exemptions {
+        exemption.name = NASTY.into();
+        exemption.evidence = vec![NASTY.into()];
+    }
+    report
+}
+
+/// An escape sequence, line breaks, a reversal, markup, a formula.
+pub(super) const NASTY: &str =
+    "=a|b\n\x1b[2J\u{202e}<img src=x>`c` @all #1 [x](http://e.vil) \u{9b}1m\r\t*d*";

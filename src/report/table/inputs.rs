@@ -1,0 +1,143 @@
+//! The section on the captures: what was read, and what stands against it.
+
+use std::io;
+
+use super::{Align, Grid, Page};
+use crate::report::color::Tone;
+use crate::report::text::{bytes, clock, count, counted, link_type, listed, span};
+use crate::report::{CaptureReport, Report};
+
+/// Writes the section.
+pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
+    page.heading("Captures")?;
+    if report.captures.is_empty() {
+        return page.line(2, "No capture was read.");
+    }
+    let shown = page.few(FEW).unwrap_or(report.captures.len());
+    let mut grid = Grid::new(&[
+        ("Capture", Align::Left),
+        ("Format", Align::Word),
+        ("Link types", Align::Left),
+        ("Frames", Align::Right),
+        ("Bytes", Align::Right),
+        ("Start", Align::Word),
+        ("Duration", Align::Right),
+    ]);
+    for capture in report.captures.iter().take(shown) {
+        grid.row(Tone::Plain, cells(capture));
+    }
+    if report.captures.len() > 1 {
+        grid.row(Tone::Plain, totals(&report.captures));
+    }
+    page.grid(&grid)?;
+    let hidden = report.captures.len().saturating_sub(shown) as u64;
+    if hidden > 0 {
+        let more = counted(hidden, "more capture is", "more captures are");
+        page.line(
+            2,
+            &format!("{more} in the totals; `--format json` lists all."),
+        )?;
+    }
+    for capture in report.captures.iter().take(shown) {
+        for remark in remarks(capture) {
+            let text = format!("{}: {remark}", capture.path);
+            page.tagged(2, "!", Tone::Doubtful, &text)?;
+        }
+    }
+    Ok(())
+}
+
+fn cells(capture: &CaptureReport) -> Vec<String> {
+    let tally = &capture.tally;
+    let links: Vec<String> = tally
+        .link_types
+        .iter()
+        .map(|kind| link_type(*kind).into_owned())
+        .collect();
+    let (start, length) = times(tally.first.zip(tally.last));
+    vec![
+        capture.path.clone(),
+        capture.format.token().into(),
+        if links.is_empty() {
+            "-".into()
+        } else {
+            links.join(", ")
+        },
+        count(tally.frames),
+        bytes(tally.wire_bytes),
+        start,
+        length,
+    ]
+}
+
+fn totals(captures: &[CaptureReport]) -> Vec<String> {
+    let first = captures.iter().filter_map(|c| c.tally.first).min();
+    let last = captures.iter().filter_map(|c| c.tally.last).max();
+    let (start, length) = times(first.zip(last));
+    vec![
+        format!("all {}", count(captures.len() as u64)),
+        String::new(),
+        String::new(),
+        count(captures.iter().map(|c| c.tally.frames).sum()),
+        bytes(captures.iter().map(|c| c.tally.wire_bytes).sum()),
+        start,
+        length,
+    ]
+}
+
+fn times(ends: Option<(crate::input::Timestamp, crate::input::Timestamp)>) -> (String, String) {
+    match ends {
+        Some((first, last)) => (clock(first), span(first, last)),
+        None => ("-".into(), "-".into()),
+    }
+}
+
+/// What stands against a capture, one sentence each.
+pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
+    let tally = &capture.tally;
+    let frames = |number| counted(number, "frame", "frames");
+    let mut out = Vec::new();
+    if tally.frames == 0 {
+        out.push("holds no frames.".into());
+    }
+    if let Some(damage) = &capture.damage {
+        out.push(damage.clone());
+    }
+    if let Some(dropped) = tally.dropped_by_capture.filter(|&number| number > 0) {
+        out.push(format!("{} lost while capturing.", frames(dropped)));
+    }
+    if tally.truncated_frames > 0 {
+        out.push(format!(
+            "{} cut short by the snaplen.",
+            frames(tally.truncated_frames)
+        ));
+    }
+    let undecoded: u64 = capture.undecoded.values().sum();
+    if undecoded > 0 {
+        let mut reasons: Vec<(&String, &u64)> = capture.undecoded.iter().collect();
+        reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        let reasons: Vec<String> = reasons
+            .into_iter()
+            .map(|(reason, number)| format!("{} {reason}", count(*number)))
+            .collect();
+        out.push(format!(
+            "{} not decoded to a transport: {}.",
+            frames(undecoded),
+            listed(&reasons)
+        ));
+    }
+    if capture.fragments > 0 {
+        let fragments = counted(capture.fragments, "fragment", "fragments");
+        out.push(format!("{fragments} of larger datagrams."));
+    }
+    if tally.filtered_out > 0 {
+        out.push(format!(
+            "{} left out by the filter.",
+            frames(tally.filtered_out)
+        ));
+    }
+    out
+}
+
+/// Captures listed one by one on a terminal.
+const FEW: usize = 20;
