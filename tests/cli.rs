@@ -1,0 +1,371 @@
+//! The program as its users meet it: exit codes, messages, formats, bad input beside good.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::fixtures;
+
+fn portassay(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portassay"))
+        .args(arguments)
+        .env_remove("PORTASSAY_TOPOLOGY")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("ended by a signal: {}", stderr(output)))
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn case(name: &str) -> PathBuf {
+    fixtures::folder().join(name)
+}
+
+fn capture(name: &str) -> String {
+    let folder = case(name);
+    ["pcapng", "pcap"]
+        .iter()
+        .map(|ending| folder.join(format!("capture.{ending}")))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("no capture in {}", folder.display()))
+        .display()
+        .to_string()
+}
+
+fn topology(name: &str) -> String {
+    case(name).join("topology.toml").display().to_string()
+}
+
+fn scratch(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, content).unwrap();
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+/// The last line on stderr names the exit code's reason.
+fn assert_reason(output: &Output, words: &str) {
+    let text = stderr(output);
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.contains(words), "the last line should say '{words}':\n{text}");
+}
+
+const GOOD: &str = "tls12-on-5061";
+const BAD: &str = "sip-in-clear-on-5061";
+
+#[test]
+fn a_clean_capture_exits_0_and_a_finding_exits_1() {
+    let good = portassay(&["check", &capture(GOOD), "-t", &topology(GOOD)]);
+    assert_eq!(code(&good), 0, "{}{}", stdout(&good), stderr(&good));
+    assert_reason(&good, "exit 0: no finding");
+    let bad = portassay(&["check", &capture(BAD), "-t", &topology(BAD)]);
+    assert_eq!(code(&bad), 1, "{}{}", stdout(&bad), stderr(&bad));
+    assert_reason(&bad, "exit 1: 1 finding");
+    assert!(stdout(&bad).contains("cleartext-where-tls-expected"), "{}", stdout(&bad));
+}
+
+#[test]
+fn thresholds_decide_the_exit_code() {
+    let run = |flags: &[&str]| {
+        let (capture, topology) = (capture(BAD), topology(BAD));
+        let mut words = vec!["check", capture.as_str(), "-t", topology.as_str()];
+        words.extend(flags);
+        code(&portassay(&words))
+    };
+    assert_eq!(run(&["--fail-on", "never"]), 0);
+    assert_eq!(run(&["--exit-zero"]), 0);
+    assert_eq!(run(&["--fail-on", "note"]), 1);
+}
+
+#[test]
+fn without_a_topology_the_answer_is_inconclusive_but_useful() {
+    let output = portassay(&["check", &capture("demo-site")]);
+    assert_eq!(code(&output), 3);
+    assert_reason(&output, "inconclusive: no topology");
+    let text = stdout(&output);
+    for words in ["front-end", "5061", "--topology"] {
+        assert!(text.contains(words), "no '{words}' in:\n{text}");
+    }
+    let allowed = portassay(&["check", &capture("demo-site"), "--allow-inconclusive"]);
+    assert_eq!(code(&allowed), 0);
+}
+
+#[test]
+fn unusable_inputs_say_what_and_why_and_exit_2() {
+    let (_a, empty) = scratch("empty.pcap", b"");
+    let (_b, text) = scratch("notes.pcap", b"these are notes, not packets\n");
+    let (_c, header) = scratch("short.pcap", &[0xD4, 0xC3, 0xB2, 0xA1, 2, 0, 4, 0]);
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().display().to_string();
+    for (input, words) in [
+        ("/no/such/file.pcap", "cannot open /no/such/file.pcap"),
+        (none.as_str(), "no captures in the folder"),
+        (empty.as_str(), "empty"),
+        (text.as_str(), "is not a capture"),
+        (header.as_str(), "is not a capture"),
+    ] {
+        let output = portassay(&["check", input, "-t", &topology(GOOD)]);
+        assert_eq!(code(&output), 2, "{input}: {}", stderr(&output));
+        let errors: Vec<String> =
+            stderr(&output).lines().filter(|l| l.starts_with("error: ")).map(Into::into).collect();
+        assert_eq!(errors.len(), 1, "{input}: one sentence each:\n{}", stderr(&output));
+        assert!(errors[0].contains(words), "{input}: {}", errors[0]);
+    }
+}
+
+#[test]
+fn a_bad_input_does_not_keep_the_others_from_their_answer() {
+    let (_keep, text) = scratch("notes.pcap", b"these are notes, not packets\n");
+    let output =
+        portassay(&["check", &text, &capture(BAD), "-t", &topology(BAD), "--format", "json"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("notes.pcap is not a capture"));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["captures"].as_array().unwrap().len(), 1);
+    assert_eq!(report["findings"][0]["rule"], "cleartext-where-tls-expected");
+    assert_eq!(report["exit_code"], 2);
+}
+
+#[test]
+fn a_capture_cut_in_a_record_is_read_to_its_last_whole_record() {
+    let bytes = fs::read(capture(GOOD)).unwrap();
+    let (_keep, cut) = scratch("cut.pcapng", &bytes[..bytes.len() - 5]);
+    let output = portassay(&["check", &cut, "-t", &topology(GOOD), "--format", "json"]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(report["captures"][0]["frames"].as_u64().unwrap() > 5);
+    assert_eq!(report["quality"]["grade"], "degraded");
+    let warning = stderr(&output);
+    assert!(warning.contains("warning: ") && warning.contains("offset"), "{warning}");
+    assert_eq!(code(&output), 0, "{warning}");
+}
+
+#[test]
+fn an_unknown_link_type_alone_exits_2_and_is_named() {
+    let mut pcap = Vec::new();
+    for word in [0xA1B2_C3D4_u32, 0x0004_0002, 0, 0, 65_535, 147, 0, 0, 4, 4, 0] {
+        pcap.extend_from_slice(&word.to_le_bytes());
+    }
+    let (_keep, path) = scratch("user.pcap", &pcap);
+    let output = portassay(&["check", &path, "-t", &topology(GOOD)]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert_reason(&output, "link type");
+    assert_reason(&output, "147");
+}
+
+#[test]
+fn mistakes_in_the_topology_name_line_value_and_the_nearest_word() {
+    let text = "[[host]]\nname = \"fe\"\naddresses = [\"10.0.0.1\"]\nroles = [\"frontend\"]\n";
+    let (_keep, path) = scratch("site.toml", text.as_bytes());
+    let output = portassay(&["check", &capture(GOOD), "-t", &path]);
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    for words in ["site.toml:4", "frontend", "front-end"] {
+        assert!(said.contains(words), "no '{words}' in:\n{said}");
+    }
+    let missing = portassay(&["check", &capture(GOOD), "-t", "/no/such/site.toml"]);
+    assert_eq!(code(&missing), 2);
+    assert!(stderr(&missing).contains("cannot open /no/such/site.toml"), "{}", stderr(&missing));
+}
+
+#[test]
+fn a_filter_works_offline_and_a_bad_one_exits_2() {
+    let all = portassay(&["check", &capture("demo-site"), "-t", &topology("demo-site"), "--format", "json"]);
+    let some = portassay(&[
+        "check", &capture("demo-site"), "-t", &topology("demo-site"), "--format", "json", "-f", "tcp port 8888",
+    ]);
+    let all: Value = serde_json::from_str(&stdout(&all)).unwrap();
+    let some: Value = serde_json::from_str(&stdout(&some)).unwrap();
+    assert!(some["flows"]["total"].as_u64() < all["flows"]["total"].as_u64());
+    assert_eq!(some["captures"][0]["frames"], all["captures"][0]["frames"]);
+    assert_eq!(some["findings"].as_array().unwrap().len(), 1);
+    let bad = portassay(&["check", &capture(GOOD), "-f", "tcp prot 1"]);
+    assert_eq!(code(&bad), 2);
+    assert!(stderr(&bad).contains("the filter 'tcp prot 1' does not compile"), "{}", stderr(&bad));
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let run = |threads: &str, format: &str| {
+        let folder = fixtures::folder().display().to_string();
+        stdout(&portassay(&[
+            "check", &folder, "-t", &topology("demo-site"), "--threads", threads, "--format", format,
+        ]))
+    };
+    for format in ["table", "json", "jsonl", "csv", "markdown"] {
+        let one = run("1", format);
+        assert!(one.len() > 500, "{format}: {one}");
+        assert_eq!(run("2", format), one, "{format}, 2 threads");
+        assert_eq!(run("7", format), one, "{format}, 7 threads");
+    }
+}
+
+#[test]
+fn standard_input_reads_like_the_file() {
+    let path = capture("demo-site");
+    let topology = topology("demo-site");
+    let run = |input: &str, stdin: Stdio| {
+        let output = Command::new(env!("CARGO_BIN_EXE_portassay"))
+            .args(["check", input, "-t", &topology, "--format", "json"])
+            .stdin(stdin)
+            .output()
+            .unwrap();
+        let mut report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["captures"][0]["path"] = Value::Null;
+        report
+    };
+    let file = run(&path, Stdio::null());
+    let piped = run("-", Stdio::from(fs::File::open(&path).unwrap()));
+    assert_eq!(piped, file);
+}
+
+#[test]
+fn several_reports_from_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let csv = folder.path().join("report.csv");
+    let output = portassay(&[
+        "check", &capture(BAD), "-t", &topology(BAD),
+        "-o", &format!("json={}", json.display()), "-o", &format!("csv={}", csv.display()),
+    ]);
+    assert_eq!(code(&output), 1);
+    let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(report["schema"], "portassay.report/1");
+    assert!(fs::read_to_string(csv).unwrap().contains("cleartext-where-tls-expected"));
+    let nowhere = portassay(&["check", &capture(BAD), "-o", "json=/no/such/folder/x.json"]);
+    assert_eq!(code(&nowhere), 2);
+    assert!(stderr(&nowhere).contains("cannot write /no/such/folder/x.json"));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portassay"))
+        .args(["rules", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(!stderr(&output).contains("panic"), "{}", stderr(&output));
+}
+
+#[test]
+fn flows_come_as_the_contract_says() {
+    let output = portassay(&["flows", &capture(BAD), "-t", &topology(BAD), "--format", "jsonl"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    let flows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!flows.is_empty());
+    for flow in &flows {
+        for key in ["transport", "initiator", "responder", "direction", "packets", "bytes",
+            "first", "last", "first_frame", "vlan", "tunnel", "outcome", "protocol",
+            "protocol_confidence", "protocol_facts", "class", "expectation", "community_id"] {
+            assert!(flow.get(key).is_some(), "no {key} in {flow}");
+        }
+    }
+    let sip = flows.iter().find(|flow| flow["protocol"] == "sip").expect("a SIP flow");
+    assert_eq!(sip["class"], "wrong-protocol");
+    assert_eq!(sip["expectation"], "S03");
+    assert_eq!(sip["outcome"], "established");
+}
+
+#[test]
+fn explain_knows_rules_rows_and_tuples() {
+    for (words, expected) in [
+        (vec!["explain", "unexpected-port"], "Why"),
+        (vec!["explain", "S03"], "5061"),
+        (vec!["explain", "x05"], "Mediation Server Inbound"),
+        (vec!["explain", "tcp * -> fe01:5061"], "S03"),
+        (vec!["explain", "tcp", "10.20.0.101:*", "->", "10.20.0.11:8888"], "unexpected"),
+    ] {
+        let topology = topology("demo-site");
+        let mut all = words.clone();
+        all.extend(["-t", topology.as_str()]);
+        let output = portassay(&all);
+        assert_eq!(code(&output), 0, "{words:?}: {}", stderr(&output));
+        assert!(stdout(&output).contains(expected), "{words:?}: {}", stdout(&output));
+    }
+    let unknown = portassay(&["explain", "unexpected-prot"]);
+    assert_eq!(code(&unknown), 2);
+    assert!(stderr(&unknown).contains("unexpected-port"), "{}", stderr(&unknown));
+}
+
+#[test]
+fn rules_policy_schema_completions_and_man_answer() {
+    for (words, expected) in [
+        (vec!["rules", "--role", "mediation"], "S24"),
+        (vec!["rules", "--port", "5061", "--format", "csv"], "S03"),
+        (vec!["rules", "--pack", "ipsec-exemptions", "--format", "markdown"], "X15"),
+        (vec!["policy", "check"], "106"),
+        (vec!["policy", "show"], "servers"),
+        (vec!["schema", "report"], "portassay.report/1"),
+        (vec!["schema", "flows"], "portassay.flow/1"),
+        (vec!["schema", "finding"], "fingerprint"),
+        (vec!["completions", "bash"], "portassay"),
+        (vec!["man"], ".TH"),
+        (vec!["--version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let output = portassay(&words);
+        assert_eq!(code(&output), 0, "{words:?}: {}", stderr(&output));
+        assert!(stdout(&output).contains(expected), "{words:?}: {}", stdout(&output));
+    }
+    assert_eq!(code(&portassay(&["chekc"])), 2);
+}
+
+#[test]
+fn the_cases_pass_and_a_wrong_expectation_fails_readably() {
+    let folder = fixtures::folder().display().to_string();
+    let all = portassay(&["test", &folder]);
+    assert_eq!(code(&all), 0, "{}", stdout(&all));
+    let scratch = tempfile::tempdir().unwrap();
+    let copy = scratch.path().join("wrong");
+    copy_folder(&case(BAD), &copy);
+    fs::write(copy.join("case.toml"), "[expect]\nexit_code = 0\nfindings = [\"unexpected-port\"]\n")
+        .unwrap();
+    fs::remove_file(copy.join("expected.json")).unwrap();
+    let root = scratch.path().display().to_string();
+    let wrong = portassay(&["test", &root]);
+    assert_eq!(code(&wrong), 1, "{}", stderr(&wrong));
+    let text = stdout(&wrong);
+    for words in [
+        "FAILED  wrong",
+        "exit code: expected 0, got 1",
+        "- unexpected-port: expected, did not fire",
+        "+ cleartext-where-tls-expected: fired, not expected",
+        "0 passed, 1 failed",
+    ] {
+        assert!(text.contains(words), "no '{words}' in:\n{text}");
+    }
+    let junit = portassay(&["test", &root, "--format", "junit"]);
+    let xml = stdout(&junit);
+    assert!(xml.contains("<testsuite") && xml.contains("failures=\"1\""), "{xml}");
+    let blessed = portassay(&["test", &root, "--bless"]);
+    assert_eq!(code(&blessed), 0);
+    assert!(copy.join("expected.json").is_file());
+    let nothing = tempfile::tempdir().unwrap();
+    let none = portassay(&["test", &nothing.path().display().to_string()]);
+    assert_eq!(code(&none), 2);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
