@@ -1,0 +1,166 @@
+//! Capture files, read natively: pcap and pcapng, at any place, by any number of readers at once.
+//!
+//! [`SaveFile::open`] looks at the head of a file. [`SaveFile::records`] reads a part of it as
+//! [`Records`]. To read parts in parallel, guess where each begins with [`SaveFile::resync`], read
+//! them all, and compare: a part whose assumed [`Cursor`] is not the one at which the part before
+//! it ended was guessed wrong and is read again from there. So a wrong guess costs time, never
+//! truth.
+//!
+//! Bytes are read by position into one reused buffer; frames borrow it; nothing is allocated or
+//! copied per frame.
+
+mod clock;
+#[cfg(test)]
+mod craft;
+mod order;
+mod pcap;
+mod pcapng;
+mod records;
+mod resync;
+mod sniff;
+mod step;
+mod window;
+
+pub use records::Records;
+
+use super::{Format, Timestamp};
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use window::Window;
+
+/// An opened capture file. Cheap to read in many places at once.
+#[derive(Debug)]
+pub struct SaveFile {
+    path: PathBuf,
+    file: Arc<File>,
+    len: u64,
+    format: Format,
+    first_time: Option<Timestamp>,
+    start: Cursor,
+    /// Where the first frame begins: from here on the context is known to have settled.
+    settled: Cursor,
+}
+
+/// A place between two records, and what must be known to read on from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Byte offset.
+    pub offset: u64,
+    /// Context in force.
+    pub context: Arc<Context>,
+}
+
+/// What must be known to read on at an offset: for pcap the header of the file; for pcapng the
+/// byte order of the section, the interfaces declared so far and their drop counters.
+///
+/// Compares by value: two contexts are equal when everything after them reads the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context(Kind);
+
+/// The context of either format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Pcap(pcap::Layout),
+    Pcapng(pcapng::Section),
+}
+
+impl SaveFile {
+    /// Opens a capture and reads its head, up to the first frame.
+    ///
+    /// Pipes and devices cannot be read by position: see [`Records::from_stream`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let cannot_open = |source| Error::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(cannot_open)?;
+        let metadata = file.metadata().map_err(cannot_open)?;
+        if !metadata.is_file() {
+            let why = "it is no regular file, so it can only be read once, as a stream".to_owned();
+            return Err(Error::NotACapture {
+                path: path.to_owned(),
+                why,
+            });
+        }
+        let file = Arc::new(file);
+        let head = Window::over_file(Arc::clone(&file), 0, HEAD as u64, HEAD);
+        let mut records = Records::begin(head, path)?;
+        let start = records.cursor();
+        let first_time = records.next().map(|frame| frame.time);
+        Ok(Self {
+            path: path.to_owned(),
+            len: metadata.len(),
+            format: records.format(),
+            first_time,
+            settled: records.latest(),
+            start,
+            file,
+        })
+    }
+
+    /// Path as given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Length in bytes when it was opened.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "an empty file is not a capture"
+    )]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Time of the first frame; None when there is none.
+    pub fn first_time(&self) -> Option<Timestamp> {
+        self.first_time
+    }
+
+    /// Before the first record.
+    pub fn start(&self) -> Cursor {
+        self.start.clone()
+    }
+
+    /// First plausible record boundary at or after the offset, with the context that was in force
+    /// at the first frame; None when there is none in 64 MiB, or before the end.
+    ///
+    /// A guess: what was captured may look like records. It holds only if the part before ends
+    /// at an equal cursor.
+    pub fn resync(&self, offset: u64) -> Option<Cursor> {
+        if offset <= self.start.offset {
+            return Some(self.start());
+        }
+        if offset <= self.settled.offset {
+            return Some(self.settled.clone());
+        }
+        let context = Arc::clone(&self.settled.context);
+        let mut scan = resync::Scan::new(&self.file, self.len);
+        let offset = match &context.0 {
+            Kind::Pcap(layout) => scan.pcap(layout, offset, self.first_time?)?,
+            Kind::Pcapng(section) => scan.pcapng(section.order(), offset)?,
+        };
+        Some(Cursor { offset, context })
+    }
+
+    /// Reads all records that begin at `from` or later and before byte `until`; `u64::MAX` reads
+    /// to the end.
+    pub fn records(&self, from: Cursor, until: u64) -> Records {
+        let file = Arc::clone(&self.file);
+        let window = Window::over_file(file, from.offset, until, window::CAPACITY);
+        Records::new(window, self.format, from.context, until)
+    }
+}
+
+/// How much of a file is read to open it, in bytes.
+const HEAD: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! The classic pcap format: a header of 24 bytes, then records (draft-ietf-opsawg-pcap).
+
+use super::super::{LinkType, Timestamp};
+use super::order::Order;
+use super::step::{Fault, MAX_CAPTURED, Record, Step};
+
+/// How the records of one pcap file are written.
+///
+/// Seconds are unsigned, so times reach to 2106; the header's time zone is not applied, as no
+/// other reader does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    order: Order,
+    /// Length of a record header: 16, or 24 in Kuznetzov's variant.
+    header_len: usize,
+    /// Nanoseconds per unit of the fraction of a second.
+    tick: u32,
+    link_type: LinkType,
+    lengths: Lengths,
+}
+
+/// In which order a record gives its two lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lengths {
+    /// Captured, then original.
+    CapturedFirst,
+    /// The smaller is the captured one: files before version 2.4 were written both ways.
+    EitherFirst,
+}
+
+impl Layout {
+    /// Reads a file header; None when the bytes begin with another magic number.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Result<Self, String>> {
+        let (order, header_len, tick) = variant(*bytes.first_chunk()?)?;
+        Some(Self::parse_header(bytes, order, header_len, tick))
+    }
+
+    fn parse_header(
+        bytes: &[u8],
+        order: Order,
+        header_len: usize,
+        tick: u32,
+    ) -> Result<Self, String> {
+        let (Some(major), Some(minor), Some(network)) = (
+            order.u16_at(bytes, 4),
+            order.u16_at(bytes, 6),
+            order.u32_at(bytes, 20),
+        ) else {
+            return Err(format!(
+                "it is a pcap file cut inside its header, {} of {FILE_HEADER_LEN} bytes are there",
+                bytes.len()
+            ));
+        };
+        if major != 2 {
+            return Err(format!(
+                "its header at byte 4 says pcap version {major}.{minor}, known is version 2"
+            ));
+        }
+        if network & RESERVED != 0 {
+            return Err(format!(
+                "its header at byte 20 sets bits of the link type that must be zero \
+                 ({network:#010x})"
+            ));
+        }
+        Ok(Self {
+            order,
+            header_len,
+            tick,
+            // The upper bits tell the length of a frame check sequence.
+            link_type: LinkType(network & 0xffff),
+            lengths: if minor < 4 {
+                Lengths::EitherFirst
+            } else {
+                Lengths::CapturedFirst
+            },
+        })
+    }
+
+    /// The bytes in front of each frame.
+    pub(super) fn header_len(&self) -> usize {
+        self.header_len
+    }
+
+    /// What stands at the beginning of the bytes.
+    #[inline]
+    pub(super) fn step(&self, bytes: &[u8]) -> Step {
+        let Some(header) = self.header(bytes) else {
+            return Step::Need(self.header_len);
+        };
+        if header.captured > MAX_CAPTURED {
+            return Step::Bad(Fault::Captured(header.captured));
+        }
+        let total = self.header_len + header.captured as usize;
+        if bytes.len() < total {
+            return Step::Need(total);
+        }
+        Step::Frame(Record {
+            data: self.header_len,
+            captured: header.captured as usize,
+            total,
+            time: self.time(&header),
+            link_type: self.link_type,
+            original_len: header.original,
+        })
+    }
+
+    /// The record header at the beginning of the bytes; None when they are too few.
+    #[inline]
+    pub(super) fn header(&self, bytes: &[u8]) -> Option<Header> {
+        let header = bytes.get(..self.header_len)?;
+        let captured = self.order.u32_at(header, 8)?;
+        let original = self.order.u32_at(header, 12)?;
+        let (captured, original) = if captured > original {
+            self.settle(captured, original)
+        } else {
+            (captured, original)
+        };
+        Some(Header {
+            seconds: self.order.u32_at(header, 0)?,
+            fraction: self.order.u32_at(header, 4)?,
+            captured,
+            original,
+        })
+    }
+
+    /// Whether the fraction of a second is one.
+    pub(super) fn has_sane_fraction(&self, header: &Header) -> bool {
+        u64::from(header.fraction) * u64::from(self.tick) < 1_000_000_000
+    }
+
+    /// When the frame of a record was captured. Fractions over a second are added, not refused.
+    #[inline]
+    pub(super) fn time(&self, header: &Header) -> Timestamp {
+        // At most 2^32 * 10^9 + 2^32 * 10^3: far from the end of 63 bits.
+        Timestamp(
+            i64::from(header.seconds) * 1_000_000_000
+                + i64::from(header.fraction) * i64::from(self.tick),
+        )
+    }
+
+    /// Makes sense of a frame that was captured longer than it was.
+    #[cold]
+    fn settle(&self, captured: u32, original: u32) -> (u32, u32) {
+        match self.lengths {
+            Lengths::CapturedFirst => (captured, captured),
+            Lengths::EitherFirst => (original, captured),
+        }
+    }
+}
+
+/// A record header in numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    pub(super) seconds: u32,
+    pub(super) fraction: u32,
+    pub(super) captured: u32,
+    pub(super) original: u32,
+}
+
+/// Byte order, record header length and fraction unit in ns, by the magic number.
+fn variant(magic: [u8; 4]) -> Option<(Order, usize, u32)> {
+    let shape = |number| match number {
+        MICROSECONDS => Some((16, 1_000)),
+        NANOSECONDS => Some((16, 1)),
+        KUZNETZOV => Some((24, 1_000)),
+        _ => None,
+    };
+    let little = shape(u32::from_le_bytes(magic)).map(|(len, tick)| (Order::Little, len, tick));
+    little.or_else(|| shape(u32::from_be_bytes(magic)).map(|(len, tick)| (Order::Big, len, tick)))
+}
+
+/// Length of the file header in bytes: where the first record begins.
+pub(super) const FILE_HEADER_LEN: usize = 24;
+/// Times in microseconds.
+const MICROSECONDS: u32 = 0xa1b2_c3d4;
+/// Times in nanoseconds.
+const NANOSECONDS: u32 = 0xa1b2_3c4d;
+/// Times in microseconds and eight more bytes in each record header, written by patched libpcaps
+/// of the 1990s.
+const KUZNETZOV: u32 = 0xa1b2_cd34;
+/// Bits of the link-type word that must be zero.
+const RESERVED: u32 = 0x03ff_0000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::craft::pcap_header;
+    use super::*;
+
+    fn layout(order: Order, magic: u32) -> Layout {
+        Layout::parse(&pcap_header(order, magic, 1))
+            .unwrap()
+            .unwrap()
+    }
+
+    fn bytes_of(words: [u32; 4]) -> Vec<u8> {
+        words.iter().flat_map(|w| w.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn all_magics_in_both_orders() {
+        for (magic, header_len, tick) in [
+            (MICROSECONDS, 16, 1_000),
+            (NANOSECONDS, 16, 1),
+            (KUZNETZOV, 24, 1_000),
+        ] {
+            for order in [Order::Little, Order::Big] {
+                let layout = layout(order, magic);
+                assert_eq!(
+                    (layout.order, layout.header_len, layout.tick),
+                    (order, header_len, tick)
+                );
+                assert_eq!(layout.link_type, LinkType::ETHERNET);
+            }
+        }
+        assert!(Layout::parse(b"\x0a\x0d\x0d\x0a").is_none());
+        assert!(Layout::parse(b"\xa1\xb2").is_none());
+    }
+
+    #[test]
+    fn headers_that_lie_are_refused_with_the_place() {
+        let mut header = pcap_header(Order::Little, MICROSECONDS, 1);
+        header[4] = 1;
+        let why = Layout::parse(&header).unwrap().unwrap_err();
+        assert_eq!(
+            why,
+            "its header at byte 4 says pcap version 1.4, known is version 2"
+        );
+        let header = pcap_header(Order::Big, MICROSECONDS, 0x0030_0000);
+        let why = Layout::parse(&header).unwrap().unwrap_err();
+        assert!(
+            why.contains("byte 20") && why.contains("0x00300000"),
+            "{why}"
+        );
+        let why = Layout::parse(&header[..23]).unwrap().unwrap_err();
+        assert!(why.contains("23 of 24 bytes"), "{why}");
+    }
+
+    #[test]
+    fn frame_check_bits_are_not_part_of_the_link_type() {
+        let header = pcap_header(Order::Little, MICROSECONDS, 0x4400_0071);
+        assert_eq!(
+            Layout::parse(&header).unwrap().unwrap().link_type,
+            LinkType::LINUX_SLL
+        );
+    }
+
+    #[test]
+    fn a_record_becomes_a_frame_only_when_whole() {
+        let layout = layout(Order::Little, MICROSECONDS);
+        let mut bytes = bytes_of([2, 3, 5, 9]);
+        assert_eq!(layout.step(&bytes[..15]), Step::Need(16));
+        assert_eq!(layout.step(&bytes), Step::Need(21));
+        bytes.extend(b"hello and more");
+        let Step::Frame(record) = layout.step(&bytes) else {
+            panic!("no frame")
+        };
+        assert_eq!((record.data, record.captured, record.total), (16, 5, 21));
+        assert_eq!(
+            (record.time, record.original_len),
+            (Timestamp(2_000_003_000), 9)
+        );
+    }
+
+    #[test]
+    fn lengths_out_of_order() {
+        let mut layout = layout(Order::Little, MICROSECONDS);
+        let bytes = bytes_of([0, 0, 9, 5]);
+        let header = layout.header(&bytes).unwrap();
+        assert_eq!((header.captured, header.original), (9, 9));
+        layout.lengths = Lengths::EitherFirst;
+        let header = layout.header(&bytes).unwrap();
+        assert_eq!((header.captured, header.original), (5, 9));
+    }
+
+    #[test]
+    fn sixteen_mebibytes_is_the_longest_frame() {
+        let layout = layout(Order::Little, MICROSECONDS);
+        let most = MAX_CAPTURED;
+        assert_eq!(
+            layout.step(&bytes_of([0, 0, most, most])),
+            Step::Need(16 + (16 << 20))
+        );
+        let fault = Fault::Captured(most + 1);
+        assert_eq!(
+            layout.step(&bytes_of([0, 0, most + 1, most])),
+            Step::Bad(fault)
+        );
+    }
+
+    #[test]
+    fn the_last_second_of_pcap_does_not_overflow() {
+        let layout = layout(Order::Little, MICROSECONDS);
+        let header = layout
+            .header(&bytes_of([u32::MAX, u32::MAX, 0, 0]))
+            .unwrap();
+        assert_eq!(layout.time(&header), Timestamp(4_294_971_589_967_295_000));
+        assert!(!layout.has_sane_fraction(&header));
+    }
+}

@@ -1,0 +1,314 @@
+//! Frame after frame out of a part of a capture.
+
+use super::super::{Format, Frame};
+use super::step::{Fault, Record, Step};
+use super::window::Window;
+use super::{Context, Cursor, Kind, pcap, pcapng, sniff};
+use crate::error::{self, Error};
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Frames of a part of a capture, or of standard input.
+///
+/// Frames are numbered from 1 in the part. Reading ends at the end of the part, of the capture, or
+/// at damage ([`Self::damage`]).
+pub struct Records {
+    window: Window,
+    format: Format,
+    context: Arc<Context>,
+    /// Where this reading began.
+    from: u64,
+    /// Records that begin here or later are not read.
+    until: u64,
+    /// Frames delivered.
+    number: u64,
+    /// Where the latest frame's record began.
+    latest: u64,
+    dropped: Option<u64>,
+    end: End,
+}
+
+/// Whether and how reading has come to its end.
+#[derive(Debug)]
+enum End {
+    /// It goes on.
+    Ahead,
+    /// All was read.
+    Clean,
+    /// The record at this offset cannot be read, for a reason.
+    Damaged { offset: u64, why: String },
+}
+
+impl Records {
+    /// Reads a capture from a stream such as standard input. The name is used in errors.
+    ///
+    /// Asks for no more than is needed, so a capture still being written flows through.
+    pub fn from_stream(name: &str, stream: Box<dyn Read + Send>) -> error::Result<Self> {
+        Self::begin(Window::over_stream(stream), Path::new(name))
+    }
+
+    /// Recognises the capture in a window that stands at its beginning.
+    pub(super) fn begin(mut window: Window, path: &Path) -> error::Result<Self> {
+        window.fill(pcap::FILE_HEADER_LEN);
+        let format = sniff::recognise(window.bytes());
+        if let Some(failure) = window.failure() {
+            let source = std::io::Error::new(failure.kind(), failure.to_string());
+            return Err(Error::Read {
+                path: path.to_owned(),
+                source,
+            });
+        }
+        let not_a_capture = |why| Error::NotACapture {
+            path: path.to_owned(),
+            why,
+        };
+        let (format, kind) = match format.map_err(not_a_capture)? {
+            sniff::Found::Pcap(layout) => {
+                window.consume(pcap::FILE_HEADER_LEN);
+                (Format::Pcap, Kind::Pcap(layout))
+            }
+            sniff::Found::Pcapng => (Format::Pcapng, Kind::Pcapng(pcapng::Section::new())),
+        };
+        let mut records = Self::new(window, format, Arc::new(Context(kind)), u64::MAX);
+        records.check_first_block().map_err(not_a_capture)?;
+        Ok(records)
+    }
+
+    /// Reads from where the window stands.
+    pub(super) fn new(window: Window, format: Format, context: Arc<Context>, until: u64) -> Self {
+        let from = window.offset();
+        Self {
+            window,
+            format,
+            context,
+            from,
+            until,
+            number: 0,
+            latest: from,
+            dropped: None,
+            end: End::Ahead,
+        }
+    }
+
+    /// Format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The next frame; None at the end of the part. Lending: the frame borrows the reader.
+    #[inline]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator cannot lend its buffer"
+    )]
+    pub fn next(&mut self) -> Option<Frame<'_>> {
+        let record = self.advance()?;
+        self.number += 1;
+        Some(Frame {
+            number: self.number,
+            time: record.time,
+            link_type: record.link_type,
+            data: self
+                .window
+                .consumed(record.total - record.data, record.captured),
+            original_len: record.original_len,
+        })
+    }
+
+    /// Where the next record would begin, and the context then in force. After damage: where the
+    /// damaged record begins.
+    pub fn cursor(&self) -> Cursor {
+        let offset = match self.end {
+            End::Damaged { offset, .. } => offset,
+            End::Ahead | End::Clean => self.window.offset(),
+        };
+        Cursor {
+            offset,
+            context: Arc::clone(&self.context),
+        }
+    }
+
+    /// Why reading ended early, once `next` has returned None: one sentence with the byte offset
+    /// and what was found there.
+    pub fn damage(&self) -> Option<&str> {
+        match &self.end {
+            End::Damaged { why, .. } => Some(why),
+            End::Ahead | End::Clean => None,
+        }
+    }
+
+    /// Bytes read so far, from where this reading began.
+    pub fn position(&self) -> u64 {
+        self.cursor().offset.saturating_sub(self.from)
+    }
+
+    /// Frames that interface statistics met in this part newly report as lost; None where there
+    /// were no such statistics. The sum over the parts of a file is the loss of the whole.
+    pub fn dropped_by_capture(&self) -> Option<u64> {
+        self.dropped
+    }
+
+    /// Where the latest frame began, or where reading stands when there was none yet. Packets do
+    /// not change the context, so the one now in force was in force there.
+    pub(super) fn latest(&self) -> Cursor {
+        let offset = if self.number == 0 {
+            self.cursor().offset
+        } else {
+            self.latest
+        };
+        Cursor {
+            offset,
+            context: Arc::clone(&self.context),
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Option<Record> {
+        loop {
+            let offset = self.window.offset();
+            if offset >= self.until {
+                return None;
+            }
+            match self.look() {
+                Step::Frame(record) => {
+                    self.latest = offset;
+                    self.window.consume(record.total);
+                    return Some(record);
+                }
+                other => self.proceed(offset, other),
+            }
+        }
+    }
+
+    #[inline]
+    fn look(&self) -> Step {
+        match &self.context.0 {
+            Kind::Pcap(layout) => layout.step(self.window.bytes()),
+            Kind::Pcapng(section) => section.step(self.window.bytes()),
+        }
+    }
+
+    /// Does what a step asks for that is no frame.
+    #[cold]
+    #[inline(never)]
+    fn proceed(&mut self, offset: u64, step: Step) {
+        let done = match step {
+            Step::Frame(_) => Ok(()),
+            Step::Need(needed) => self.need(needed),
+            Step::Declare(length) => self.declare(length),
+            Step::Skip(length) => self.skip(length),
+            Step::Bad(fault) => Err(Trouble::Fault(fault)),
+        };
+        if let Err(trouble) = done {
+            self.until = 0;
+            self.end = match trouble {
+                Trouble::TheEnd => End::Clean,
+                other => End::Damaged {
+                    offset,
+                    why: self.tell(offset, &other),
+                },
+            };
+        }
+    }
+
+    fn need(&mut self, needed: usize) -> Result<(), Trouble> {
+        if self.window.fill(needed) {
+            Ok(())
+        } else if self.window.bytes().is_empty() && self.window.failure().is_none() {
+            Err(Trouble::TheEnd)
+        } else {
+            Err(Trouble::Cut {
+                needed: needed as u64,
+                had: self.window.bytes().len() as u64,
+            })
+        }
+    }
+
+    fn declare(&mut self, length: usize) -> Result<(), Trouble> {
+        let block = self.window.bytes().get(..length).unwrap_or_default();
+        if let Kind::Pcapng(section) = &mut Arc::make_mut(&mut self.context).0
+            && let Some(lost) = section.declare(block)?
+        {
+            self.dropped = Some(self.dropped.unwrap_or(0).saturating_add(lost));
+        }
+        self.window.consume(length);
+        Ok(())
+    }
+
+    fn skip(&mut self, length: u32) -> Result<(), Trouble> {
+        let begin = self.window.offset();
+        let length_before = u64::from(length) - pcapng::TRAILER as u64;
+        if !self.window.skip(length_before) || !self.window.fill(pcapng::TRAILER) {
+            let had = self.window.offset() + self.window.bytes().len() as u64 - begin;
+            return Err(Trouble::Cut {
+                needed: u64::from(length),
+                had,
+            });
+        }
+        if let Kind::Pcapng(section) = &self.context.0 {
+            section.check_trailer(self.window.bytes(), length)?;
+        }
+        self.window.consume(pcapng::TRAILER);
+        Ok(())
+    }
+
+    /// A pcapng file whose first block is broken is no capture at all.
+    fn check_first_block(&mut self) -> Result<(), String> {
+        loop {
+            match self.look() {
+                Step::Need(needed) if self.format == Format::Pcapng => {
+                    self.need(needed)
+                        .map_err(|trouble| self.tell(0, &trouble))?;
+                }
+                Step::Bad(fault) if self.format == Format::Pcapng => {
+                    return Err(self.tell(0, &Trouble::Fault(fault)));
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn tell(&self, offset: u64, trouble: &Trouble) -> String {
+        match (trouble, self.window.failure()) {
+            (Trouble::Fault(fault), _) => format!("at byte {offset} {fault}"),
+            (_, Some(failure)) => format!("reading failed at byte {offset}: {failure}"),
+            (Trouble::Cut { needed, had }, None) => format!(
+                "the record at byte {offset} is cut by the end of the capture: \
+                 {had} of at least {needed} bytes are there"
+            ),
+            (Trouble::TheEnd, None) => format!("the capture ends at byte {offset}"),
+        }
+    }
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records")
+            .field("format", &self.format)
+            .field("from", &self.from)
+            .field("offset", &self.window.offset())
+            .field("until", &self.until)
+            .field("number", &self.number)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no next record.
+#[derive(Debug)]
+enum Trouble {
+    /// The capture ends between two records.
+    TheEnd,
+    /// The capture ends, or cannot be read, inside a record.
+    Cut { needed: u64, had: u64 },
+    /// The bytes are no record.
+    Fault(Fault),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
