@@ -1,0 +1,6 @@
+//! What the tests share: packets and captures made by code, so that every byte has a reason.
+
+pub(crate) mod capture;
+pub(crate) mod craft;
+pub(crate) mod story;
+pub(crate) mod wire;
