@@ -1,18 +1,11 @@
-<<<<<<< HEAD
 //! One test binary: one link, one place to look. The modules stand in reading order.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails a test")]
 
 mod architecture;
 mod captures;
-mod merge;
-mod tables;
-=======
-//! One test binary.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "what fails here fails a test"
-)]
-
+mod cli;
 mod decode;
+mod hostile;
+mod merge;
 mod support;
->>>>>>> ff5f36a (decode: packets and captures made by code, and properties over them)
+mod tables;

@@ -2,5 +2,6 @@
 
 pub(crate) mod capture;
 pub(crate) mod craft;
+pub(crate) mod fixtures;
 pub(crate) mod story;
 pub(crate) mod wire;
