@@ -42,7 +42,7 @@ pub(super) fn strip<'a>(frame: &Frame<'a>) -> Result<Network<'a>, Stop> {
     }
 }
 
-/// Ethernet II and IEEE 802.3: two addresses, then an `EtherType` or a length.
+/// Ethernet II and IEEE 802.3: two addresses, then an EtherType or a length.
 fn ethernet(data: &[u8]) -> Result<Network<'_>, Stop> {
     let (kind, rest) = u16_then_rest(data, 12)?;
     ether_type(kind, rest)
@@ -88,7 +88,7 @@ fn ether_type(mut kind: u16, mut rest: &[u8]) -> Result<Network<'_>, Stop> {
     Err(Stop::TooDeep)
 }
 
-/// IEEE 802.2 LLC: only a SNAP header with the zero OUI holds an `EtherType` (RFC 1042).
+/// IEEE 802.2 LLC: only a SNAP header with the zero OUI holds an EtherType (RFC 1042).
 fn snap(length: u16, llc: &[u8]) -> Result<(u16, &[u8]), Stop> {
     match llc {
         [0xAA, 0xAA, 0x03, 0, 0, 0, high, low, rest @ ..] => {
@@ -129,9 +129,9 @@ fn u16_then_rest(data: &[u8], at: usize) -> Result<(u16, &[u8]), Stop> {
     Ok((u16::from_be_bytes(*field), rest))
 }
 
-/// `EtherType` of IPv4.
+/// EtherType of IPv4.
 const IPV4: u16 = 0x0800;
-/// `EtherType` of IPv6.
+/// EtherType of IPv6.
 const IPV6: u16 = 0x86DD;
 /// Customer VLAN tag (IEEE 802.1Q).
 const VLAN: u16 = 0x8100;
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn a_stack_deeper_than_the_list_is_walked() {
         let tags = |count| {
-            let stack: String = (1..=count).map(|id| format!("8100 {id:04x}")).collect();
-            ethernet_frame(&(stack + "0800"))
+            let stack: Vec<_> = (1..=count).map(|id| format!("8100 {id:04x}")).collect();
+            ethernet_frame(&(stack.concat() + "0800"))
         };
         assert_eq!(vlans_of(LinkType::ETHERNET, &tags(5)), [1, 2, 3, 4]);
         assert_eq!(vlans_of(LinkType::ETHERNET, &tags(16)), [1, 2, 3, 4]);

@@ -72,7 +72,7 @@ pub(super) fn ipv4(protocol: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An IPv6 header (fd00::1 to fd00::2) before a body.
+/// An IPv6 header (`fd00::1` to `fd00::2`) before a body.
 pub(super) fn ipv6(next_header: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = hex("60000000 00000040
         fd000000000000000000000000000001 fd000000000000000000000000000002");
