@@ -22,7 +22,7 @@ pub(crate) enum Ticks {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recorded {
     /// Nanoseconds since 1970.
-    pub(crate) time: i64,
+    pub(crate) time: u64,
     /// The captured bytes.
     pub(crate) data: Vec<u8>,
     /// Length on the wire.
@@ -31,7 +31,7 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     /// A frame captured whole.
-    pub(crate) fn new(time: i64, data: Vec<u8>) -> Self {
+    pub(crate) fn new(time: u64, data: Vec<u8>) -> Self {
         let original_len = data.len() as u32;
         Self {
             time,
@@ -68,9 +68,8 @@ pub(crate) fn pcap(link_type: u32, order: Order, ticks: Ticks, frames: &[Recorde
     file.u32(SNAPLEN);
     file.u32(link_type);
     for frame in frames {
-        let seconds = frame.time.div_euclid(NANOS);
-        file.u32(seconds as u32);
-        file.u32((frame.time.rem_euclid(NANOS) / (NANOS / per_second)) as u32);
+        file.u32((frame.time / NANOS) as u32);
+        file.u32((frame.time % NANOS / (NANOS / per_second)) as u32);
         file.u32(frame.data.len() as u32);
         file.u32(frame.original_len);
         file.bytes.extend(&frame.data);
@@ -230,16 +229,16 @@ impl Writer {
     }
 }
 
-fn ticks_of(time: i64, ticks: Ticks) -> u64 {
+fn ticks_of(time: u64, ticks: Ticks) -> u64 {
     match ticks {
-        Ticks::Micro => (time / 1_000) as u64,
-        Ticks::Nano => time as u64,
-        Ticks::Binary(power) => ((i128::from(time) << power) / i128::from(NANOS)) as u64,
+        Ticks::Micro => time / 1_000,
+        Ticks::Nano => time,
+        Ticks::Binary(power) => ((u128::from(time) << power) / u128::from(NANOS)) as u64,
     }
 }
 
 /// Nanoseconds in a second.
-const NANOS: i64 = 1_000_000_000;
+const NANOS: u64 = 1_000_000_000;
 /// The snaplen that file headers state: tcpdump's.
 const SNAPLEN: u32 = 262_144;
 

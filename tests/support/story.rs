@@ -4,7 +4,7 @@
 //! let capture = Story::begins(T0)
 //!     .tcp_session(client, server, &[Asks(hello), Answers(hello)])
 //!     .pause(Duration::from_millis(250))
-//!     .rtp_stream(phone, gateway, &Rtp { payload_type: 8, ssrc: 7 }, 50)
+//!     .rtp_stream(phone, gateway, Rtp { payload_type: 8, ssrc: 7 }, 50)
 //!     .pcap();
 //! ```
 
@@ -16,7 +16,7 @@ use super::craft::{ACK, FIN, PSH, Packet, RST, SYN, at, tcp, udp};
 use super::wire::{noise, put16, put32};
 
 /// 2024-01-01 00:00:00 UTC in nanoseconds: when stories begin that have no other time.
-pub(crate) const NEW_YEAR: i64 = 1_704_067_200_000_000_000;
+pub(crate) const NEW_YEAR: u64 = 1_704_067_200_000_000_000;
 
 /// One utterance of a conversation.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +37,13 @@ pub(crate) struct Rtp {
 /// Ethernet frames in the order in which they were sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Story {
-    now: i64,
+    now: u64,
     frames: Vec<Recorded>,
 }
 
 impl Story {
     /// An empty story whose first frame is sent at this time (nanoseconds since 1970).
-    pub(crate) fn begins(time: i64) -> Self {
+    pub(crate) fn begins(time: u64) -> Self {
         Self {
             now: time,
             frames: Vec::new(),
@@ -71,9 +71,9 @@ impl Story {
     /// A TCP connection from the first SYN to the last ACK; each utterance is acknowledged.
     pub(crate) fn tcp_session(self, client: SocketAddr, server: SocketAddr, says: &[Says]) -> Self {
         let (story, mut talk) = self.tcp_open(client, server, says);
-        let fin = talk.from_client(FIN | ACK, &[]);
-        let fin_back = talk.from_server(FIN | ACK, &[]);
-        let last = talk.from_client(ACK, &[]);
+        let fin = talk.client_says(FIN | ACK, &[]);
+        let fin_back = talk.server_says(FIN | ACK, &[]);
+        let last = talk.client_says(ACK, &[]);
         story.sends(&fin).sends(&fin_back).sends(&last)
     }
 
@@ -90,8 +90,8 @@ impl Story {
     /// A SYN that is answered with RST.
     pub(crate) fn tcp_refused(self, client: SocketAddr, server: SocketAddr) -> Self {
         let mut talk = Talk::new(client, server);
-        let syn = talk.from_client(SYN, &[]);
-        let reset = talk.from_server(RST | ACK, &[]);
+        let syn = talk.client_says(SYN, &[]);
+        let reset = talk.server_says(RST | ACK, &[]);
         self.sends(&syn).sends(&reset)
     }
 
@@ -102,7 +102,7 @@ impl Story {
         server: SocketAddr,
         tries: u32,
     ) -> Self {
-        let syn = Talk::new(client, server).from_client(SYN, &[]);
+        let syn = Talk::new(client, server).client_says(SYN, &[]);
         for _ in 0..tries {
             self = self.sends(&syn).pause(Duration::from_secs(1));
         }
@@ -129,13 +129,13 @@ impl Story {
         mut self,
         from: SocketAddr,
         to: SocketAddr,
-        stream: &Rtp,
+        stream: Rtp,
         packets: u16,
     ) -> Self {
         for number in 0..packets {
             let payload = rtp(stream, number, &noise(stream.ssrc ^ u32::from(number), 160));
             self = self.sends(&udp(from, to).dscp(46).payload(payload));
-            self.advance(RTP_INTERVAL - STEP);
+            self.advance(RTP_INTERVAL.saturating_sub(STEP));
         }
         self
     }
@@ -151,26 +151,26 @@ impl Story {
     }
 
     fn advance(&mut self, time: Duration) {
-        self.now += i64::try_from(time.as_nanos()).unwrap();
+        self.now += u64::try_from(time.as_nanos()).unwrap();
     }
 
     fn tcp_open(self, client: SocketAddr, server: SocketAddr, says: &[Says]) -> (Self, Talk) {
         let mut talk = Talk::new(client, server);
         let shake = [
-            talk.from_client(SYN, &[]),
-            talk.from_server(SYN | ACK, &[]),
-            talk.from_client(ACK, &[]),
+            talk.client_says(SYN, &[]),
+            talk.server_says(SYN | ACK, &[]),
+            talk.client_says(ACK, &[]),
         ];
-        let mut story = shake.iter().fold(self, |story, packet| story.sends(packet));
+        let mut story = shake.iter().fold(self, Self::sends);
         for says in says {
             let (said, acknowledged) = match says {
                 Says::Asks(bytes) => (
-                    talk.from_client(PSH | ACK, bytes),
-                    talk.from_server(ACK, &[]),
+                    talk.client_says(PSH | ACK, bytes),
+                    talk.server_says(ACK, &[]),
                 ),
                 Says::Answers(bytes) => (
-                    talk.from_server(PSH | ACK, bytes),
-                    talk.from_client(ACK, &[]),
+                    talk.server_says(PSH | ACK, bytes),
+                    talk.client_says(ACK, &[]),
                 ),
             };
             story = story.sends(&said).sends(&acknowledged);
@@ -198,7 +198,7 @@ impl Talk {
         }
     }
 
-    fn from_client(&mut self, flags: u8, bytes: &[u8]) -> Packet {
+    fn client_says(&mut self, flags: u8, bytes: &[u8]) -> Packet {
         let acknowledged = if flags & ACK == 0 {
             0
         } else {
@@ -212,7 +212,7 @@ impl Talk {
         segment
     }
 
-    fn from_server(&mut self, flags: u8, bytes: &[u8]) -> Packet {
+    fn server_says(&mut self, flags: u8, bytes: &[u8]) -> Packet {
         let segment = tcp(self.server, self.client)
             .flags(flags)
             .numbers(self.server_next, self.client_next)
@@ -228,7 +228,7 @@ fn counted(flags: u8, bytes: &[u8]) -> u32 {
 }
 
 /// An RTP packet of 20 ms.
-pub(crate) fn rtp(stream: &Rtp, number: u16, audio: &[u8]) -> Vec<u8> {
+pub(crate) fn rtp(stream: Rtp, number: u16, audio: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0x80, stream.payload_type & 0x7F];
     put16(&mut bytes, number);
     put32(&mut bytes, u32::from(number) * 160);
@@ -254,7 +254,7 @@ mod tests {
         let segment = |frame: &Recorded| {
             let frame = Frame {
                 number: 1,
-                time: Timestamp(frame.time),
+                time: Timestamp(frame.time.cast_signed()),
                 link_type: LinkType::ETHERNET,
                 data: &frame.data,
                 original_len: frame.original_len,
@@ -320,7 +320,7 @@ mod tests {
         let story = Story::begins(0)
             .udp_exchange(phone, gateway, &[Asks(b"?"), Answers(b"!!")])
             .pause(Duration::from_millis(8))
-            .rtp_stream(phone, gateway, &stream, 3);
+            .rtp_stream(phone, gateway, stream, 3);
         let times: Vec<_> = story
             .frames()
             .iter()

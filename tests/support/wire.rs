@@ -41,7 +41,7 @@ pub(crate) fn internet_checksum(bytes: &[u8]) -> u16 {
     !(sum as u16)
 }
 
-/// CRC32c as SCTP uses it (RFC 9260, appendix A).
+/// CRC-32C as SCTP uses it (RFC 9260, appendix A).
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {
@@ -51,4 +51,23 @@ pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
         }
     }
     !crc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_agree_with_their_standards() {
+        // The example of RFC 1071, section 3, and the check value of CRC-32C.
+        let example = [0x00, 0x01, 0xF2, 0x03, 0xF4, 0xF5, 0xF6, 0xF7];
+        assert_eq!(internet_checksum(&example), !0xDDF2);
+        assert_eq!(crc32c(b"123456789"), 0xE306_9283);
+    }
+
+    #[test]
+    fn noise_repeats_for_the_same_seed_only() {
+        assert_eq!(noise(7, 32), noise(7, 32));
+        assert_ne!(noise(7, 32), noise(8, 32));
+    }
 }
