@@ -193,7 +193,7 @@ fn lines(text: &str) -> Vec<Fields> {
 /// Server rows that name a peer, or whose role uses the port instead of listening on it. All
 /// others are open to anyone at the role of the table.
 const SERVER_DIRECTIONS: &[(&str, &str, &str)] = &[
-    ("S22 S47 S50", "front-end+load-balancer", "mediation"),
+    ("S22 S47 S50", "front-end", "mediation"),
     ("S23 S24 S48 S49", "pstn-gateway", "mediation"),
     ("S25 S26", "mediation", "pstn-gateway"),
     ("S32", "front-end+mediation", "pstn-gateway"),
@@ -233,10 +233,10 @@ const MEDIA_PORTS: &[(&str, &str, &str)] = &[
 const STRICT: &[(&str, &str, &str)] = &[
     ("S01", "from", "all-servers+management"),
     ("S02", "from", "trusted-application"),
-    ("S04", "from", "front-end+director+load-balancer"),
+    ("S04", "from", "front-end+director"),
     ("S04", "security", "tls"),
-    ("S05", "from", "all-servers+management+load-balancer"),
-    ("S14", "from", "reverse-proxy+load-balancer+front-end"),
+    ("S05", "from", "all-servers+management"),
+    ("S14", "from", "reverse-proxy+front-end"),
     ("S15", "application", "psom"),
     ("S16", "application", "psom"),
     ("S22", "security", "mtls"),
@@ -244,7 +244,7 @@ const STRICT: &[(&str, &str, &str)] = &[
     ("S39", "from", "all-servers+management"),
     ("S40", "to", "audio-servers"),
     ("S42", "from", "trusted-application"),
-    ("S43", "from", "front-end+director+load-balancer"),
+    ("S43", "from", "front-end+director"),
     ("S43", "security", "tls"),
     ("S46", "security", "tls"),
     ("S47", "security", "mtls"),
