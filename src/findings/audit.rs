@@ -1,7 +1,39 @@
-//! stub
-use super::{Finding, Judged};
-use crate::policy::{Class, Policy};
-use std::collections::BTreeMap;
+//! Collects judged flows and says in the end what they amount to.
+//!
+//! Adding is commutative: every part is a sum, an extreme or the lowest few of a set, so the
+//! order in which flows arrive, and thus the number of threads, changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::case::{Case, Lookup, Row};
+use super::exemptions::Watch;
+use super::expected::Roll;
+use super::filters::{Subject, bpf, display_filter};
+use super::fingerprint::fingerprint;
+use super::group::Group;
+use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
+use super::{Finding, Judged, RULES, Rule, Severity, Sight, Spark, Telling};
+use crate::decode::Transport;
+use crate::flow::{Outcome, is_group};
+use crate::identify::Confidence;
+use crate::policy::{Class, Misfit, Party, Policy};
+
+pub use super::exemptions::Exemption;
+pub use super::expected::{Expected, ExpectedState};
+
+/// Collects judged flows.
+#[derive(Debug)]
+pub struct Audit<'p> {
+    lookup: &'p dyn Lookup,
+    ledgers: BTreeMap<Key, Ledger>,
+    flows: u64,
+    by_class: BTreeMap<Class, ClassTotals>,
+    roll: Roll,
+    watch: Watch,
+    directions: Directions,
+    told: BTreeSet<String>,
+}
+
 /// Totals of one verdict class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClassTotals {
@@ -9,87 +41,512 @@ pub struct ClassTotals {
     pub flows: u64,
     /// Packets.
     pub packets: u64,
-    /// Bytes.
+    /// Bytes on the wire.
     pub bytes: u64,
 }
-/// What became of an expected service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ExpectedState {
-    /// Never seen.
-    NeverSeen,
-    /// Unanswered.
-    Unanswered,
-    /// Refused.
-    Refused,
-    /// Prohibited.
-    Prohibited,
-    /// Seen.
-    Seen,
-}
-/// One expected service of the topology.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// Row id.
-    pub row: String,
-    /// Initiating role, if the row names one.
-    pub initiator_role: Option<String>,
-    /// Responding host.
-    pub responder: String,
-    /// Port.
-    pub port: u16,
-    /// State.
-    pub state: ExpectedState,
-}
-/// What is known of one IPsec exemption row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exemption {
-    /// Row id.
-    pub row: String,
-    /// Its name.
-    pub name: String,
-    /// `proven`, `not-observed`, `not-applicable`, …
-    pub status: &'static str,
-    /// What was seen.
-    pub evidence: Vec<String>,
-    /// What to do.
-    pub remedy: Vec<String>,
-}
+
 /// Everything the audit found.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Worst first.
+    /// Worst first, then by rule, transport, port and parties.
     pub findings: Vec<Finding>,
     /// Flows judged.
     pub flows: u64,
     /// Totals per class; every class is present.
     pub by_class: BTreeMap<Class, ClassTotals>,
-    /// Expected services.
+    /// Expected services, in the policy's order.
     pub expected: Vec<Expected>,
     /// Whether IPsec was seen or declared.
     pub ipsec_deployed: bool,
-    /// The exemption rows in force.
+    /// The exemption rows in force, in the policy's order.
     pub exemptions: Vec<Exemption>,
 }
-/// Collects judged flows.
-#[derive(Debug)]
-pub struct Audit<'p> {
-    policy: &'p Policy,
+
+/// What findings are grouped by, before ports.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// Position in [`RULES`].
+    rule: usize,
+    transport: Transport,
+    initiator: String,
+    responder: String,
 }
+
+/// Whether the captures show both directions of anything.
+#[derive(Debug, Clone, Copy, Default)]
+struct Directions {
+    both_ways: bool,
+    one_sided: bool,
+}
+
+impl Directions {
+    /// Connections that plainly work show one side only, and none shows both: the capture point
+    /// sees one direction, and silence means nothing.
+    fn one_way(self) -> bool {
+        self.one_sided && !self.both_ways
+    }
+}
+
 impl<'p> Audit<'p> {
-    /// Empty.
+    /// An audit without flows.
     pub fn new(policy: &'p Policy) -> Self {
-        Self { policy }
+        Self::over(policy)
     }
+
+    /// An audit over anything that answers for a policy.
+    pub(super) fn over(lookup: &'p dyn Lookup) -> Self {
+        Self {
+            lookup,
+            ledgers: BTreeMap::new(),
+            flows: 0,
+            by_class: Class::ALL
+                .map(|class| (class, ClassTotals::default()))
+                .into(),
+            roll: Roll::new(lookup.required()),
+            watch: Watch::new(lookup),
+            directions: Directions::default(),
+            told: BTreeSet::new(),
+        }
+    }
+
     /// Adds a judged flow. The order of adding decides nothing.
-    pub fn add(&mut self, _judged: &Judged<'_>) {
-        todo!()
+    pub fn add(&mut self, judged: &Judged<'_>) {
+        let lookup: &dyn Lookup = self.lookup;
+        let case = Case::of(judged, lookup);
+        self.count(judged);
+        self.roll.add(&case, lookup);
+        self.watch.add(&case, lookup);
+        for (position, rule) in RULES.iter().enumerate() {
+            let Some(spark) = (rule.check)(&case) else {
+                continue;
+            };
+            let key = Key {
+                rule: position,
+                transport: judged.flow.transport,
+                initiator: label(&case.initiator, judged.flow.initiator().address),
+                responder: label(&case.responder, judged.flow.responder().address),
+            };
+            let port = judged.flow.responder().port;
+            let row = spark.expectation.map(|id| lookup.row(id));
+            let slot = slot(&spark, row.as_ref(), port);
+            self.ledgers
+                .entry(key)
+                .or_default()
+                .add(slot, port, Group::of(&case, &spark));
+        }
     }
-    /// Findings so far whose fingerprint was not returned before (live capture).
+
+    fn count(&mut self, judged: &Judged<'_>) {
+        let flow = judged.flow;
+        self.flows += 1;
+        let totals = self.by_class.entry(judged.verdict.class).or_default();
+        totals.flows += 1;
+        totals.packets = totals.packets.saturating_add(flow.packets());
+        totals.bytes = totals.bytes.saturating_add(flow.bytes());
+        self.directions.both_ways |= flow.counters.iter().all(|side| side.packets > 0);
+        self.directions.one_sided |= judged.outcome == Outcome::OneSided;
+    }
+
+    /// Findings so far whose fingerprint was not returned before (live capture), in the order of
+    /// [`Summary::findings`].
     pub fn fresh(&mut self) -> Vec<Finding> {
-        todo!()
+        let mut findings = self.findings();
+        findings.retain(|finding| self.told.insert(finding.fingerprint.clone()));
+        findings
     }
+
     /// Ends the audit.
     pub fn finish(self) -> Summary {
-        todo!()
+        Summary {
+            findings: self.findings(),
+            flows: self.flows,
+            expected: self.roll.finish(self.lookup),
+            ipsec_deployed: self.watch.deployed(),
+            exemptions: self.watch.finish(self.lookup),
+            by_class: self.by_class,
+        }
     }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut ranked: Vec<(usize, &Key, Finding)> = Vec::new();
+        for (key, ledger) in &self.ledgers {
+            let Some(rule) = RULES.get(key.rule) else {
+                continue;
+            };
+            for entry in ledger.entries() {
+                ranked.push((key.rule, key, self.finding(rule, key, &entry)));
+            }
+        }
+        ranked.sort_by(|(rule_a, key_a, a), (rule_b, key_b, b)| {
+            (b.severity.cmp(&a.severity))
+                .then(rule_a.cmp(rule_b))
+                .then(a.transport.cmp(&b.transport))
+                .then_with(|| a.ports.cmp(&b.ports))
+                .then_with(|| key_a.cmp(key_b))
+                .then_with(|| a.fingerprint.cmp(&b.fingerprint))
+        });
+        ranked.into_iter().map(|(_, _, finding)| finding).collect()
+    }
+
+    fn finding(&self, rule: &Rule, key: &Key, entry: &Entry) -> Finding {
+        let group = &entry.group;
+        let ports = if key.transport.has_ports() {
+            entry.ports.clone()
+        } else {
+            Vec::new()
+        };
+        let blind = rule.sight == Sight::BothWays
+            && key.transport != Transport::TCP
+            && self.directions.one_way();
+        let subject = Subject {
+            initiator: &group.initiator.party,
+            responder: &group.responder.party,
+            transport: key.transport,
+            ports: &ports,
+            inside_ah: group.inside_ah,
+            tagged: group.tagged,
+        };
+        let expectation = group.expectation().map(|id| self.lookup.row(id));
+        let transport = key.transport.to_string();
+        let mut finding = Finding {
+            fingerprint: fingerprint(&[
+                rule.name,
+                &key.initiator,
+                &key.responder,
+                &transport,
+                &entry.slot,
+            ]),
+            rule: rule.name,
+            severity: if blind {
+                Severity::Note
+            } else {
+                group.severity
+            },
+            confidence: if blind {
+                Confidence::Low
+            } else {
+                group.confidence
+            },
+            message: String::new(),
+            why: rule.why,
+            remedy: rule.remedy.iter().map(|&step| step.to_owned()).collect(),
+            initiator: group.initiator.party.clone(),
+            responder: group.responder.party.clone(),
+            display_filter: display_filter(&subject),
+            bpf: bpf(&subject),
+            ports,
+            transport: key.transport,
+            protocol: group.protocol(),
+            expectation: expectation.map(|row| row.id.to_owned()),
+            layer: expectation.map(|row| row.layer.to_owned()),
+            flows: group.flows,
+            packets: group.packets,
+            bytes: group.bytes,
+            first: group.first,
+            last: group.last,
+            frames: group.frames.iter().copied().collect(),
+        };
+        finding.message = (rule.message)(&Telling::new(&finding, group, self.lookup));
+        if blind {
+            finding.message.push_str(ONE_WAY);
+        }
+        finding
+    }
+}
+
+/// The name of a party in keys and fingerprints: its role, else its name, else what is known.
+fn label(party: &Party<'_>, address: std::net::IpAddr) -> String {
+    match (party.role, party.name) {
+        (Some(role), _) => role.to_owned(),
+        (None, Some(name)) => format!("host:{name}"),
+        (None, None) if is_group(address) => "group".into(),
+        (None, None) => "unknown".into(),
+    }
+}
+
+/// What stands for the port: itself where it means a service, the range where it does not.
+fn slot(spark: &Spark, row: Option<&Row<'_>>, port: u16) -> Slot {
+    if let Some(range) = spark.range {
+        return Slot::Range(range.to_owned());
+    }
+    match row {
+        Some(row) if row.is_wide() && matches!(spark.misfit, None | Some(Misfit::Content)) => {
+            Slot::Range(row.id.to_owned())
+        }
+        Some(row) if !row.is_wide() && row.contains(port) => Slot::Port(port),
+        _ if port >= FIRST_DYNAMIC => Slot::Range(DYNAMIC.to_owned()),
+        _ => Slot::Port(port),
+    }
+}
+
+const ONE_WAY: &str =
+    "; but the captures show one direction only, so an answer may have been missed";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::findings::testbed::{AUDIO, DNS, EXEMPT_IN, SIP, Sample, Testbed, WEB, flow};
+    use crate::findings::{MAX_ADDRESSES, MAX_FRAMES};
+    use crate::flow::FrameRef;
+
+    fn unexpected(from: &str, to: &str) -> Sample {
+        flow(from, to)
+            .class(Class::Unexpected)
+            .nearest(WEB, Misfit::Port)
+    }
+
+    #[test]
+    fn a_scan_of_60000_ports_is_one_finding() {
+        let bed = Testbed::default();
+        let mut audit = Audit::over(&bed);
+        for port in 1..=60_000_u64 {
+            let sample = unexpected("10.20.0.101:50000", &format!("10.0.1.11:{port}"))
+                .frame(port)
+                .outcome(Outcome::Unanswered);
+            audit.add(&sample.judged());
+        }
+        assert_eq!(audit.ledgers.len(), 1);
+        let summary = audit.finish();
+        assert_eq!(summary.flows, 60_000);
+        let [finding] = summary.findings.as_slice() else {
+            panic!("{} findings", summary.findings.len());
+        };
+        assert_eq!(finding.ports, [(1, 60_000)]);
+        assert_eq!(finding.flows, 60_000);
+        assert_eq!(finding.frames.len(), MAX_FRAMES);
+        assert_eq!(
+            finding.message,
+            "client 10.20.0.101 tries front-end fe01 on tcp/1-60000, where no expectation \
+             allows it (nearest: S13 tcp/8080)"
+        );
+    }
+
+    #[test]
+    fn fingerprints_are_the_same_for_years() {
+        let bed = Testbed::default();
+        let finding = bed.only_finding(&unexpected("10.20.0.101:51000", "10.0.1.11:8888"));
+        assert_eq!(finding.fingerprint, PINNED);
+        // Neither hosts of the same role, nor source ports, frames or outcomes change them.
+        let other = unexpected("10.20.0.7:1025", "10.0.1.12:8888")
+            .frame(99)
+            .outcome(Outcome::Refused);
+        assert_eq!(bed.only_finding(&other).fingerprint, PINNED);
+        for (from, to) in [
+            ("10.20.0.101:51000", "10.0.1.11:8889"),
+            ("10.20.0.101:51000", "10.0.1.31:8888"),
+            ("192.0.2.9:51000", "10.0.1.11:8888"),
+        ] {
+            let finding = bed.only_finding(&unexpected(from, to));
+            assert_ne!(finding.fingerprint, PINNED, "{from} {to}");
+        }
+        // Dynamic ports are one.
+        let dynamic = [50_001, 50_002].map(|port| {
+            let sample = unexpected("10.20.0.101:51000", &format!("10.0.1.11:{port}"));
+            bed.only_finding(&sample).fingerprint
+        });
+        assert_eq!(dynamic[0], dynamic[1]);
+    }
+
+    #[test]
+    fn hosts_of_a_role_are_one_finding() {
+        let clients: Vec<Sample> = (1..=40)
+            .map(|n| unexpected(&format!("10.20.0.{n}:51000"), "10.0.1.11:8888").frame(100 - n))
+            .collect();
+        let findings = Testbed::default().findings(&clients);
+        let [finding] = findings.as_slice() else {
+            panic!("{} findings", findings.len());
+        };
+        assert_eq!(
+            (finding.flows, finding.packets, finding.bytes),
+            (40, 400, 40_000)
+        );
+        assert_eq!(finding.initiator.addresses.len(), MAX_ADDRESSES);
+        assert!(finding.initiator.more_addresses && !finding.responder.more_addresses);
+        assert_eq!(finding.frames[0].frame, 60);
+        assert_eq!(
+            finding.message,
+            "client 10.20.0.1, 10.20.0.2, 10.20.0.3 and more reach front-end fe01 on tcp/8888, \
+             where no expectation allows it (nearest: S13 tcp/8080)"
+        );
+        assert_eq!(
+            finding.display_filter,
+            "ip.addr == 10.0.1.11 && tcp.port == 8888"
+        );
+    }
+
+    #[test]
+    fn worst_findings_come_first() {
+        let findings = Testbed::default().findings(&[
+            unexpected("10.20.0.101:51000", "192.0.2.9:25"),
+            unexpected("10.0.1.11:51000", "192.0.2.9:25"),
+            unexpected("10.20.0.101:51000", "10.0.1.11:8888"),
+            unexpected("10.20.0.101:51000", "10.0.1.11:7777"),
+            flow("10.20.0.101:51000", "10.0.1.11:5061")
+                .class(Class::PortOnly)
+                .row(SIP)
+                .outcome(Outcome::Refused),
+        ]);
+        let order: Vec<_> = findings
+            .iter()
+            .map(|f| (f.severity, f.rule, f.ports[0].0))
+            .collect();
+        assert_eq!(
+            order,
+            [
+                (Severity::Error, "unexpected-port", 7777),
+                (Severity::Error, "unexpected-port", 8888),
+                (Severity::Error, "expected-but-refused", 5061),
+                (Severity::Warning, "unexpected-port", 25),
+                (Severity::Note, "unexpected-port", 25),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_class_is_listed_and_counted() {
+        let summary = Testbed::default().summary(&[
+            flow("10.20.0.101:51000", "10.0.1.11:5061")
+                .class(Class::Confirmed)
+                .row(SIP),
+            flow("192.0.2.1:1", "192.0.2.2:2"),
+            flow("192.0.2.1:1", "192.0.2.2:3"),
+        ]);
+        assert_eq!(summary.by_class.len(), Class::ALL.len());
+        assert_eq!(summary.by_class[&Class::Unexpected], ClassTotals::default());
+        assert_eq!(
+            summary.by_class[&Class::OutOfScope],
+            ClassTotals {
+                flows: 2,
+                packets: 20,
+                bytes: 2_000
+            }
+        );
+        assert!(summary.findings.is_empty());
+    }
+
+    #[test]
+    fn silence_means_nothing_where_one_direction_is_captured() {
+        let query = flow("10.0.1.11:51000", "10.0.1.41:53")
+            .udp()
+            .class(Class::Infrastructure)
+            .row(DNS)
+            .packets(3, 0)
+            .outcome(Outcome::Unanswered);
+        let one_sided = flow("10.20.0.101:51000", "10.0.1.11:5061")
+            .class(Class::PortOnly)
+            .row(SIP)
+            .packets(9, 0)
+            .outcome(Outcome::OneSided);
+        let bed = Testbed::default();
+        assert_eq!(bed.only_finding(&query).severity, Severity::Warning);
+        let findings = bed.findings(&[query, one_sided]);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].severity, Severity::Note);
+        assert!(
+            findings[0].message.ends_with(ONE_WAY),
+            "{}",
+            findings[0].message
+        );
+    }
+
+    #[test]
+    fn fresh_findings_are_told_once() {
+        let bed = Testbed::default();
+        let mut audit = Audit::over(&bed);
+        assert!(audit.fresh().is_empty());
+        let first = unexpected("10.20.0.101:51000", "10.0.1.11:8888");
+        audit.add(&first.judged());
+        assert_eq!(audit.fresh().len(), 1);
+        audit.add(&first.judged());
+        assert!(audit.fresh().is_empty());
+        audit.add(&unexpected("10.20.0.101:51000", "10.0.1.11:9999").judged());
+        let fresh = audit.fresh();
+        assert_eq!(fresh.len(), 1);
+        assert_eq!(fresh[0].ports, [(9999, 9999)]);
+        assert_eq!(audit.finish().findings.len(), 2);
+    }
+
+    fn any_sample() -> impl Strategy<Value = Sample> {
+        let hosts = prop_oneof![
+            (1..60_u8).prop_map(|n| format!("10.20.0.{n}")),
+            Just("10.0.1.11".to_owned()),
+            Just("10.0.1.12".to_owned()),
+            Just("10.0.1.31".to_owned()),
+            Just("10.0.1.41".to_owned()),
+            Just("192.0.2.9".to_owned()),
+        ];
+        let ports = prop_oneof![1..12_u16, Just(5061), 49_150..49_180_u16];
+        let kinds = 0..7_u8;
+        let outcomes = prop_oneof![
+            Just(Outcome::Established),
+            Just(Outcome::Refused),
+            Just(Outcome::Unanswered),
+            Just(Outcome::OneSided),
+        ];
+        (
+            (hosts.clone(), hosts),
+            ports,
+            kinds,
+            outcomes,
+            1..50_u64,
+            0..3_u64,
+        )
+            .prop_map(|((from, to), port, kind, outcome, frame, back)| {
+                let sample = flow(&format!("{from}:50000"), &format!("{to}:{port}"))
+                    .frame(frame)
+                    .packets(2, back);
+                match kind {
+                    0 => sample.class(Class::Unexpected),
+                    1 => sample.class(Class::Unexpected).nearest(SIP, Misfit::Peer),
+                    2 => sample.class(Class::PortOnly).row(SIP).outcome(outcome),
+                    3 => sample.class(Class::RangeUnconfirmed).row(AUDIO),
+                    4 => sample
+                        .udp()
+                        .exempt(&[(EXEMPT_IN, back == 0)])
+                        .inside_ah([frame, back]),
+                    5 => sample.esp(7),
+                    _ => sample
+                        .class(Class::Unexpected)
+                        .nearest(WEB, Misfit::Port)
+                        .protocol(if back == 0 { "http" } else { "sip" }),
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_adding_decides_nothing(
+            (samples, shuffled) in prop::collection::vec(any_sample(), 0..120)
+                .prop_flat_map(|samples| (Just(samples.clone()), Just(samples).prop_shuffle()))
+        ) {
+            let bed = Testbed::default();
+            prop_assert_eq!(bed.summary(&samples), bed.summary(&shuffled));
+        }
+
+        #[test]
+        fn findings_are_bounded_and_sorted(
+            samples in prop::collection::vec(any_sample(), 0..120)
+        ) {
+            let summary = Testbed::default().summary(&samples);
+            let mut fingerprints = BTreeSet::new();
+            for pair in summary.findings.windows(2) {
+                prop_assert!(pair[0].severity >= pair[1].severity);
+            }
+            for finding in &summary.findings {
+                prop_assert!(fingerprints.insert(finding.fingerprint.clone()));
+                prop_assert!(finding.frames.len() <= MAX_FRAMES);
+                prop_assert!(finding.initiator.addresses.len() <= MAX_ADDRESSES);
+                prop_assert!(finding.display_filter.len() <= 300);
+                prop_assert!(finding.first <= finding.last);
+                prop_assert!(!finding.message.is_empty());
+            }
+            let frames: Vec<&FrameRef> =
+                summary.findings.iter().flat_map(|f| &f.frames).collect();
+            prop_assert!(frames.iter().all(|f| f.frame > 0));
+        }
+    }
+
+    const PINNED: &str = "82f384030aa16db9";
 }

@@ -5,18 +5,67 @@
 //! texts. This room knows nothing about output formats. Read [`Rule`], then [`audit`].
 
 pub mod audit;
-pub mod frames;
+
+mod case;
+mod exemptions;
+mod expected;
+mod filters;
+mod fingerprint;
+mod group;
+mod ledger;
+mod ports;
+mod protected;
+mod telling;
+
+mod unexpected_port;
+
+mod unexpected_peer;
+
+mod wrong_protocol;
+
+mod cleartext_where_tls_expected;
+
+mod expected_but_prohibited;
+
+mod expected_but_refused;
+
+mod expected_but_unanswered;
+
+mod ipsec_on_media_range;
+
+mod unknown_host_talks_to_role;
+
+mod range_only_match;
+
+#[cfg(test)]
+mod testbed;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 pub use audit::{Audit, Summary};
+pub use case::{Case, Row};
+pub use telling::Telling;
 
 use crate::decode::Transport;
 use crate::flow::{Flow, FrameRef, Outcome};
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
-use crate::policy::{Policy, Verdict};
+use crate::policy::{ExpectationId, Misfit, Verdict};
+
+/// Every rule, in reading order; findings of one severity are reported in this order.
+pub const RULES: &[Rule] = &[
+    unexpected_port::RULE,
+    unexpected_peer::RULE,
+    wrong_protocol::RULE,
+    cleartext_where_tls_expected::RULE,
+    expected_but_prohibited::RULE,
+    expected_but_refused::RULE,
+    expected_but_unanswered::RULE,
+    ipsec_on_media_range::RULE,
+    unknown_host_talks_to_role::RULE,
+    range_only_match::RULE,
+];
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,12 +109,27 @@ pub struct Spark {
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
-    /// The row it is about, such as `S03`.
-    pub expectation: Option<String>,
-    /// The layer that decided.
-    pub layer: Option<String>,
+    /// The row it is about; the layer that decided is the row's.
+    pub expectation: Option<ExpectationId>,
+    /// Every row that the message should name.
+    pub rows: Vec<ExpectationId>,
+    /// The field of the nearest row that did not fit.
+    pub misfit: Option<Misfit>,
+    /// What stands for the port where ports change from call to call. Without it, a wide row's
+    /// id or the dynamic port range does where one applies.
+    pub range: Option<&'static str>,
     /// A frame that proves it better than the flow's first frame does.
     pub frame: Option<FrameRef>,
+}
+
+/// Which directions of a flow a rule must see. A mirror port may show one direction only, and
+/// then silence proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// What one side sends is enough.
+    OneWay,
+    /// It speaks of packets that are absent.
+    BothWays,
 }
 
 /// The descriptor of one rule. The texts are what `explain` recites.
@@ -81,10 +145,12 @@ pub struct Rule {
     pub why: &'static str,
     /// What to do, step by step.
     pub remedy: &'static [&'static str],
+    /// Which directions the capture must show for the rule to be sure.
+    pub sight: Sight,
     /// Looks at one flow.
-    pub check: fn(&Judged<'_>, &Policy) -> Option<Spark>,
+    pub check: fn(&Case<'_>) -> Option<Spark>,
     /// The finding's sentence, from its group.
-    pub message: fn(&Finding) -> String,
+    pub message: fn(&Telling<'_>) -> String,
 }
 
 /// One side of a finding.
@@ -152,4 +218,37 @@ pub struct Finding {
     pub display_filter: String,
     /// A BPF expression for its flows.
     pub bpf: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_named_by_what_is_wrong_and_explain_themselves() {
+        let mut names = BTreeSet::new();
+        for rule in RULES {
+            assert!(names.insert(rule.name), "{} is listed twice", rule.name);
+            assert!(
+                rule.name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '-'),
+                "{} is not kebab-case",
+                rule.name
+            );
+            for verb in ["use-", "fix-", "allow-", "exempt-", "add-", "should-"] {
+                assert!(!rule.name.contains(verb), "{} names a remedy", rule.name);
+            }
+            assert!(!rule.remedy.is_empty(), "{} has no remedy", rule.name);
+            for text in [rule.what, rule.why]
+                .into_iter()
+                .chain(rule.remedy.iter().copied())
+            {
+                assert!(text.len() > 20, "{}: {text:?}", rule.name);
+                assert!(text.ends_with('.'), "{}: {text:?}", rule.name);
+                assert!(!text.contains("  "), "{}: {text:?}", rule.name);
+            }
+        }
+        assert_eq!(names.len(), 10);
+    }
 }

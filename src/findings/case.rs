@@ -1,0 +1,226 @@
+//! One judged flow with everything a rule may ask about it, looked up once.
+//!
+//! Rules see a [`Case`] and not the policy, so that each can be read, and tested, by itself.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::Judged;
+use crate::decode::Transport;
+use crate::flow::DirectionBy;
+use crate::identify::Confidence;
+use crate::policy::{
+    Class, Expectation, ExpectationId, Misfit, Party, Policy, Required, RoleSet, Security,
+};
+
+/// A judged flow, who its ends are, and the rows that its verdict names.
+#[derive(Debug, Clone)]
+pub struct Case<'a> {
+    /// The flow and what is known of it.
+    pub judged: Judged<'a>,
+    /// Who initiates.
+    pub initiator: Party<'a>,
+    /// Who responds.
+    pub responder: Party<'a>,
+    /// The row that explains the flow, or that its content contradicts.
+    pub row: Option<Row<'a>>,
+    /// For unexpected flows: the nearest row and the field that failed.
+    pub nearest: Option<(Row<'a>, Misfit)>,
+    /// Exemption rows whose media the flow is, and whether the content shows media.
+    pub exempt: Vec<(Row<'a>, bool)>,
+}
+
+impl<'a> Case<'a> {
+    /// Looks up what the verdict refers to.
+    pub(super) fn of(judged: &Judged<'a>, lookup: &'a dyn Lookup) -> Self {
+        let verdict = judged.verdict;
+        Self {
+            judged: *judged,
+            initiator: lookup.party(judged.flow.initiator().address),
+            responder: lookup.party(judged.flow.responder().address),
+            row: verdict.expectation.map(|id| lookup.row(id)),
+            nearest: verdict.nearest.map(|(id, misfit)| (lookup.row(id), misfit)),
+            exempt: verdict
+                .exempt
+                .iter()
+                .map(|&(id, content)| (lookup.row(id), content))
+                .collect(),
+        }
+    }
+
+    /// The row that expects the flow: neither contradicted by the content nor absent.
+    pub(super) fn expected_by(&self) -> Option<Row<'a>> {
+        match self.judged.verdict.class {
+            Class::Confirmed
+            | Class::PortOnly
+            | Class::RangeUnconfirmed
+            | Class::Infrastructure => self.row,
+            Class::WrongProtocol | Class::Unexpected | Class::OutOfScope => None,
+        }
+    }
+
+    /// How sure it is that the initiator initiates.
+    pub(super) fn direction_confidence(&self) -> Confidence {
+        match self.judged.flow.direction {
+            DirectionBy::Syn | DirectionBy::SynAck => Confidence::High,
+            DirectionBy::FirstSpeaker | DirectionBy::Policy | DirectionBy::Port => {
+                Confidence::Medium
+            }
+            DirectionBy::Unknown => Confidence::Low,
+        }
+    }
+}
+
+/// What rules need of one policy row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'p> {
+    /// Its position in the policy.
+    pub key: ExpectationId,
+    /// The row id shown to users, such as `S03`.
+    pub id: &'p str,
+    /// The layer it comes from.
+    pub layer: &'p str,
+    /// The service as the source calls it.
+    pub service: &'p str,
+    /// Roles that initiate; empty means anyone.
+    pub from: RoleSet,
+    /// Roles that respond; empty means anyone.
+    pub to: RoleSet,
+    /// IP protocol numbers.
+    pub transports: &'p [u8],
+    /// The responder's ports as sorted, inclusive ranges; empty means any.
+    pub ports: &'p [(u16, u16)],
+    /// The initiator's ports, where the row names them.
+    pub from_ports: Option<&'p [(u16, u16)]>,
+    /// The application's stable name.
+    pub application: Option<&'p str>,
+    /// What must protect it.
+    pub security: Security,
+    /// A media row.
+    pub media: bool,
+    /// Infrastructure rather than the product.
+    pub infrastructure: bool,
+}
+
+impl<'p> Row<'p> {
+    fn of(key: ExpectationId, row: &'p Expectation) -> Self {
+        Self {
+            key,
+            id: &row.id,
+            layer: &row.layer,
+            service: &row.service,
+            from: row.from,
+            to: row.to,
+            transports: &row.transports,
+            ports: row.ports.ranges(),
+            from_ports: row.from_ports.as_ref().map(|ports| ports.ranges()),
+            application: row.application.as_deref(),
+            security: row.security,
+            media: row.media,
+            infrastructure: row.infrastructure,
+        }
+    }
+
+    /// Whether the row names too many ports for one of them to identify a service.
+    pub fn is_wide(&self) -> bool {
+        let count: u32 = self
+            .ports
+            .iter()
+            .map(|&(low, high)| u32::from(high.saturating_sub(low)) + 1)
+            .sum();
+        self.ports.is_empty() || count > Expectation::WIDE
+    }
+
+    /// Whether the row names the port.
+    pub(super) fn contains(&self, port: u16) -> bool {
+        self.ports
+            .iter()
+            .any(|&(low, high)| (low..=high).contains(&port))
+    }
+}
+
+/// The row with its transports and ports, such as `S13 tcp/8080` or `S10 tcp+udp/57501-65535`.
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)?;
+        for (position, number) in self.transports.iter().enumerate() {
+            let lead = if position == 0 { ' ' } else { '+' };
+            write!(f, "{lead}{}", Transport(*number))?;
+        }
+        for (position, (low, high)) in self.ports.iter().enumerate() {
+            let lead = match (position, self.transports.is_empty()) {
+                (0, true) => " port ",
+                (0, false) => "/",
+                _ => ",",
+            };
+            if low == high {
+                write!(f, "{lead}{low}")?;
+            } else {
+                write!(f, "{lead}{low}-{high}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The few answers this room needs of a policy.
+pub(super) trait Lookup: fmt::Debug + Sync {
+    /// Who an address is.
+    fn party(&self, address: IpAddr) -> Party<'_>;
+    /// One row.
+    fn row(&self, id: ExpectationId) -> Row<'_>;
+    /// Names of a role set.
+    fn role_names(&self, set: RoleSet) -> Vec<&str>;
+    /// What the topology's hosts must be reachable on.
+    fn required(&self) -> &[Required];
+    /// Exemption rows and whether the topology has a host of the role.
+    fn exemptions(&self) -> Vec<(ExpectationId, bool)>;
+    /// Whether the topology declares IPsec deployed.
+    fn ipsec_declared(&self) -> bool;
+}
+
+impl Lookup for Policy {
+    fn party(&self, address: IpAddr) -> Party<'_> {
+        Self::party(self, address)
+    }
+
+    fn row(&self, id: ExpectationId) -> Row<'_> {
+        Row::of(id, self.expectation(id))
+    }
+
+    fn role_names(&self, set: RoleSet) -> Vec<&str> {
+        Self::role_names(self, set)
+    }
+
+    fn required(&self) -> &[Required] {
+        Self::required(self)
+    }
+
+    fn exemptions(&self) -> Vec<(ExpectationId, bool)> {
+        Self::exemptions(self)
+    }
+
+    fn ipsec_declared(&self) -> bool {
+        Self::ipsec_declared(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::findings::testbed::{AUDIO, EXEMPT_IN, SIP, SMB};
+
+    #[test]
+    fn rows_are_shown_with_transports_and_ports() {
+        assert_eq!(SIP.to_string(), "S03 tcp/5061");
+        assert_eq!(AUDIO.to_string(), "S40 tcp+udp/49152-57500");
+        assert_eq!(EXEMPT_IN.to_string(), "X05 tcp+udp");
+        assert_eq!(SMB.to_string(), "I09 tcp/139,445");
+    }
+
+    #[test]
+    fn a_row_is_wide_by_its_number_of_ports_or_when_it_names_none() {
+        assert!(!SIP.is_wide());
+        assert!(AUDIO.is_wide());
+        assert!(EXEMPT_IN.is_wide());
+    }
+}

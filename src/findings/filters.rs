@@ -1,0 +1,296 @@
+//! The flows of a finding as expressions that other tools take: a Wireshark display filter and a
+//! BPF expression (pcap-filter(7)).
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::PartyGroup;
+use crate::decode::Transport;
+
+/// What the expressions are to select.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) initiator: &'a PartyGroup,
+    pub(super) responder: &'a PartyGroup,
+    pub(super) transport: Transport,
+    /// The responder's ports, as sorted ranges.
+    pub(super) ports: &'a [(u16, u16)],
+    /// Some flow came inside AH, which BPF does not look into.
+    pub(super) inside_ah: bool,
+    /// Some flow came with a VLAN tag, which BPF does not skip.
+    pub(super) tagged: bool,
+}
+
+/// A Wireshark display filter of at most [`MAX_LENGTH`] bytes.
+pub(super) fn display_filter(subject: &Subject<'_>) -> String {
+    let [initiator, responder] = subject.addresses().map(|set| {
+        set.map(|set| {
+            any_of(set, " || ", |address| {
+                let field = if address.is_ipv4() { "ip" } else { "ipv6" };
+                format!("{field}.addr == {address}")
+            })
+        })
+    });
+    let transport = display_transport(subject.transport);
+    let ports = subject.named_ports().map(|ranges| {
+        any_of(ranges, " || ", |&(low, high)| {
+            if low == high {
+                format!("{transport}.port == {low}")
+            } else {
+                // Membership tests each port by itself; two comparisons could be met by
+                // different ports.
+                format!("{transport}.port in {{{low}..{high}}}")
+            }
+        })
+    });
+    shortest_that_fits(" && ", initiator, responder, ports, transport)
+}
+
+/// A BPF expression of at most [`MAX_LENGTH`] bytes, twice that with VLAN tags.
+pub(super) fn bpf(subject: &Subject<'_>) -> String {
+    let [initiator, responder] = subject
+        .addresses()
+        .map(|set| set.map(|set| any_of(set, " or ", |address| format!("host {address}"))));
+    let transport = bpf_transport(subject.transport);
+    let (ports, transport) = if subject.inside_ah {
+        (None, "ah".to_owned())
+    } else {
+        let ports = subject.named_ports().map(|ranges| {
+            any_of(ranges, " or ", |&(low, high)| {
+                if low == high {
+                    format!("{transport} port {low}")
+                } else {
+                    format!("{transport} portrange {low}-{high}")
+                }
+            })
+        });
+        (ports, transport)
+    };
+    let plain = shortest_that_fits(" and ", initiator, responder, ports, transport);
+    if subject.tagged {
+        // `vlan` shifts every offset after it, so the tagged form has to come last.
+        format!("({plain}) or (vlan and {plain})")
+    } else {
+        plain
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// The sides that have few enough addresses to be named.
+    fn addresses(&self) -> [Option<&'a BTreeSet<IpAddr>>; 2] {
+        [self.initiator, self.responder].map(|party| {
+            let few = !party.more_addresses && party.addresses.len() <= MAX_NAMED_ADDRESSES;
+            (few && !party.addresses.is_empty()).then_some(&party.addresses)
+        })
+    }
+
+    fn named_ports(&self) -> Option<&'a [(u16, u16)]> {
+        let named = self.transport.has_ports() && self.ports.len() <= MAX_NAMED_RANGES;
+        (named && !self.ports.is_empty()).then_some(self.ports)
+    }
+}
+
+/// Joins what there is, leaving out the initiators, then both sides, when it grows too long.
+fn shortest_that_fits(
+    and: &str,
+    initiator: Option<String>,
+    responder: Option<String>,
+    ports: Option<String>,
+    transport: String,
+) -> String {
+    let what = ports.unwrap_or(transport);
+    let all = [initiator, responder, Some(what)];
+    for from in 0..all.len() {
+        let parts: Vec<&str> = all
+            .iter()
+            .skip(from)
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let text = parts.join(and);
+        if text.len() <= MAX_LENGTH || from + 1 == all.len() {
+            return text;
+        }
+    }
+    String::new()
+}
+
+/// Alternatives, in parentheses when there are several.
+fn any_of<'a, T: 'a>(
+    items: impl IntoIterator<Item = &'a T>,
+    or: &str,
+    show: impl Fn(&T) -> String,
+) -> String {
+    let mut text = String::new();
+    let mut count = 0;
+    for item in items {
+        let lead = if count == 0 { "" } else { or };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{lead}{}", show(item));
+        count += 1;
+    }
+    if count > 1 { format!("({text})") } else { text }
+}
+
+fn display_transport(transport: Transport) -> String {
+    match transport {
+        Transport::TCP
+        | Transport::UDP
+        | Transport::SCTP
+        | Transport::ESP
+        | Transport::AH
+        | Transport::ICMP
+        | Transport::ICMPV6 => transport.to_string(),
+        Transport(number) => format!("(ip.proto == {number} || ipv6.nxt == {number})"),
+    }
+}
+
+fn bpf_transport(transport: Transport) -> String {
+    match transport {
+        Transport::TCP
+        | Transport::UDP
+        | Transport::SCTP
+        | Transport::ESP
+        | Transport::AH
+        | Transport::ICMP => transport.to_string(),
+        Transport::ICMPV6 => "icmp6".into(),
+        Transport(number) => format!("(ip proto {number} or ip6 proto {number})"),
+    }
+}
+
+/// Longer filters are not read, and some tools cut them.
+const MAX_LENGTH: usize = 300;
+/// Addresses of one side that a filter names.
+const MAX_NAMED_ADDRESSES: usize = 4;
+/// Port ranges that a filter names; with more it selects by addresses alone.
+const MAX_NAMED_RANGES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(addresses: &[&str]) -> PartyGroup {
+        PartyGroup {
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            ..PartyGroup::default()
+        }
+    }
+
+    fn both(subject: &Subject<'_>) -> [String; 2] {
+        [display_filter(subject), bpf(subject)]
+    }
+
+    #[test]
+    fn few_addresses_and_one_port() {
+        let (client, server) = (party(&["10.20.0.101"]), party(&["10.0.1.11", "fd00::11"]));
+        let subject = Subject {
+            initiator: &client,
+            responder: &server,
+            transport: Transport::TCP,
+            ports: &[(8888, 8888)],
+            inside_ah: false,
+            tagged: false,
+        };
+        assert_eq!(
+            both(&subject),
+            [
+                "ip.addr == 10.20.0.101 && (ip.addr == 10.0.1.11 || ipv6.addr == fd00::11) \
+                 && tcp.port == 8888",
+                "host 10.20.0.101 and (host 10.0.1.11 or host fd00::11) and tcp port 8888",
+            ]
+        );
+    }
+
+    #[test]
+    fn many_initiators_are_left_out_and_ranges_are_ranges() {
+        let clients = party(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"]);
+        let server = party(&["10.0.1.11"]);
+        let subject = Subject {
+            initiator: &clients,
+            responder: &server,
+            transport: Transport::UDP,
+            ports: &[(1, 1024), (5000, 5000)],
+            inside_ah: false,
+            tagged: true,
+        };
+        assert_eq!(
+            both(&subject),
+            [
+                "ip.addr == 10.0.1.11 && (udp.port in {1..1024} || udp.port == 5000)",
+                "(host 10.0.1.11 and (udp portrange 1-1024 or udp port 5000)) or \
+                 (vlan and host 10.0.1.11 and (udp portrange 1-1024 or udp port 5000))",
+            ]
+        );
+    }
+
+    #[test]
+    fn too_many_ports_leave_the_addresses() {
+        let (client, server) = (party(&["10.0.0.1"]), party(&["10.0.1.11"]));
+        let ports: Vec<(u16, u16)> = (0..200).map(|n| (n * 3, n * 3)).collect();
+        let subject = Subject {
+            initiator: &client,
+            responder: &server,
+            transport: Transport::TCP,
+            ports: &ports,
+            inside_ah: false,
+            tagged: false,
+        };
+        assert_eq!(
+            both(&subject),
+            [
+                "ip.addr == 10.0.0.1 && ip.addr == 10.0.1.11 && tcp",
+                "host 10.0.0.1 and host 10.0.1.11 and tcp",
+            ]
+        );
+    }
+
+    #[test]
+    fn long_addresses_never_make_a_filter_too_long() {
+        let long: Vec<String> = (0..4)
+            .map(|n| format!("fd12:3456:789a:bcde:f012:3456:789a:bcd{n}"))
+            .collect();
+        let long: Vec<&str> = long.iter().map(String::as_str).collect();
+        let (a, b) = (party(&long), party(&long));
+        let subject = Subject {
+            initiator: &a,
+            responder: &b,
+            transport: Transport::TCP,
+            ports: &[(443, 443)],
+            inside_ah: false,
+            tagged: false,
+        };
+        let [display, bpf] = both(&subject);
+        assert!(display.len() <= 300 && bpf.len() <= 300);
+        assert!(display.ends_with(" && tcp.port == 443"), "{display}");
+        assert!(display.starts_with("(ipv6.addr == fd12:"), "{display}");
+    }
+
+    #[test]
+    fn transports_without_ports_go_by_their_own_names() {
+        let none = party(&[]);
+        let names = |transport, inside_ah| {
+            both(&Subject {
+                initiator: &none,
+                responder: &none,
+                transport,
+                ports: &[(0, 0)],
+                inside_ah,
+                tagged: false,
+            })
+        };
+        assert_eq!(names(Transport::ESP, false), ["esp", "esp"]);
+        assert_eq!(names(Transport::AH, false), ["ah", "ah"]);
+        assert_eq!(names(Transport::ICMP, false), ["icmp", "icmp"]);
+        assert_eq!(names(Transport::ICMPV6, false), ["icmpv6", "icmp6"]);
+        assert_eq!(
+            names(Transport(47), false),
+            [
+                "(ip.proto == 47 || ipv6.nxt == 47)",
+                "(ip proto 47 or ip6 proto 47)"
+            ]
+        );
+        // libpcap does not look inside AH; Wireshark does.
+        assert_eq!(names(Transport::UDP, true), ["udp.port == 0", "ah"]);
+    }
+}

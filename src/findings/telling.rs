@@ -1,0 +1,233 @@
+//! What a rule may use to put its finding into one sentence, and the phrases that rules share.
+
+use std::collections::BTreeSet;
+
+use super::case::{Lookup, Row};
+use super::group::{Group, Side};
+use super::{Finding, PartyGroup};
+use crate::flow::{Outcome, is_group};
+use crate::identify::Confidence;
+use crate::policy::{Misfit, RoleSet, Security};
+
+/// A finding whose sentence is to be written, with the rows behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling<'a> {
+    finding: &'a Finding,
+    group: &'a Group,
+    lookup: &'a dyn Lookup,
+}
+
+impl<'a> Telling<'a> {
+    pub(super) fn new(finding: &'a Finding, group: &'a Group, lookup: &'a dyn Lookup) -> Self {
+        Self {
+            finding,
+            group,
+            lookup,
+        }
+    }
+
+    /// The initiators, such as `client 10.20.0.101` or `front-end fe01`.
+    pub(super) fn initiator(&self) -> String {
+        party(&self.group.initiator)
+    }
+
+    /// The responders.
+    pub(super) fn responder(&self) -> String {
+        party(&self.group.responder)
+    }
+
+    /// Whether several hosts initiate, for the verb.
+    pub(super) fn initiators(&self) -> Number {
+        Number::of(&self.group.initiator.party)
+    }
+
+    /// Whether several hosts respond.
+    pub(super) fn responders(&self) -> Number {
+        Number::of(&self.group.responder.party)
+    }
+
+    /// `reaches` when anything got through, else `tries`.
+    pub(super) fn reaches(&self) -> &'static str {
+        let through = self.group.outcomes.iter().any(|outcome| {
+            matches!(
+                outcome,
+                Outcome::Established | Outcome::OneSided | Outcome::MidStream | Outcome::Datagram
+            )
+        });
+        match (through, self.initiators()) {
+            (true, Number::One) => "reaches",
+            (true, Number::Several) => "reach",
+            (false, Number::One) => "tries",
+            (false, Number::Several) => "try",
+        }
+    }
+
+    /// Transport and ports, such as `tcp/8888` or `udp/1-1024,5000`; the transport alone where
+    /// there are no ports.
+    pub(super) fn service(&self) -> String {
+        let transport = self.finding.transport;
+        if !transport.has_ports() {
+            return transport.to_string();
+        }
+        let ranges = &self.finding.ports;
+        let shown: Vec<String> = ranges
+            .iter()
+            .take(MAX_RANGES)
+            .map(|&(low, high)| {
+                if low == high {
+                    low.to_string()
+                } else {
+                    format!("{low}-{high}")
+                }
+            })
+            .collect();
+        let rest = ranges.len().saturating_sub(MAX_RANGES);
+        let more = if rest > 0 {
+            format!(" and {rest} more ranges")
+        } else {
+            String::new()
+        };
+        format!("{transport}/{}{more}", shown.join(","))
+    }
+
+    /// The protocol seen, or `fallback`.
+    pub(super) fn protocol_or(&self, fallback: &'a str) -> &'a str {
+        self.finding.protocol.unwrap_or(fallback)
+    }
+
+    /// `, speaking http`, where the protocol is known.
+    pub(super) fn speaking(&self) -> String {
+        self.finding
+            .protocol
+            .map(|protocol| format!(", speaking {protocol}"))
+            .unwrap_or_default()
+    }
+
+    /// How sure the finding is.
+    pub(super) fn confidence(&self) -> Confidence {
+        self.finding.confidence
+    }
+
+    /// Every row the finding names, such as `X05, X06`.
+    pub(super) fn row_ids(&self) -> String {
+        let ids: Vec<&str> = self.rows().into_iter().map(|row| row.id).collect();
+        if ids.is_empty() {
+            "the policy".into()
+        } else {
+            ids.join(", ")
+        }
+    }
+
+    /// Every row the finding names.
+    pub(super) fn rows(&self) -> Vec<Row<'a>> {
+        let mut rows: Vec<Row<'a>> = Vec::new();
+        for &key in &self.group.rows {
+            let row = self.lookup.row(key);
+            // The same row may come from several layers.
+            if rows.iter().all(|there| there.id != row.id) {
+                rows.push(row);
+            }
+        }
+        rows
+    }
+
+    /// The nearest row and what does not fit, such as ` (nearest: S13 tcp/8080)`.
+    pub(super) fn nearest(&self) -> String {
+        let rows = self.rows();
+        let [row] = rows.as_slice() else {
+            return String::new();
+        };
+        let aside = match self.group.misfit() {
+            Some(Misfit::Transport) => ", another transport",
+            Some(Misfit::Direction) => ", the other way round",
+            Some(Misfit::Content) => ", for other content",
+            Some(Misfit::Peer) => ", for other peers",
+            Some(Misfit::Port) | None => "",
+        };
+        format!(" (nearest: {row}{aside})")
+    }
+
+    /// The names of a role set, such as `front-end, mediation`; `anyone` when it is empty.
+    pub(super) fn roles(&self, set: RoleSet) -> String {
+        let names = self.lookup.role_names(set);
+        if names.is_empty() {
+            "anyone".into()
+        } else {
+            names.join(", ")
+        }
+    }
+}
+
+/// Singular or plural.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    One,
+    Several,
+}
+
+impl Number {
+    fn of(party: &PartyGroup) -> Self {
+        if party.addresses.len() > 1 {
+            Self::Several
+        } else {
+            Self::One
+        }
+    }
+
+    /// The form of a verb that goes with it.
+    pub(super) fn verb(self, one: &'static str, several: &'static str) -> &'static str {
+        match self {
+            Self::One => one,
+            Self::Several => several,
+        }
+    }
+}
+
+/// What a row expects to be spoken, such as `sip over TLS`.
+pub(super) fn expected_content(row: &Row<'_>) -> String {
+    let application = row.application.unwrap_or("its own protocol");
+    match row.security {
+        Security::Tls => format!("{application} over TLS"),
+        Security::Mtls => format!("{application} over mutual TLS"),
+        Security::Unspecified | Security::None | Security::TlsOrPlain => application.to_owned(),
+    }
+}
+
+/// Role and hosts. Servers go by name where they have one, others by address: the name of a
+/// client is that of its network.
+fn party(side: &Side) -> String {
+    let party = &side.party;
+    let several = Number::of(party);
+    let group_address = party.addresses.iter().all(|&address| is_group(address));
+    let role = match (&party.role, group_address) {
+        (Some(role), _) => role.clone(),
+        (None, true) => several.verb("group address", "group addresses").into(),
+        (None, false) if party.names.is_empty() => {
+            several.verb("unknown host", "unknown hosts").into()
+        }
+        (None, false) => several.verb("host", "hosts").into(),
+    };
+    let hosts = if side.server && !party.names.is_empty() {
+        list(&party.names, party.more_addresses)
+    } else {
+        list(&party.addresses, party.more_addresses)
+    };
+    format!("{role} {hosts}")
+}
+
+fn list<T: ToString>(items: &BTreeSet<T>, more_exist: bool) -> String {
+    let shown: Vec<String> = items.iter().take(MAX_HOSTS).map(T::to_string).collect();
+    let more = if more_exist {
+        " and more".into()
+    } else if items.len() > MAX_HOSTS {
+        format!(" and {} more", items.len() - MAX_HOSTS)
+    } else {
+        String::new()
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// Hosts named per side of a sentence; the finding lists more.
+const MAX_HOSTS: usize = 3;
+/// Port ranges named in a sentence; the finding lists all.
+const MAX_RANGES: usize = 6;

@@ -1,0 +1,452 @@
+//! A small site for tests: a client network, a front-end, a mediation server, a domain controller,
+//! an edge server, and flows between them, judged by hand.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::audit::{Audit, Summary};
+use super::case::{Case, Lookup, Row};
+use super::{Finding, Judged, Rule, Spark};
+use crate::decode::{IcmpErrorKind, Transport};
+use crate::flow::{
+    AhSeen, Counters, DirectionBy, Endpoint, Flow, FrameRef, IcmpSeen, Outcome, TcpSeen,
+};
+use crate::identify::{Confidence, Identification};
+use crate::input::Timestamp;
+use crate::policy::{
+    Class, Contradiction, ExpectationId, Misfit, Party, Required, RoleSet, Security, Verdict,
+};
+
+const ROLES: [(&str, bool); 6] = [
+    ("client", false),
+    ("front-end", true),
+    ("mediation", true),
+    ("domain-controller", true),
+    ("access-edge", true),
+    ("exchange-um", true),
+];
+const CLIENT: RoleSet = RoleSet(1);
+const FRONT_END: RoleSet = RoleSet(2);
+const MEDIATION: RoleSet = RoleSet(4);
+const ANYONE: RoleSet = RoleSet(0);
+
+const BASE: Row<'static> = Row {
+    key: ExpectationId(0),
+    id: "",
+    layer: "built-in",
+    service: "",
+    from: ANYONE,
+    to: ANYONE,
+    transports: &[6],
+    ports: &[],
+    from_ports: None,
+    application: None,
+    security: Security::Unspecified,
+    media: false,
+    infrastructure: false,
+};
+
+pub(super) const SIP: Row<'static> = Row {
+    key: ExpectationId(0),
+    id: "S03",
+    service: "Front-End service",
+    to: FRONT_END,
+    ports: &[(5061, 5061)],
+    application: Some("sip"),
+    security: Security::Tls,
+    ..BASE
+};
+pub(super) const WEB: Row<'static> = Row {
+    key: ExpectationId(1),
+    id: "S13",
+    service: "Web Compatibility service",
+    to: FRONT_END,
+    ports: &[(8080, 8080)],
+    application: Some("http"),
+    ..BASE
+};
+pub(super) const AUDIO: Row<'static> = Row {
+    key: ExpectationId(2),
+    id: "S40",
+    service: "audio",
+    to: RoleSet(6),
+    transports: &[6, 17],
+    ports: &[(49152, 57500)],
+    application: Some("media:audio"),
+    media: true,
+    ..BASE
+};
+pub(super) const MEDIATION_SIP: Row<'static> = Row {
+    key: ExpectationId(3),
+    id: "S47",
+    service: "Mediation service",
+    from: FRONT_END,
+    to: MEDIATION,
+    ports: &[(5070, 5070)],
+    application: Some("sip"),
+    ..BASE
+};
+pub(super) const LDAP: Row<'static> = Row {
+    key: ExpectationId(4),
+    id: "I05",
+    service: "LDAP",
+    to: RoleSet(8),
+    transports: &[6, 17],
+    ports: &[(389, 389)],
+    application: Some("ldap"),
+    infrastructure: true,
+    ..BASE
+};
+pub(super) const DNS: Row<'static> = Row {
+    key: ExpectationId(5),
+    id: "I01",
+    service: "DNS",
+    transports: &[6, 17],
+    ports: &[(53, 53)],
+    application: Some("dns"),
+    infrastructure: true,
+    ..BASE
+};
+pub(super) const SYSLOG: Row<'static> = Row {
+    key: ExpectationId(6),
+    id: "I20",
+    service: "syslog",
+    transports: &[17],
+    ports: &[(514, 514)],
+    application: Some("syslog"),
+    infrastructure: true,
+    ..BASE
+};
+pub(super) const SMB: Row<'static> = Row {
+    key: ExpectationId(7),
+    id: "I09",
+    service: "SMB and NetBIOS",
+    ports: &[(139, 139), (445, 445)],
+    infrastructure: true,
+    ..BASE
+};
+pub(super) const EDGE_SIP: Row<'static> = Row {
+    key: ExpectationId(8),
+    id: "E01",
+    service: "Access Edge",
+    to: RoleSet(16),
+    ports: &[(443, 443)],
+    ..BASE
+};
+pub(super) const EXEMPT_IN: Row<'static> = Row {
+    key: ExpectationId(9),
+    id: "X05",
+    service: "Mediation Server Inbound",
+    to: MEDIATION,
+    transports: &[6, 17],
+    ..BASE
+};
+pub(super) const EXEMPT_OUT: Row<'static> = Row {
+    key: ExpectationId(10),
+    id: "X06",
+    service: "Mediation Server Outbound",
+    from: MEDIATION,
+    transports: &[6, 17],
+    ..BASE
+};
+pub(super) const EXEMPT_EXCHANGE: Row<'static> = Row {
+    key: ExpectationId(11),
+    id: "X11",
+    service: "Exchange Inbound",
+    to: RoleSet(32),
+    transports: &[6, 17],
+    ..BASE
+};
+
+pub(super) const ROWS: [Row<'static>; 12] = [
+    SIP,
+    WEB,
+    AUDIO,
+    MEDIATION_SIP,
+    LDAP,
+    DNS,
+    SYSLOG,
+    SMB,
+    EDGE_SIP,
+    EXEMPT_IN,
+    EXEMPT_OUT,
+    EXEMPT_EXCHANGE,
+];
+
+/// The site's policy and topology.
+#[derive(Debug, Default)]
+pub(super) struct Testbed {
+    pub(super) required: Vec<Required>,
+    pub(super) ipsec_declared: bool,
+}
+
+impl Testbed {
+    /// What a rule says about one flow.
+    pub(super) fn fires(&self, rule: &Rule, sample: &Sample) -> Option<Spark> {
+        let judged = sample.judged();
+        (rule.check)(&Case::of(&judged, self))
+    }
+
+    /// The findings of some flows.
+    pub(super) fn findings(&self, samples: &[Sample]) -> Vec<Finding> {
+        self.summary(samples).findings
+    }
+
+    /// The findings of one flow, which must be one.
+    pub(super) fn only_finding(&self, sample: &Sample) -> Finding {
+        let mut findings = self.findings(std::slice::from_ref(sample));
+        assert_eq!(findings.len(), 1, "{findings:#?}");
+        findings.remove(0)
+    }
+
+    /// Everything about some flows.
+    pub(super) fn summary(&self, samples: &[Sample]) -> Summary {
+        let mut audit = Audit::over(self);
+        for sample in samples {
+            audit.add(&sample.judged());
+        }
+        audit.finish()
+    }
+}
+
+impl Lookup for Testbed {
+    fn party(&self, address: IpAddr) -> Party<'_> {
+        let (bit, name) = match address {
+            IpAddr::V4(v4) => match v4.octets() {
+                [10, 20, 0, _] => (0, "users"),
+                [10, 0, 1, 11] => (1, "fe01"),
+                [10, 0, 1, 12] => (1, "fe02"),
+                [10, 0, 1, 31] => (2, "med01"),
+                [10, 0, 1, 41] => (3, "dc01"),
+                [198, 51, 100, 5] => (4, "edge01"),
+                _ => {
+                    return Party {
+                        roles: ANYONE,
+                        role: None,
+                        name: None,
+                        server: false,
+                    };
+                }
+            },
+            IpAddr::V6(_) => (0, "users"),
+        };
+        let (role, server) = ROLES[bit];
+        Party {
+            roles: RoleSet(1 << bit),
+            role: Some(role),
+            name: Some(name),
+            server,
+        }
+    }
+
+    fn row(&self, id: ExpectationId) -> Row<'_> {
+        ROWS[id.0 as usize]
+    }
+
+    fn role_names(&self, set: RoleSet) -> Vec<&str> {
+        ROLES
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| set.0 & (1 << bit) != 0)
+            .map(|(_, (name, _))| *name)
+            .collect()
+    }
+
+    fn required(&self) -> &[Required] {
+        &self.required
+    }
+
+    fn exemptions(&self) -> Vec<(ExpectationId, bool)> {
+        vec![
+            (EXEMPT_IN.key, true),
+            (EXEMPT_OUT.key, true),
+            (EXEMPT_EXCHANGE.key, false),
+        ]
+    }
+
+    fn ipsec_declared(&self) -> bool {
+        self.ipsec_declared
+    }
+}
+
+/// A judged flow that owns its parts.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) flow: Flow,
+    identification: Identification,
+    verdict: Verdict,
+    outcome: Outcome,
+}
+
+/// An established TCP flow out of scope, to be bent into what a test needs.
+pub(super) fn flow(from: &str, to: &str) -> Sample {
+    let end = |text: &str| {
+        let socket: SocketAddr = text.parse().unwrap();
+        Endpoint {
+            address: socket.ip(),
+            port: socket.port(),
+        }
+    };
+    let first_frame = FrameRef {
+        capture: 0,
+        frame: 1,
+    };
+    Sample {
+        flow: Flow {
+            transport: Transport::TCP,
+            ends: [end(from), end(to)],
+            spi: None,
+            counters: [Counters::default(); 2],
+            first: Timestamp(1_000),
+            last: Timestamp(2_000),
+            first_frame,
+            last_frame: first_frame,
+            tcp: [TcpSeen::default(); 2],
+            vlans: Vec::new(),
+            layers: Vec::new(),
+            ah: None,
+            icmp: None,
+            direction: DirectionBy::Syn,
+        },
+        identification: Identification::default(),
+        verdict: Verdict {
+            class: Class::OutOfScope,
+            expectation: None,
+            others: Vec::new(),
+            contradiction: None,
+            nearest: None,
+            exempt: Vec::new(),
+        },
+        outcome: Outcome::Established,
+    }
+    .packets(5, 5)
+}
+
+impl Sample {
+    pub(super) fn judged(&self) -> Judged<'_> {
+        Judged {
+            flow: &self.flow,
+            identification: &self.identification,
+            verdict: &self.verdict,
+            outcome: self.outcome,
+        }
+    }
+
+    pub(super) fn udp(mut self) -> Self {
+        self.flow.transport = Transport::UDP;
+        self.flow.direction = DirectionBy::FirstSpeaker;
+        self.outcome = Outcome::Datagram;
+        self
+    }
+
+    pub(super) fn esp(mut self, spi: u32) -> Self {
+        self.flow.transport = Transport::ESP;
+        self.flow.ends.iter_mut().for_each(|end| end.port = 0);
+        self.flow.spi = Some(spi);
+        self.outcome = Outcome::Datagram;
+        self
+    }
+
+    pub(super) fn packets(mut self, forward: u64, backward: u64) -> Self {
+        self.flow.counters = [forward, backward].map(|packets| Counters {
+            packets,
+            bytes: packets * 100,
+            payload: packets * 40,
+        });
+        self
+    }
+
+    pub(super) fn class(mut self, class: Class) -> Self {
+        self.verdict.class = class;
+        self
+    }
+
+    pub(super) fn row(mut self, row: Row<'_>) -> Self {
+        self.verdict.expectation = Some(row.key);
+        self
+    }
+
+    pub(super) fn nearest(mut self, row: Row<'_>, misfit: Misfit) -> Self {
+        self.verdict.nearest = Some((row.key, misfit));
+        self
+    }
+
+    pub(super) fn contradiction(mut self, contradiction: Contradiction) -> Self {
+        self.verdict.contradiction = Some(contradiction);
+        self
+    }
+
+    pub(super) fn exempt(mut self, rows: &[(Row<'_>, bool)]) -> Self {
+        self.verdict.exempt = rows.iter().map(|(row, media)| (row.key, *media)).collect();
+        self
+    }
+
+    pub(super) fn protocol(mut self, token: &'static str) -> Self {
+        self.identification.protocol = Some(token);
+        self.confidence(Confidence::High)
+    }
+
+    pub(super) fn confidence(mut self, confidence: Confidence) -> Self {
+        self.identification.confidence = Some(confidence);
+        self
+    }
+
+    pub(super) fn outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    pub(super) fn direction(mut self, by: DirectionBy) -> Self {
+        self.flow.direction = by;
+        self
+    }
+
+    pub(super) fn frame(mut self, frame: u64) -> Self {
+        self.flow.first_frame.frame = frame;
+        self
+    }
+
+    pub(super) fn inside_ah(mut self, packets: [u64; 2]) -> Self {
+        self.flow.ah = Some(Box::new(AhSeen {
+            packets,
+            first_frame: FrameRef {
+                capture: 0,
+                frame: 3,
+            },
+            spi: 0x1020_3040,
+        }));
+        self
+    }
+
+    pub(super) fn icmp(mut self, kind: IcmpErrorKind, frame: u64) -> Self {
+        self.flow.icmp = Some(Box::new(IcmpSeen {
+            first_frame: FrameRef { capture: 0, frame },
+            kind,
+            count: 1,
+        }));
+        self
+    }
+}
+
+/// A service of the domain controller that clients must reach.
+pub(super) fn required_ldap() -> Required {
+    Required {
+        expectation: LDAP.key,
+        initiator_role: None,
+        responder: "dc01".into(),
+        addresses: vec!["10.0.1.41".parse().unwrap()],
+        port: 389,
+        transports: vec![6, 17],
+    }
+}
+
+/// A service of the mediation server that front-ends must reach.
+pub(super) fn required_mediation() -> Required {
+    Required {
+        expectation: MEDIATION_SIP.key,
+        initiator_role: Some("front-end".into()),
+        responder: "med01".into(),
+        addresses: vec!["10.0.1.31".parse().unwrap()],
+        port: 5070,
+        transports: vec![6],
+    }
+}
