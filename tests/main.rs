@@ -6,6 +6,7 @@ mod captures;
 mod cli;
 mod decode;
 mod hostile;
+mod live;
 mod merge;
 mod support;
 mod tables;
