@@ -196,8 +196,8 @@ fn stacks() -> impl Strategy<Value = Expected> {
 
 proptest! {
     #[test]
-    fn what_was_crafted_comes_out(expected in stacks()) {
-        let data = expected.crafted.ethernet();
+    fn what_was_crafted_comes_out(expected in stacks(), padding in 0_usize..46) {
+        let data = [expected.crafted.ethernet(), vec![0xFF; padding]].concat();
         let Decoded::Packet(packet) = decode(&frame(LinkType::ETHERNET, &data)) else {
             return Err(TestCaseError::fail("stopped"));
         };

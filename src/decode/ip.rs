@@ -266,10 +266,12 @@ mod tests {
 
     #[test]
     fn padding_behind_the_total_length_falls_away() {
-        let bytes = [ipv4(17, &hex("c350 c030 0008 0000")), vec![0; 18]].concat();
-        let packet = raw(&bytes);
-        assert_eq!((packet.payload, packet.payload_len), (&[][..], 0));
-        assert_eq!(packet.wire_len, 46);
+        for bytes in [ipv4(6, &hex(SYN)), ipv6(6, &hex(SYN))] {
+            let padded = [bytes.clone(), vec![0; 18]].concat();
+            let packet = raw(&padded);
+            assert_eq!((packet.payload, packet.payload_len), (&[][..], 0));
+            assert_eq!(packet.wire_len as usize, bytes.len() + 18);
+        }
     }
 
     #[test]

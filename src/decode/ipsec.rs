@@ -267,6 +267,9 @@ mod tests {
         let mut first = ipv4(51, &ah(17, &hex("c350 c030 0800 0000 deadbeef")));
         first[6] = 0x20;
         assert!(raw(&first).first_fragment);
+        let mut tunnel = ipv4(51, &ah(4, &ipv4(17, &hex(UDP))));
+        tunnel[6] = 0x20;
+        assert!(raw(&tunnel).first_fragment);
         let mut inner = ipv4(17, &hex(UDP));
         inner[7] = 1;
         assert_eq!(raw_stop(&ipv4(51, &ah(4, &inner))), Stop::Fragment);
