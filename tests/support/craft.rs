@@ -9,7 +9,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::wire::{crc32c, internet_checksum, noise, put_address, put16, put32};
+use super::wire::{crc32c, internet_checksum, put_address, put16, put32};
+use super::wrap::Wrap;
 
 pub(crate) const FIN: u8 = 0x01;
 pub(crate) const SYN: u8 = 0x02;
@@ -98,15 +99,6 @@ enum Kind {
         code: u8,
     },
     Other(u8),
-}
-
-/// What stands between IP and transport, from the inside out.
-#[derive(Debug, Clone, Copy)]
-enum Wrap {
-    Ah { spi: u32, sequence: u32 },
-    EspNull { spi: u32, sequence: u32 },
-    EspSealed { spi: u32, sequence: u32 },
-    Udp { from: u16, to: u16 },
 }
 
 impl Packet {
@@ -393,47 +385,6 @@ impl Packet {
         put_address(&mut bytes, self.to.ip());
         bytes.extend(content);
         bytes
-    }
-}
-
-impl Wrap {
-    /// The header before `body`, and its protocol number.
-    fn around(self, next: u8, body: &[u8]) -> (u8, Vec<u8>) {
-        let mut bytes = Vec::new();
-        match self {
-            Self::Ah { spi, sequence } => {
-                bytes.extend([next, 4, 0, 0]);
-                put32(&mut bytes, spi);
-                put32(&mut bytes, sequence);
-                bytes.extend(noise(spi ^ sequence, 12));
-                bytes.extend(body);
-                (51, bytes)
-            }
-            Self::EspNull { spi, sequence } | Self::EspSealed { spi, sequence } => {
-                put32(&mut bytes, spi);
-                put32(&mut bytes, sequence);
-                let padding = (body.len() + 2).next_multiple_of(4) - body.len() - 2;
-                if matches!(self, Self::EspNull { .. }) {
-                    bytes.extend(body);
-                    bytes.extend(1..=padding as u8);
-                    bytes.extend([padding as u8, next]);
-                    bytes.extend(noise(spi ^ sequence, 12));
-                } else {
-                    // As long as with AES-CBC: a 16-byte vector and whole blocks of 16 bytes.
-                    let sealed = (body.len() + 2).next_multiple_of(16);
-                    bytes.extend(noise(spi ^ sequence, 16 + sealed + 12));
-                }
-                (50, bytes)
-            }
-            Self::Udp { from, to } => {
-                put16(&mut bytes, from);
-                put16(&mut bytes, to);
-                put16(&mut bytes, (8 + body.len()) as u16);
-                put16(&mut bytes, 0);
-                bytes.extend(body);
-                (UDP, bytes)
-            }
-        }
     }
 }
 

@@ -5,3 +5,4 @@ pub(crate) mod craft;
 pub(crate) mod fixtures;
 pub(crate) mod story;
 pub(crate) mod wire;
+pub(crate) mod wrap;
