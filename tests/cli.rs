@@ -311,7 +311,7 @@ fn rules_policy_schema_completions_and_man_answer() {
         (vec!["rules", "--role", "mediation"], "S24"),
         (vec!["rules", "--port", "5061", "--format", "csv"], "S03"),
         (vec!["rules", "--pack", "ipsec-exemptions", "--format", "markdown"], "X15"),
-        (vec!["policy", "check"], "106"),
+        (vec!["policy", "check"], "rows in force"),
         (vec!["policy", "show"], "servers"),
         (vec!["schema", "report"], "portassay.report/1"),
         (vec!["schema", "flows"], "portassay.flow/1"),

@@ -1,0 +1,122 @@
+//! The commands that list: `flows`, `rules`, `policy check`, `policy show`.
+
+use std::io::Write;
+
+use super::args::{self, ListFormat};
+use super::terminal::Terminal;
+use super::{EXIT_ERROR, Ended, audit, load_policy, stdout_error, to_stdout};
+use crate::decode::Transport;
+use crate::error::Error;
+use crate::pipeline::flows::{self, Listed};
+use crate::pipeline::read::Progress;
+use crate::pipeline::{self};
+use crate::policy::{Expectation, Policy};
+use crate::report::flows::FlowRow;
+use crate::report::rules::RuleRow;
+use crate::report::{self, text};
+
+pub(super) fn flows(args: &args::Flows, terminal: &Terminal) -> Ended {
+    let policy = load_policy(&args.expected)?;
+    let reading = audit::reading(&args.input);
+    let progress = Progress::default();
+    let listed = terminal.with_progress(&progress, || {
+        pipeline::in_pool(reading.threads, || flows::list(&reading, &policy, &progress))
+    })?;
+    for error in &listed.errors {
+        terminal.error(error);
+    }
+    for capture in &listed.captures {
+        if let Some(damage) = &capture.damage {
+            terminal.warn(&format!("{}: {damage}", report::display_path(&capture.path)));
+        }
+    }
+    write_flows(&listed, &policy, args.format, terminal)?;
+    let frames: u64 = listed.captures.iter().map(|capture| capture.tally.frames).sum();
+    let (code, reason) = if !listed.errors.is_empty() {
+        (EXIT_ERROR, format!("{} of the inputs could not be used", listed.errors.len()))
+    } else if frames == 0 {
+        (EXIT_ERROR, "no packets in any capture".to_owned())
+    } else {
+        (0, text::counted(listed.flows.len() as u64, "flow", "flows"))
+    };
+    terminal.reason(code, &reason);
+    Ok(code)
+}
+
+fn write_flows(
+    listed: &Listed,
+    policy: &Policy,
+    format: ListFormat,
+    terminal: &Terminal,
+) -> Ended {
+    let judged = policy.has_topology();
+    let mut rows = listed.flows.iter().map(|flow| FlowRow {
+        flow: &flow.flow,
+        identification: &flow.identification,
+        verdict: judged.then_some(&flow.verdict),
+        expectation: flow
+            .verdict
+            .expectation
+            .filter(|_| judged)
+            .map(|id| policy.expectation(id).id.as_str()),
+    });
+    let name = format_name(format);
+    let style = terminal.style();
+    match report::flows::FORMATS.iter().find(|known| known.name == name) {
+        Some(known) => to_stdout(|out| (known.write)(&mut rows, style, out)),
+        None => Err(unknown_format(name)),
+    }
+}
+
+pub(super) fn rules(args: &args::Rules, terminal: &Terminal) -> Ended {
+    let policy = load_policy(&args.expected)?;
+    if let Some(role) = &args.role {
+        policy.role(role)?;
+    }
+    if let Some(pack) = &args.pack {
+        policy.pack(pack)?;
+    }
+    let rows: Vec<RuleRow> = policy
+        .rows(args.role.as_deref(), args.port, args.pack.as_deref())
+        .map(|row| rule_row(&policy, row))
+        .collect();
+    let name = format_name(args.format);
+    let style = terminal.style();
+    match report::rules::FORMATS.iter().find(|known| known.name == name) {
+        Some(known) => to_stdout(|out| (known.write)(&rows, style, out)),
+        None => Err(unknown_format(name)),
+    }
+}
+
+/// A row in words.
+pub(super) fn rule_row(policy: &Policy, row: &Expectation) -> RuleRow {
+    let transports: Vec<String> =
+        row.transports.iter().map(|number| Transport(*number).to_string()).collect();
+    RuleRow {
+        id: row.id.clone(),
+        from: policy.role_words(row.from),
+        to: policy.role_words(row.to),
+        transport: transports.join("+"),
+        ports: text::ports(row.ports.ranges()),
+        application: row.application.clone().unwrap_or_default(),
+        security: row.security.token().to_owned(),
+        purpose: if row.purpose.is_empty() { row.service.clone() } else { row.purpose.clone() },
+        pack: row.pack.clone(),
+        layer: row.layer.clone(),
+    }
+}
+
+pub(super) fn policy_check(args: &args::Expected, _terminal: &Terminal) -> Ended {
+    let policy = load_policy(args)?;
+    to_stdout(|out| {
+        for pack in policy.packs() {
+            writeln!(out, "ok  {:<20} {:>4} rows  {}", pack.name, pack.rows, pack.layer)?;
+        }
+        let hosts = policy.topology().map_or(0, |topology| topology.hosts().len());
+        let networks = policy.topology().map_or(0, |topology| topology.networks().len());
+        if let Some(path) = &args.topology {
+            writeln!(out, "ok  {}: {hosts} hosts, {networks} networks", path.display())?;
+        }
+        writeln!(out, "{} rows in force", policy.expectations().len())
+    })
+}
