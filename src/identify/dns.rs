@@ -1,14 +1,378 @@
-//! stub
-use super::{Detector, Probe};
+//! DNS, and what shares its message: multicast DNS, LLMNR and `NetBIOS` name service.
+//! RFC 1035 section 4, RFC 7766 (TCP), RFC 6762, RFC 4795, RFC 1002 section 4.2.
+//!
+//! ```text
+//!  0    2       4    6    8    10   12
+//! | id | flags | qd | an | ns | ar | name, type (2), class (2) | records…
+//! ```
+//!
+//! | seen | sure |
+//! |---|---|
+//! | a question of class IN that reads to its end | high |
+//! | the same with a `NetBIOS` name, the root, or an answer without its question | medium |
+//!
+//! Over TCP a length of two bytes stands before the message. Content cannot tell DNS from its
+//! relatives, so all are `dns`; `NetBIOS` names show themselves by their 32 letters from A to P.
+//!
+//! Easily confused with: RTP when the id begins with `8`; anything mostly zero. Hence the counts
+//! must fit the size, and the unused flags must be zero.
+
+use super::bytes::{self, Reader};
+use super::sides::{self, Message, SIDES, Seen};
+use super::{Claim, Confidence, Detector, Probe};
 use crate::flow::sample::{Carrier, Sample};
+
 /// DNS.
 pub(super) const DETECTOR: Detector = Detector {
     token: "dns",
     name: "DNS",
-    reference: "",
+    reference: "RFC 1035",
     carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carried_after: &[],
     probe,
 };
-fn probe(_sample: &Sample) -> Probe {
-    Probe::No
+
+/// What is kept of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Head {
+    id: u16,
+    kind: Kind,
+    name: String,
+    record_type: u16,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Query,
+    Response,
+}
+
+/// What the first name belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Question,
+    /// Encoded as `NetBIOS` names are, or empty: the root.
+    OddQuestion,
+    Record,
+}
+
+fn probe(sample: &Sample) -> Probe {
+    let seen = match sample.carrier() {
+        Carrier::Datagrams => sides::first_fit(sample, read),
+        Carrier::Stream => sides::streams(sample, read_stream),
+    };
+    let heads: Vec<&Head> = seen.iter().filter_map(Seen::fits).collect();
+    let Some(first) = heads
+        .iter()
+        .find(|head| head.kind == Kind::Query)
+        .or(heads.first())
+    else {
+        return sides::undecided(&seen);
+    };
+    let agree = match heads[..] {
+        [a, b] => a.kind != b.kind && a.id == b.id && a.name.eq_ignore_ascii_case(&b.name),
+        _ => false,
+    };
+    let claim = match first.form {
+        _ if agree => Claim::new(Confidence::High, "question and answer"),
+        Form::Question => Claim::new(Confidence::High, "a question"),
+        Form::OddQuestion => Claim::new(Confidence::Medium, "a question"),
+        Form::Record => Claim::new(Confidence::Medium, "an answer"),
+    };
+    let sent = |kind| {
+        SIDES.map(|side| {
+            seen[side.index()]
+                .fits()
+                .is_some_and(|head| head.kind == kind)
+        })
+    };
+    Probe::Match(
+        claim
+            .asked_by(sides::requester(sent(Kind::Query), sent(Kind::Response)))
+            .fact("qname", Some(first.name.clone()))
+            .fact("qtype", Some(type_name(first.record_type))),
+    )
+}
+
+fn read_stream(bytes: &[u8]) -> Seen<Head> {
+    let mut reader = Reader::new(bytes);
+    let Some(len) = reader.u16() else {
+        return Seen::Short;
+    };
+    read(&Message {
+        bytes: reader.take_up_to(len.into()),
+        len: len.into(),
+    })
+}
+
+fn read(message: &Message<'_>) -> Seen<Head> {
+    if message.len < HEADER + SHORTEST_QUESTION {
+        return Seen::Foreign;
+    }
+    let mut reader = Reader::new(message.bytes);
+    let (Some(id), Some(flags), Some(counts)) = (reader.u16(), reader.u16(), counts(&mut reader))
+    else {
+        return message.ran_out();
+    };
+    let kind = if flags & 0x8000 == 0 {
+        Kind::Query
+    } else {
+        Kind::Response
+    };
+    let Some(counts) = plausible(kind, flags, counts, message.len) else {
+        return Seen::Foreign;
+    };
+    let (name, record_type, class) = match question(&mut reader) {
+        Seen::Fits(question) => question,
+        Seen::Short => return message.ran_out(),
+        Seen::Foreign | Seen::Silent => return Seen::Foreign,
+    };
+    let netbios = is_netbios(&name);
+    if record_type == 0 || !matches!(class & CLASS_BITS, 1 | 255) {
+        return Seen::Foreign;
+    }
+    // Only NetBIOS registers names in this form (RFC 1002, 4.2.1.1).
+    if flags & OPCODE != 0 && !netbios {
+        return Seen::Foreign;
+    }
+    Seen::Fits(Head {
+        id,
+        kind,
+        form: match counts.questions {
+            0 => Form::Record,
+            _ if netbios || name == "." => Form::OddQuestion,
+            _ => Form::Question,
+        },
+        name,
+        record_type,
+    })
+}
+
+/// How many questions there are, and how many records of each section.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    questions: u16,
+    answers: u16,
+    authorities: u16,
+    additional: u16,
+}
+
+fn counts(reader: &mut Reader<'_>) -> Option<Counts> {
+    Some(Counts {
+        questions: reader.u16()?,
+        answers: reader.u16()?,
+        authorities: reader.u16()?,
+        additional: reader.u16()?,
+    })
+}
+
+/// The counts, if flags and counts are possible in a message of `len` bytes.
+fn plausible(kind: Kind, flags: u16, counts: Counts, len: usize) -> Option<Counts> {
+    let records = [counts.answers, counts.authorities, counts.additional]
+        .iter()
+        .map(|&count| usize::from(count))
+        .sum::<usize>();
+    let size = usize::from(counts.questions) * SHORTEST_QUESTION + records * SHORTEST_RECORD;
+    let fits = match kind {
+        // A query has no result, is no authority and offers no recursion.
+        Kind::Query => flags & 0x048f == 0 && (1..=MAX_QUESTIONS).contains(&counts.questions),
+        Kind::Response => {
+            flags & 0x000f <= MAX_RESULT
+                && counts.questions <= MAX_QUESTIONS
+                && (counts.questions > 0 || counts.answers > 0)
+        }
+    };
+    let reserved = flags & 0x0040 != 0;
+    (fits && !reserved && HEADER + size <= len).then_some(counts)
+}
+
+/// A name, its type and its class, as they begin both a question and a record.
+fn question(reader: &mut Reader<'_>) -> Seen<(String, u16, u16)> {
+    match name(reader) {
+        Seen::Fits(name) => match (reader.u16(), reader.u16()) {
+            (Some(record_type), Some(class)) => Seen::Fits((name, record_type, class)),
+            _ => Seen::Short,
+        },
+        other => other.map(|name| (name, 0, 0)),
+    }
+}
+
+/// The first name of a message, which has nothing before it to point back to.
+fn name(reader: &mut Reader<'_>) -> Seen<String> {
+    let mut name = String::new();
+    loop {
+        let Some(len) = reader.u8() else {
+            return Seen::Short;
+        };
+        match usize::from(len) {
+            0 if name.is_empty() => return Seen::Fits(".".into()),
+            0 => return Seen::Fits(name),
+            len if len > MAX_LABEL || name.len() + len > MAX_NAME => return Seen::Foreign,
+            len => {
+                let Some(label) = reader.take(len) else {
+                    return Seen::Short;
+                };
+                // Multicast DNS names are UTF-8 and may hold blanks (RFC 6763, 4.1.1).
+                if label.iter().any(u8::is_ascii_control) {
+                    return Seen::Foreign;
+                }
+                if !name.is_empty() {
+                    name.push('.');
+                }
+                name.push_str(&bytes::text(label).unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// Whether the first label is a `NetBIOS` name: two letters from A to P for each byte.
+fn is_netbios(name: &str) -> bool {
+    let label = name.split('.').next().unwrap_or_default();
+    label.len() == 32 && label.bytes().all(|b| (b'A'..=b'P').contains(&b))
+}
+
+fn type_name(record_type: u16) -> String {
+    let known = match record_type {
+        1 => "A",
+        2 => "NS",
+        5 => "CNAME",
+        6 => "SOA",
+        12 => "PTR",
+        15 => "MX",
+        16 => "TXT",
+        28 => "AAAA",
+        32 => "NB",
+        33 => "SRV",
+        35 => "NAPTR",
+        41 => "OPT",
+        43 => "DS",
+        48 => "DNSKEY",
+        64 => "SVCB",
+        65 => "HTTPS",
+        252 => "AXFR",
+        255 => "ANY",
+        // RFC 3597, 5.
+        other => return format!("TYPE{other}"),
+    };
+    known.into()
+}
+
+const HEADER: usize = 12;
+/// The root name, type and class.
+const SHORTEST_QUESTION: usize = 5;
+/// The root name, type, class, lifetime and length.
+const SHORTEST_RECORD: usize = 11;
+/// More than one question occurs in multicast DNS alone.
+const MAX_QUESTIONS: u16 = 16;
+/// The highest result assigned in the header (RFC 2136).
+const MAX_RESULT: u16 = 11;
+const OPCODE: u16 = 0x7800;
+/// The top bit of the class is multicast DNS's own (RFC 6762, 18.12).
+const CLASS_BITS: u16 = 0x7fff;
+const MAX_LABEL: usize = 63;
+const MAX_NAME: usize = 255;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::craft::{claim, datagrams, hex, snapped, stream, survive};
+    use super::*;
+    use crate::flow::key::Side;
+
+    const QUESTION: &str = "04 666530 31 07 636f6e746f736f 00 0001 0001";
+
+    fn query() -> Vec<u8> {
+        hex(&format!("1234 0100 0001 0000 0000 0000 {QUESTION}"))
+    }
+
+    fn answer() -> Vec<u8> {
+        hex(&format!(
+            "1234 8180 0001 0001 0000 0000 {QUESTION} c00c 0001 0001 0000003c 0004 0a00010b"
+        ))
+    }
+
+    fn netbios() -> Vec<u8> {
+        let mut out = hex("8001 2910 0001 0000 0000 0001 20");
+        out.extend([b'C'; 32]);
+        out.extend(hex(
+            "00 0020 0001 c00c 0020 0001 00000000 0006 0000 0a000105",
+        ));
+        out
+    }
+
+    fn framed(message: &[u8]) -> Vec<u8> {
+        [&(message.len() as u16).to_be_bytes()[..], message].concat()
+    }
+
+    pub(in crate::identify) fn samples() -> Vec<Sample> {
+        vec![
+            datagrams(&[&query()], &[&answer()]),
+            datagrams(&[&answer()], &[]),
+            stream(&framed(&query()), &framed(&answer())),
+            datagrams(&[&netbios()], &[]),
+            datagrams(
+                &[&hex(
+                    "0000 8400 0000 0001 0000 0000 01 61 00 0001 8001 00000078 0004 0a000105",
+                )],
+                &[],
+            ),
+        ]
+    }
+
+    #[test]
+    fn recognises() {
+        for at in [0, 2] {
+            let both = claim(&DETECTOR, &samples()[at]);
+            assert_eq!(both.confidence, Confidence::High);
+            assert_eq!(both.evidence, "question and answer");
+            assert_eq!(both.requester, Some(Side::A));
+            assert_eq!(both.facts["qname"], "fe01.contoso");
+            assert_eq!(both.facts["qtype"], "A");
+        }
+        assert_eq!(claim(&DETECTOR, &samples()[1]).requester, Some(Side::B));
+
+        let netbios = claim(&DETECTOR, &samples()[3]);
+        assert_eq!(netbios.confidence, Confidence::Medium);
+        assert_eq!(netbios.facts["qtype"], "NB");
+        assert_eq!(
+            claim(&DETECTOR, &samples()[4]).confidence,
+            Confidence::Medium
+        );
+    }
+
+    #[test]
+    fn wants_more() {
+        let cut = snapped(&datagrams(&[&query()], &[]), 20);
+        assert_eq!(probe(&cut), Probe::NeedMore);
+        assert_eq!(probe(&stream(&framed(&query())[..9], b"")), Probe::NeedMore);
+    }
+
+    #[test]
+    fn refuses_neighbours() {
+        for other in [
+            // A datagram that ends within its name; a counts that do not fit; class and type.
+            query()[..20].to_vec(),
+            hex(&format!("1234 0100 0001 0100 0000 0000 {QUESTION}")),
+            hex("1234 0100 0001 0000 0000 0000 01 61 00 0001 0007"),
+            hex("1234 0100 0001 0000 0000 0000 01 61 00 0000 0001"),
+            // A query with a result; reserved bits; an update, which is not NetBIOS's.
+            hex(&format!("1234 0103 0001 0000 0000 0000 {QUESTION}")),
+            hex(&format!("1234 0140 0001 0000 0000 0000 {QUESTION}")),
+            hex(&format!("1234 2800 0001 0000 0000 0000 {QUESTION}")),
+            // A pointer where nothing stands before; RTP; STUN; zeros.
+            hex("1234 0100 0001 0000 0000 0000 c00c 0001 0001"),
+            hex("8008 0001 000000a0 00000001 d5d5d5d5d5"),
+            hex("0001 0000 2112a442 000102030405060708090a0b"),
+            vec![0; 60],
+        ] {
+            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+        }
+    }
+
+    #[test]
+    fn survives_truncation() {
+        for sample in samples() {
+            survive(&DETECTOR, &sample);
+        }
+    }
 }

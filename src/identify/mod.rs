@@ -2,16 +2,31 @@
 //!
 //! In: a [`Sample`]. Out: the protocol with its evidence and facts. A detector never sees an
 //! address or a port; `tests/architecture.rs` allows this room nothing of `flow` but samples and
-//! sides. One protocol per file, all with the same skeleton. Read [`Detector`] first.
+//! sides. One protocol per file, all with the same skeleton; `bytes`, `sides` and `frames` are
+//! what they read with. Read [`Detector`] first.
 
 mod bytes;
+mod frames;
+mod sides;
+
+mod tls;
+
+mod http;
+
+mod sip;
+
+mod stun;
+
+mod rtp;
+
+mod rtcp;
 
 mod dns;
-mod http;
-mod rtp;
-mod sip;
-mod stun;
-mod tls;
+
+mod dtls;
+
+#[cfg(test)]
+mod craft;
 
 use std::collections::BTreeMap;
 
@@ -78,19 +93,51 @@ pub struct Detector {
     pub reference: &'static str,
     /// The carriers to ask it about.
     pub carriers: &'static [Carrier],
+    /// Protocols that prepare the way for this one on the same flow, by token: connectivity
+    /// checks before media. Where both are claimed equally surely, this one is what the flow is
+    /// for.
+    pub carried_after: &'static [&'static str],
     /// Looks at a sample.
     pub probe: fn(&Sample) -> Probe,
 }
 
-/// Every detector, in reading order. The order decides nothing: two claims on one flow are
-/// reported as such.
+impl Claim {
+    /// A claim without facts.
+    fn new(confidence: Confidence, evidence: &'static str) -> Self {
+        Self {
+            confidence,
+            evidence,
+            requester: None,
+            facts: Facts::new(),
+        }
+    }
+
+    /// Names the side that asked first, where it is known.
+    fn asked_by(mut self, side: Option<Side>) -> Self {
+        self.requester = side;
+        self
+    }
+
+    /// Adds a fact, where there is one.
+    fn fact(mut self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        if let Some(value) = value {
+            self.facts.insert(name, value.into());
+        }
+        self
+    }
+}
+
+/// Every detector, in reading order. The order decides nothing: two equally sure claims on one
+/// flow are both reported.
 pub const DETECTORS: &[Detector] = &[
     tls::DETECTOR,
     http::DETECTOR,
     sip::DETECTOR,
     stun::DETECTOR,
     rtp::DETECTOR,
+    rtcp::DETECTOR,
     dns::DETECTOR,
+    dtls::DETECTOR,
 ];
 
 /// What a flow speaks.
@@ -120,34 +167,226 @@ impl Identification {
 }
 
 /// Asks every detector and keeps the surest claim; equally sure ones are listed beside it.
+///
+/// Among equally sure claims, one that another says it is [carried
+/// after](Detector::carried_after) stands back: a flow of STUN checks and RTP is RTP, also STUN,
+/// and what STUN read along the way is kept. Claims that know nothing of each other are named in
+/// the order of their tokens, so that the answer does not depend on the list.
 pub fn identify(sample: &Sample) -> Identification {
-    let mut claims: Vec<(&'static str, Claim)> = DETECTORS
-        .iter()
-        .filter(|detector| detector.carriers.contains(&sample.carrier()))
-        .filter_map(|detector| match (detector.probe)(sample) {
-            Probe::Match(claim) => Some((detector.token, claim)),
-            Probe::No | Probe::NeedMore => None,
-        })
-        .collect();
-    claims.sort_by(|a, b| b.1.confidence.cmp(&a.1.confidence).then(a.0.cmp(b.0)));
-    let mut claims = claims.into_iter();
-    let Some((protocol, best)) = claims.next() else {
+    let mut claims = surest(sample);
+    let Some(at) = foremost(&claims) else {
         return Identification {
-            payload_seen: !sample.is_empty(),
+            payload_seen: payload_seen(sample),
             ..Identification::default()
         };
     };
-    let also = claims
-        .take_while(|(_, claim)| claim.confidence == best.confidence)
-        .map(|(token, _)| token)
-        .collect();
+    let (detector, mut best) = claims.remove(at);
+    for (other, claim) in &claims {
+        if detector.carried_after.contains(&other.token) {
+            best.requester = best.requester.or(claim.requester);
+            for (name, value) in &claim.facts {
+                best.facts.entry(name).or_insert_with(|| value.clone());
+            }
+        }
+    }
     Identification {
-        protocol: Some(protocol),
+        protocol: Some(detector.token),
         confidence: Some(best.confidence),
         evidence: best.evidence,
         requester: best.requester,
         facts: best.facts,
-        also,
+        also: claims.iter().map(|(other, _)| other.token).collect(),
         payload_seen: true,
+    }
+}
+
+type Claimed = (&'static Detector, Claim);
+
+/// The claims of the highest confidence, in the order of their tokens.
+fn surest(sample: &Sample) -> Vec<Claimed> {
+    let mut claims: Vec<Claimed> = DETECTORS
+        .iter()
+        .filter(|detector| detector.carriers.contains(&sample.carrier()))
+        .filter_map(|detector| match (detector.probe)(sample) {
+            Probe::Match(claim) => Some((detector, claim)),
+            Probe::No | Probe::NeedMore => None,
+        })
+        .collect();
+    let most = claims.iter().map(|(_, claim)| claim.confidence).max();
+    claims.retain(|(_, claim)| Some(claim.confidence) == most);
+    claims.sort_by_key(|(detector, _)| detector.token);
+    claims
+}
+
+/// The first claim that no other is carried after.
+fn foremost(claims: &[Claimed]) -> Option<usize> {
+    let prepares = |token: &str| {
+        claims
+            .iter()
+            .any(|(other, _)| other.carried_after.contains(&token))
+    };
+    claims
+        .iter()
+        .position(|(detector, _)| !prepares(detector.token))
+        .or((!claims.is_empty()).then_some(0))
+}
+
+/// Whether any payload byte was captured; a short snap length leaves only lengths.
+fn payload_seen(sample: &Sample) -> bool {
+    [Side::A, Side::B]
+        .into_iter()
+        .flat_map(|side| sample.pieces(side))
+        .any(|piece| !piece.bytes.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::craft::{datagrams, hex};
+    use super::*;
+
+    /// Every detector with samples of its protocol.
+    fn samples() -> Vec<(&'static str, Vec<Sample>)> {
+        vec![
+            ("tls", tls::tests::samples()),
+            ("http", http::tests::samples()),
+            ("sip", sip::tests::samples()),
+            ("stun", stun::tests::samples()),
+            ("rtp", rtp::tests::samples()),
+            ("rtcp", rtcp::tests::samples()),
+            ("dns", dns::tests::samples()),
+            ("dtls", dtls::tests::samples()),
+        ]
+    }
+
+    #[test]
+    fn exactly_its_own_detector_matches_a_sample() {
+        let tokens: Vec<_> = samples().iter().map(|(token, _)| *token).collect();
+        let detectors: Vec<_> = DETECTORS.iter().map(|d| d.token).collect();
+        assert_eq!(tokens, detectors, "every detector brings samples");
+        for (token, samples) in samples() {
+            for (at, sample) in samples.iter().enumerate() {
+                let matching: Vec<_> = DETECTORS
+                    .iter()
+                    .filter(|detector| detector.carriers.contains(&sample.carrier()))
+                    .filter(|detector| craft::matches(detector, sample))
+                    .map(|detector| detector.token)
+                    .collect();
+                assert_eq!(matching, [token], "sample {at} of {token}");
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_are_unique_and_every_reference_is_named() {
+        for (at, detector) in DETECTORS.iter().enumerate() {
+            assert!(!detector.reference.is_empty(), "{}", detector.token);
+            assert!(!detector.carriers.is_empty(), "{}", detector.token);
+            let twin = DETECTORS
+                .iter()
+                .skip(at + 1)
+                .find(|d| d.token == detector.token);
+            assert!(twin.is_none(), "{} twice", detector.token);
+            for before in detector.carried_after {
+                let known = DETECTORS.iter().any(|other| other.token == *before);
+                assert!(known, "{} after unknown {before}", detector.token);
+            }
+        }
+    }
+
+    #[test]
+    fn flipping_the_sample_flips_the_answer() {
+        for (token, samples) in samples() {
+            for mut sample in samples {
+                let mut straight = identify(&sample);
+                sample.flip();
+                straight.flip();
+                assert_eq!(identify(&sample), straight, "{token}");
+            }
+        }
+    }
+
+    #[test]
+    fn random_payload_is_never_claimed_with_high_confidence() {
+        let mut random = Random(0x706f_7274_6173_7361);
+        let mut medium: BTreeMap<&str, u32> = BTreeMap::new();
+        for _ in 0..100_000 {
+            let sample = random.sample();
+            for detector in DETECTORS {
+                if let (true, Probe::Match(claim)) = (
+                    detector.carriers.contains(&sample.carrier()),
+                    (detector.probe)(&sample),
+                ) {
+                    assert_ne!(claim.confidence, Confidence::High, "{claim:?} {sample:x?}");
+                    *medium.entry(detector.token).or_default() += 1;
+                }
+            }
+        }
+        println!("medium claims in 100,000: {medium:?}");
+        assert!(medium.values().all(|&count| count <= 3), "{medium:?}");
+    }
+
+    #[test]
+    fn media_names_the_flow_that_began_with_checks() {
+        let check = hex("0001 0000 2112a442 000102030405060708090a0b");
+        let media: Vec<_> = (0..3)
+            .map(|n| rtp::tests::packet(n, 160 * u32::from(n), 9))
+            .collect();
+        let found = identify(&datagrams(&[&check, &media[0], &media[1], &media[2]], &[]));
+        assert_eq!(found.protocol, Some("rtp"));
+        assert_eq!(found.confidence, Some(Confidence::High));
+        assert_eq!(found.also, ["stun"]);
+        assert_eq!(found.requester, Some(Side::A));
+        assert_eq!(found.facts["variant"], "rfc8489");
+        assert_eq!(found.facts["ssrc"], "0x00000009");
+
+        // Media that is less sure than the checks does not name the flow.
+        let found = identify(&datagrams(&[&check, &media[0], &media[1]], &[]));
+        assert_eq!((found.protocol, found.also), (Some("stun"), vec![]));
+    }
+
+    #[test]
+    fn lengths_without_bytes_are_no_payload() {
+        let mut sample = Sample::new(Carrier::Stream);
+        assert!(!identify(&sample).payload_seen);
+        sample.push(Side::A, 1, b"", 100);
+        assert_eq!(identify(&sample), Identification::default());
+        sample.push(Side::B, 1, &[0xff], 100);
+        assert!(identify(&sample).payload_seen);
+    }
+
+    /// A generator of its own (`SplitMix64`), so that the tests see the same bytes for ever.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }
+
+        fn below(&mut self, bound: u64) -> usize {
+            (self.next() % bound) as usize
+        }
+
+        fn sample(&mut self) -> Sample {
+            let carrier = [Carrier::Stream, Carrier::Datagrams][self.below(2)];
+            let mut sample = Sample::new(carrier);
+            for side in [Side::A, Side::B] {
+                let mut sequence = self.next() as u32;
+                for _ in 0..self.below(5) {
+                    // The lengths that fixed-size messages have are as likely as all others.
+                    let len = match self.below(2) {
+                        0 => self.below(300),
+                        _ => [1, 8, 12, 20, 28, 44, 48, 68, 240][self.below(9)],
+                    };
+                    let payload: Vec<u8> = (0..len).map(|_| self.next() as u8).collect();
+                    sample.push(side, sequence, &payload, len as u32);
+                    sequence = sequence.wrapping_add(len as u32);
+                }
+            }
+            sample
+        }
     }
 }

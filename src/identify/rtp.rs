@@ -1,14 +1,304 @@
-//! stub
-use super::{Detector, Probe};
+//! RTP media, and SRTP, which leaves the header readable. RFC 3550 section 5, RFC 3711, RFC 7983;
+//! over TCP RFC 4571.
+//!
+//! ```text
+//!  0          1         2          4           8      12
+//! | 10 P X CC | M PT   | sequence | timestamp | SSRC | CSRC…, extension, payload
+//! ```
+//!
+//! | seen | sure |
+//! |---|---|
+//! | 4 packets of one SSRC whose sequence rises by small steps, 3 where the timestamp moves | high |
+//! | 2 such packets on both sides | high |
+//! | 2 such packets on one side | medium |
+//!
+//! Two bits of version are no evidence, so one packet proves nothing: the flow does. Over TCP
+//! the lengths are guessed as well, so every frame has to be media.
+//!
+//! Easily confused with: RTCP (second byte 192 to 223); DNS whose id begins with `8`; anything
+//! with a counter. STUN and DTLS on the same ports are expected (RFC 7983) and come first.
+
+use super::bytes::Reader;
+use super::frames;
+use super::sides::{self, Message, Seen};
+use super::{Claim, Confidence, Detector, Probe};
 use crate::flow::sample::{Carrier, Sample};
+
 /// RTP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "rtp",
     name: "RTP",
-    reference: "",
+    reference: "RFC 3550",
     carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carried_after: &["stun", "dtls", "rtcp"],
     probe,
 };
-fn probe(_sample: &Sample) -> Probe {
-    Probe::No
+
+/// A packet's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Header {
+    payload_type: u8,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+}
+
+/// Packets of one source that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Train {
+    ssrc: u32,
+    packets: usize,
+    clock: Clock,
+    payload_types: Vec<u8>,
+}
+
+/// What the timestamps did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    Stands,
+    Moves,
+}
+
+fn probe(sample: &Sample) -> Probe {
+    let seen = frames::messages(sample, |messages| judge(messages, sample.carrier()));
+    let trains: Vec<&Train> = seen.iter().filter_map(Seen::fits).collect();
+    let Some(longest) = trains.iter().max_by_key(|train| train.packets) else {
+        return sides::undecided(&seen);
+    };
+    let claim = match trains.len() {
+        2 => Claim::new(Confidence::High, "RTP sequences both ways"),
+        _ if longest.is_long() => Claim::new(Confidence::High, "an RTP sequence"),
+        _ => Claim::new(Confidence::Medium, "two RTP packets in sequence"),
+    };
+    let mut types: Vec<u8> = trains
+        .iter()
+        .flat_map(|t| t.payload_types.clone())
+        .collect();
+    types.sort_unstable();
+    types.dedup();
+    let types: Vec<String> = types.iter().map(u8::to_string).collect();
+    Probe::Match(
+        claim
+            .fact("payload_type", Some(types.join(",")))
+            .fact("ssrc", Some(format!("0x{:08x}", longest.ssrc))),
+    )
+}
+
+impl Train {
+    fn is_long(&self) -> bool {
+        self.packets >= 4 || (self.packets == 3 && self.clock == Clock::Moves)
+    }
+}
+
+fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Train> {
+    if carrier == Carrier::Stream && !messages.iter().all(is_media) {
+        return Seen::Foreign;
+    }
+    let headers: Vec<Header> = messages.iter().filter_map(header).collect();
+    let train = headers
+        .iter()
+        .filter_map(|first| train(&headers, first.ssrc))
+        .max_by_key(|train| train.packets);
+    match (train, headers.is_empty()) {
+        (Some(train), _) => Seen::Fits(train),
+        (None, true) => Seen::Foreign,
+        (None, false) if headers.len() > 1 => Seen::Foreign,
+        (None, false) => Seen::Short,
+    }
+}
+
+/// STUN, RTP or RTCP by the first byte (RFC 7983, 7).
+fn is_media(message: &Message<'_>) -> bool {
+    matches!(message.bytes.first(), None | Some(0..=3 | 0x80..=0xbf)) && message.len > 0
+}
+
+/// The header, if everything in it fits into the message.
+fn header(message: &Message<'_>) -> Option<Header> {
+    let mut reader = Reader::new(message.bytes);
+    let flags = reader.u8()?;
+    let second = reader.u8()?;
+    let header = Header {
+        payload_type: second & 0x7f,
+        sequence: reader.u16()?,
+        timestamp: reader.u32()?,
+        ssrc: reader.u32()?,
+    };
+    let sources = usize::from(flags & 0x0f) * 4;
+    let mut size = FIXED + sources;
+    if flags & 0x10 != 0 {
+        size += 4;
+        // An extension beyond what was kept cannot be checked.
+        if reader.skip(sources + 2).is_some()
+            && let Some(words) = reader.u16()
+        {
+            size += usize::from(words) * 4;
+        }
+    }
+    let fits = flags >> 6 == 2
+        && !(192..=223).contains(&second)
+        && !(72..=76).contains(&header.payload_type)
+        && size <= message.len;
+    fits.then_some(header)
+}
+
+/// The packets of `ssrc`, if more of them follow each other than not.
+fn train(headers: &[Header], ssrc: u32) -> Option<Train> {
+    let mut mine = headers.iter().filter(|header| header.ssrc == ssrc);
+    let mut last = *mine.next()?;
+    let mut payload_types = vec![last.payload_type];
+    let (mut steps, mut breaks) = (0, 0);
+    let mut clock = Clock::Stands;
+    for header in mine {
+        let ahead = header.sequence.wrapping_sub(last.sequence).cast_signed();
+        let later = header.timestamp.wrapping_sub(last.timestamp);
+        if (1..=MAX_STEP).contains(&ahead) && later <= MAX_PAUSE {
+            steps += 1;
+            if later > 0 {
+                clock = Clock::Moves;
+            }
+        } else if (-MAX_STEP..=0).contains(&ahead) {
+            // Repeated by a mirror port, or late: no evidence either way.
+            continue;
+        } else {
+            breaks += 1;
+        }
+        payload_types.push(header.payload_type);
+        last = *header;
+    }
+    payload_types.sort_unstable();
+    payload_types.dedup();
+    let holds = steps > breaks && payload_types.len() <= MAX_TYPES;
+    holds.then_some(Train {
+        ssrc,
+        packets: steps + 1,
+        clock,
+        payload_types,
+    })
+}
+
+/// Bytes of the fixed header.
+const FIXED: usize = 12;
+/// Sequence numbers that loss may skip.
+const MAX_STEP: i16 = 50;
+/// Clock ticks that a pause may last: three minutes of video at 90 kHz.
+const MAX_PAUSE: u32 = 1 << 24;
+/// Payload types that one source switches between: voice, noise, tones, redundancy.
+const MAX_TYPES: usize = 4;
+
+#[cfg(test)]
+pub(in crate::identify) mod tests {
+    use super::super::craft::{claim, datagrams, hex, stream, survive};
+    use super::*;
+
+    pub(in crate::identify) fn packet(sequence: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
+        let mut out = vec![0x80, 8];
+        out.extend(sequence.to_be_bytes());
+        out.extend(timestamp.to_be_bytes());
+        out.extend(ssrc.to_be_bytes());
+        out.extend([0xd5; 20]);
+        out
+    }
+
+    fn run(count: u16) -> Vec<Vec<u8>> {
+        (0..count)
+            .map(|n| packet(0xfffe_u16.wrapping_add(n), 160 * u32::from(n), 0x3796cb71))
+            .collect()
+    }
+
+    fn slices(packets: &[Vec<u8>]) -> Vec<&[u8]> {
+        packets.iter().map(Vec::as_slice).collect()
+    }
+
+    fn framed(packets: &[Vec<u8>]) -> Vec<u8> {
+        let frame = |p: &Vec<u8>| [&(p.len() as u16).to_be_bytes()[..], p.as_slice()].concat();
+        packets.iter().flat_map(frame).collect()
+    }
+
+    pub(in crate::identify) fn samples() -> Vec<Sample> {
+        vec![
+            datagrams(&slices(&run(3)), &[]),
+            datagrams(&slices(&run(2)), &slices(&run(2))),
+            datagrams(&slices(&run(2)), &[]),
+            stream(&framed(&run(4)), b""),
+        ]
+    }
+
+    #[test]
+    fn recognises() {
+        let one_way = claim(&DETECTOR, &samples()[0]);
+        assert_eq!(one_way.confidence, Confidence::High);
+        assert_eq!(one_way.requester, None);
+        assert_eq!(one_way.facts["payload_type"], "8");
+        assert_eq!(one_way.facts["ssrc"], "0x3796cb71");
+        assert_eq!(claim(&DETECTOR, &samples()[1]).confidence, Confidence::High);
+        assert_eq!(
+            claim(&DETECTOR, &samples()[2]).confidence,
+            Confidence::Medium
+        );
+        assert_eq!(claim(&DETECTOR, &samples()[3]).confidence, Confidence::High);
+    }
+
+    #[test]
+    fn three_packets_need_a_moving_clock_and_four_do_not() {
+        let still = |count: u16| {
+            let packets: Vec<_> = (0..count).map(|n| packet(n, 7, 9)).collect();
+            claim(&DETECTOR, &datagrams(&slices(&packets), &[])).confidence
+        };
+        assert_eq!(still(3), Confidence::Medium);
+        assert_eq!(still(4), Confidence::High);
+    }
+
+    #[test]
+    fn checks_before_the_media_do_not_disturb_it() {
+        let check = hex("0001 0000 2112a442 000102030405060708090a0b");
+        let mut packets = vec![check.clone(), check];
+        packets.extend(run(3));
+        let claim = claim(&DETECTOR, &datagrams(&slices(&packets), &[]));
+        assert_eq!(claim.confidence, Confidence::High);
+    }
+
+    #[test]
+    fn wants_more() {
+        assert_eq!(probe(&datagrams(&slices(&run(1)), &[])), Probe::NeedMore);
+        assert_eq!(probe(&stream(&framed(&run(1)), b"")), Probe::NeedMore);
+    }
+
+    #[test]
+    fn refuses_neighbours() {
+        let no = |packets: &[Vec<u8>]| {
+            assert_eq!(
+                probe(&datagrams(&slices(packets), &[])),
+                Probe::No,
+                "{packets:x?}"
+            );
+        };
+        // DNS queries whose ids look like a version.
+        no(&[
+            hex("8001 0100 0001 0000 0000 0000 01610000010001"),
+            hex("8002 0100 0001 0000 0000 0000 01610000010001"),
+        ]);
+        // RTCP.
+        no(&[
+            hex("80c9 0001 00000001").repeat(2),
+            hex("80c9 0001 00000001").repeat(2),
+        ]);
+        // Another source each time; a sequence that jumps; sources beyond the end.
+        no(&[packet(1, 0, 1), packet(2, 160, 2), packet(3, 320, 3)]);
+        no(&[packet(1, 0, 1), packet(900, 160, 1), packet(5000, 320, 1)]);
+        no(&[
+            hex("8f08 0001 00000000 00000001"),
+            hex("8f08 0002 000000a0 00000001"),
+        ]);
+        // Over TCP one frame that is no media makes the lengths doubtful.
+        let mut packets = run(3);
+        packets.push(b"GET / HTTP".to_vec());
+        assert_eq!(probe(&stream(&framed(&packets), b"")), Probe::No);
+    }
+
+    #[test]
+    fn survives_truncation() {
+        for sample in samples() {
+            survive(&DETECTOR, &sample);
+        }
+    }
 }

@@ -1,0 +1,105 @@
+//! Samples for the tests of this room, and the checks that every detector passes.
+
+use super::{Claim, Detector, Probe};
+use crate::flow::key::Side;
+use crate::flow::sample::{Carrier, Sample};
+
+/// Bytes written as hexadecimal digits, blanks ignored.
+pub(super) fn hex(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits
+        .bytes()
+        .filter(|b| !b.is_ascii_whitespace())
+        .map(|b| char::from(b).to_digit(16).expect("hexadecimal digit") as u8)
+        .collect();
+    assert_eq!(digits.len() % 2, 0, "half a byte");
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
+}
+
+/// A stream sample; an empty side is silent.
+pub(super) fn stream(a: &[u8], b: &[u8]) -> Sample {
+    let mut sample = Sample::new(Carrier::Stream);
+    sample.push(Side::A, 1000, a, a.len() as u32);
+    sample.push(Side::B, 5000, b, b.len() as u32);
+    sample
+}
+
+/// A datagram sample.
+pub(super) fn datagrams(a: &[&[u8]], b: &[&[u8]]) -> Sample {
+    let mut sample = Sample::new(Carrier::Datagrams);
+    for (side, payloads) in [(Side::A, a), (Side::B, b)] {
+        for payload in payloads {
+            sample.push(side, 0, payload, payload.len() as u32);
+        }
+    }
+    sample
+}
+
+/// The claim of a detector that must match.
+pub(super) fn claim(detector: &Detector, sample: &Sample) -> Claim {
+    match (detector.probe)(sample) {
+        Probe::Match(claim) => claim,
+        other => panic!("{} says {other:?}", detector.token),
+    }
+}
+
+/// Whether the detector matches.
+pub(super) fn matches(detector: &Detector, sample: &Sample) -> bool {
+    matches!((detector.probe)(sample), Probe::Match(_))
+}
+
+/// Asks the detector about every cut and about flipped bits of `sample`. It must not panic, and a
+/// cut must not make it surer than the whole.
+pub(super) fn survive(detector: &Detector, sample: &Sample) {
+    let whole = claim(detector, sample).confidence;
+    let longest = [Side::A, Side::B]
+        .into_iter()
+        .flat_map(|side| sample.pieces(side))
+        .map(|piece| piece.bytes.len())
+        .max()
+        .unwrap_or(0);
+    for len in 0..longest {
+        for cut in [snapped(sample, len), shortened(sample, len)] {
+            if let Probe::Match(claim) = (detector.probe)(&cut) {
+                assert!(claim.confidence <= whole, "surer when cut at {len}");
+            }
+        }
+        for bit in 0..8 {
+            let _ = (detector.probe)(&rebuilt(sample, |bytes, wire_len| {
+                let mut bytes = bytes.to_vec();
+                if let Some(byte) = bytes.get_mut(len) {
+                    *byte ^= 1 << bit;
+                }
+                (bytes, wire_len)
+            }));
+        }
+    }
+}
+
+/// The sample as a snap length leaves it: bytes missing, the lengths on the wire known.
+pub(super) fn snapped(sample: &Sample, len: usize) -> Sample {
+    rebuilt(sample, |bytes, wire_len| {
+        (bytes[..len.min(bytes.len())].to_vec(), wire_len)
+    })
+}
+
+/// The sample with shorter packets.
+pub(super) fn shortened(sample: &Sample, len: usize) -> Sample {
+    rebuilt(sample, |bytes, _| {
+        let bytes = &bytes[..len.min(bytes.len())];
+        (bytes.to_vec(), bytes.len() as u32)
+    })
+}
+
+fn rebuilt(sample: &Sample, change: impl Fn(&[u8], u32) -> (Vec<u8>, u32)) -> Sample {
+    let mut out = Sample::new(sample.carrier());
+    for side in [Side::A, Side::B] {
+        for piece in sample.pieces(side) {
+            let (bytes, wire_len) = change(piece.bytes, piece.wire_len);
+            out.push(side, piece.sequence, &bytes, wire_len);
+        }
+    }
+    out
+}

@@ -1,0 +1,198 @@
+//! RTCP reports about media, and SRTCP, which leaves the first eight bytes readable.
+//! RFC 3550 section 6, RFC 3711, RFC 4585, RFC 5506, RFC 5761.
+//!
+//! ```text
+//!  0            1      2                        4      8
+//! | 10 P count | type | length in words - 1    | SSRC | …
+//! ```
+//!
+//! | seen | sure |
+//! |---|---|
+//! | two or more packets that fill a datagram exactly | high |
+//! | three datagrams of one SSRC whose first packet fits | high |
+//! | one packet that fills a datagram, or leaves room for SRTCP's trailer | medium |
+//!
+//! Easily confused with: RTP of the types 72 to 76 with the marker set, which RTP therefore does
+//! not use (RFC 5761). On a port shared with media the media names the flow.
+
+use super::bytes::Reader;
+use super::frames;
+use super::sides::{self, Message, Seen};
+use super::{Claim, Confidence, Detector, Probe};
+use crate::flow::sample::{Carrier, Sample};
+
+/// RTCP.
+pub(super) const DETECTOR: Detector = Detector {
+    token: "rtcp",
+    name: "RTCP",
+    reference: "RFC 3550",
+    carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carried_after: &["stun", "dtls"],
+    probe,
+};
+
+/// One datagram of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Report {
+    ssrc: u32,
+    fit: Fit,
+}
+
+/// How well the lengths fit the datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// The first packet fits; what follows is encrypted or cut.
+    Within,
+    /// One packet fills it, but for a trailer.
+    Filled,
+    /// Several packets fill it.
+    Compound,
+}
+
+fn probe(sample: &Sample) -> Probe {
+    let seen = frames::messages(sample, |messages| judge(messages, sample.carrier()));
+    let claims = || seen.iter().filter_map(Seen::fits);
+    match claims().max() {
+        Some(Confidence::High) => Probe::Match(Claim::new(Confidence::High, "RTCP reports")),
+        Some(_) => Probe::Match(Claim::new(Confidence::Medium, "an RTCP report")),
+        None => sides::undecided(&seen),
+    }
+}
+
+fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Confidence> {
+    let reports: Vec<Report> = messages.iter().filter_map(report).collect();
+    let alike = |one: &Report| {
+        reports
+            .iter()
+            .filter(|other| other.ssrc == one.ssrc)
+            .count()
+    };
+    let most = reports.iter().map(alike).max().unwrap_or(0);
+    let best = reports.iter().map(|report| report.fit).max();
+    match (best, most, carrier) {
+        (Some(Fit::Compound), _, _) | (_, 3.., _) => Seen::Fits(Confidence::High),
+        // A frame's length is itself a guess, and so is nothing to fill.
+        (Some(_), 2, _) | (Some(Fit::Filled), _, Carrier::Datagrams) => {
+            Seen::Fits(Confidence::Medium)
+        }
+        (Some(_), _, _) => Seen::Short,
+        (None, _, _) => Seen::Foreign,
+    }
+}
+
+fn report(message: &Message<'_>) -> Option<Report> {
+    let mut reader = Reader::new(message.bytes);
+    let size = packet(&mut reader, FIRST)?;
+    let ssrc = Reader::new(message.bytes.get(4..)?).u32()?;
+    let left = message.len.checked_sub(size)?;
+    let fit = match left {
+        _ if follows(reader, left) => Fit::Compound,
+        _ if TRAILERS.contains(&left) => Fit::Filled,
+        _ => Fit::Within,
+    };
+    Some(Report { ssrc, fit })
+}
+
+/// Whether further packets fill the `left` bytes exactly.
+fn follows(mut reader: Reader<'_>, mut left: usize) -> bool {
+    let any = left > 0;
+    while left > 0 {
+        let Some(rest) = packet(&mut reader, ANY).and_then(|size| left.checked_sub(size)) else {
+            return false;
+        };
+        left = rest;
+    }
+    any
+}
+
+/// Moves over one packet whose type is in `types` and gives its size, if the size can hold what
+/// the type demands.
+fn packet(reader: &mut Reader<'_>, types: std::ops::RangeInclusive<u8>) -> Option<usize> {
+    let flags = reader.u8()?;
+    let kind = reader.u8()?;
+    let words = usize::from(reader.u16()?);
+    let count = usize::from(flags & 0x1f);
+    let least = match kind {
+        SENDER_REPORT => 6 + 6 * count,
+        RECEIVER_REPORT => 1 + 6 * count,
+        SOURCE_DESCRIPTION => 2 * count,
+        BYE => count,
+        _ => 1,
+    };
+    reader.take_up_to(words * 4);
+    (flags >> 6 == 2 && types.contains(&kind) && words >= least).then_some((words + 1) * 4)
+}
+
+const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
+const SOURCE_DESCRIPTION: u8 = 202;
+const BYE: u8 = 203;
+/// Types that may stand first: reports, and feedback and extended reports of reduced size.
+const FIRST: std::ops::RangeInclusive<u8> = 200..=207;
+/// Types reserved for RTCP (RFC 5761, 4).
+const ANY: std::ops::RangeInclusive<u8> = 192..=223;
+/// Bytes behind a packet that fills its datagram: none, or the index of SRTCP and a tag of 4, 10
+/// or 16 bytes (RFC 3711, RFC 7714).
+const TRAILERS: [usize; 4] = [0, 8, 14, 20];
+
+#[cfg(test)]
+pub(in crate::identify) mod tests {
+    use super::super::craft::{claim, datagrams, hex, survive};
+    use super::*;
+
+    fn compound() -> Vec<u8> {
+        hex(
+            "80c8 0006 3796cb71 c70c8f2a 9db22d0e 00000640 00000009 000005a0
+             81ca 0003 3796cb71 0105 7540612e62 00
+             81cb 0001 3796cb71",
+        )
+    }
+
+    fn protected(tail: usize) -> Vec<u8> {
+        let mut out = hex("80c9 0005 000003e8");
+        out.extend(std::iter::repeat_n(0x5a, 16 + tail));
+        out
+    }
+
+    pub(in crate::identify) fn samples() -> Vec<Sample> {
+        vec![
+            datagrams(&[&compound()], &[]),
+            datagrams(&[&protected(40), &protected(60), &protected(33)], &[]),
+            datagrams(&[&protected(14)], &[]),
+        ]
+    }
+
+    #[test]
+    fn recognises() {
+        let confidence = |at: usize| claim(&DETECTOR, &samples()[at]).confidence;
+        assert_eq!(confidence(0), Confidence::High);
+        assert_eq!(confidence(1), Confidence::High);
+        assert_eq!(confidence(2), Confidence::Medium);
+    }
+
+    #[test]
+    fn wants_more() {
+        assert_eq!(probe(&datagrams(&[&protected(40)], &[])), Probe::NeedMore);
+    }
+
+    #[test]
+    fn refuses_neighbours() {
+        for other in [
+            // RTP of type 8 with the marker; lengths that do not fit; a version that is none.
+            hex("8088 0001 00000000 00000001 d5d5d5d5"),
+            hex("80c9 0fff 00000001"),
+            hex("81c9 0001 00000001"),
+            hex("40c9 0001 00000001"),
+            hex("80c9"),
+        ] {
+            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+        }
+    }
+
+    #[test]
+    fn survives_truncation() {
+        for sample in samples() {
+            survive(&DETECTOR, &sample);
+        }
+    }
+}
