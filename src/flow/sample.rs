@@ -8,8 +8,13 @@ use super::key::Side;
 pub const MAX_PIECES: usize = 6;
 /// Payload bytes kept per side and flow.
 pub const MAX_BYTES: usize = 512;
-/// Payload bytes kept of one datagram, so that several fit.
-pub const MAX_DATAGRAM: usize = 160;
+/// Payload bytes kept of a side's first datagram: it names the protocol, and DHCP's cookie stands
+/// at 236.
+pub const MAX_DATAGRAM: usize = 248;
+/// Payload bytes kept of each further datagram. Headers are enough to follow a sequence, and all
+/// [`MAX_PIECES`] fit: large connectivity checks must not use up the room of the media behind
+/// them.
+pub const MAX_NEXT_DATAGRAM: usize = 52;
 
 /// How the payload is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +91,8 @@ impl Sample {
         let room = MAX_BYTES - head.bytes.len();
         let piece = match self.carrier {
             Carrier::Stream => payload.len().min(room),
-            Carrier::Datagrams => payload.len().min(room).min(MAX_DATAGRAM),
+            Carrier::Datagrams if head.pieces.is_empty() => payload.len().min(MAX_DATAGRAM),
+            Carrier::Datagrams => payload.len().min(MAX_NEXT_DATAGRAM),
         };
         head.pieces.push(Kept {
             sequence,
@@ -139,7 +145,7 @@ impl Sample {
             return Vec::new();
         };
         // Distances are signed and wrap: sequence numbers live on a circle (RFC 9293, 3.4).
-        pieces.sort_by_key(|piece| piece.sequence.wrapping_sub(base) as i32);
+        pieces.sort_by_key(|piece| piece.sequence.wrapping_sub(base).cast_signed());
         let start = pieces.first().map_or(base, |piece| piece.sequence);
         let mut out: Vec<u8> = Vec::new();
         for piece in pieces {
@@ -180,6 +186,19 @@ mod tests {
         sample.push(Side::A, u32::MAX - 1, b"ab", 2);
         sample.push(Side::A, 0, b"cd", 2);
         assert_eq!(sample.stream(Side::A), b"abcd");
+    }
+
+    #[test]
+    fn every_datagram_finds_room_behind_large_ones() {
+        let mut sample = Sample::new(Carrier::Datagrams);
+        for _ in 0..MAX_PIECES {
+            assert!(sample.wants(Side::A));
+            sample.push(Side::A, 0, &[7; 1400], 1400);
+        }
+        assert!(!sample.wants(Side::A));
+        let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
+        assert_eq!(kept, [248, 52, 52, 52, 52, 52]);
+        assert!(kept.iter().sum::<usize>() <= MAX_BYTES);
     }
 
     #[test]
