@@ -4,6 +4,7 @@
 //! order in which flows arrive, and thus the number of threads, changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::case::{Case, Lookup, Row};
 use super::exemptions::Watch;
@@ -255,7 +256,7 @@ impl<'p> Audit<'p> {
 }
 
 /// The name of a party in keys and fingerprints: its role, else its name, else what is known.
-fn label(party: &Party<'_>, address: std::net::IpAddr) -> String {
+fn label(party: &Party<'_>, address: IpAddr) -> String {
     match (party.role, party.name) {
         (Some(role), _) => role.to_owned(),
         (None, Some(name)) => format!("host:{name}"),
@@ -367,7 +368,7 @@ mod tests {
         assert_eq!(finding.frames[0].frame, 60);
         assert_eq!(
             finding.message,
-            "client 10.20.0.1, 10.20.0.2, 10.20.0.3 and more reach front-end fe01 on tcp/8888, \
+            "client hosts 10.20.0.1, 10.20.0.2, 10.20.0.3 and more reach front-end fe01 on tcp/8888, \
              where no expectation allows it (nearest: S13 tcp/8080)"
         );
         assert_eq!(

@@ -10,7 +10,7 @@ use crate::decode::Transport;
 use crate::flow::DirectionBy;
 use crate::identify::Confidence;
 use crate::policy::{
-    Class, Expectation, ExpectationId, Misfit, Party, Policy, Required, RoleSet, Security,
+    Class, Expectation, ExpectationId, Misfit, Party, Policy, PortSet, Required, RoleSet, Security,
 };
 
 /// A judged flow, who its ends are, and the rows that its verdict names.
@@ -24,6 +24,8 @@ pub struct Case<'a> {
     pub responder: Party<'a>,
     /// The row that explains the flow, or that its content contradicts.
     pub row: Option<Row<'a>>,
+    /// Whether that row's application answers every request.
+    pub answers: bool,
     /// For unexpected flows: the nearest row and the field that failed.
     pub nearest: Option<(Row<'a>, Misfit)>,
     /// Exemption rows whose media the flow is, and whether the content shows media.
@@ -39,6 +41,7 @@ impl<'a> Case<'a> {
             initiator: lookup.party(judged.flow.initiator().address),
             responder: lookup.party(judged.flow.responder().address),
             row: verdict.expectation.map(|id| lookup.row(id)),
+            answers: (verdict.expectation).is_some_and(|id| lookup.expects_answer(id)),
             nearest: verdict.nearest.map(|(id, misfit)| (lookup.row(id), misfit)),
             exempt: verdict
                 .exempt
@@ -113,7 +116,7 @@ impl<'p> Row<'p> {
             to: row.to,
             transports: &row.transports,
             ports: row.ports.ranges(),
-            from_ports: row.from_ports.as_ref().map(|ports| ports.ranges()),
+            from_ports: row.from_ports.as_ref().map(PortSet::ranges),
             application: row.application.as_deref(),
             security: row.security,
             media: row.media,
@@ -139,13 +142,17 @@ impl<'p> Row<'p> {
     }
 }
 
-/// The row with its transports and ports, such as `S13 tcp/8080` or `S10 tcp+udp/57501-65535`.
+/// The row with its transports and ports, such as `S13 tcp/8080` or `S10 tcp+udp/57501-65535`;
+/// any port goes without saying.
 impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id)?;
         for (position, number) in self.transports.iter().enumerate() {
             let lead = if position == 0 { ' ' } else { '+' };
             write!(f, "{lead}{}", Transport(*number))?;
+        }
+        if matches!(self.ports, [(0 | 1, u16::MAX)]) {
+            return Ok(());
         }
         for (position, (low, high)) in self.ports.iter().enumerate() {
             let lead = match (position, self.transports.is_empty()) {
@@ -169,6 +176,8 @@ pub(super) trait Lookup: fmt::Debug + Sync {
     fn party(&self, address: IpAddr) -> Party<'_>;
     /// One row.
     fn row(&self, id: ExpectationId) -> Row<'_>;
+    /// Whether a request without any answer is a failure, by the row's application.
+    fn expects_answer(&self, id: ExpectationId) -> bool;
     /// Names of a role set.
     fn role_names(&self, set: RoleSet) -> Vec<&str>;
     /// What the topology's hosts must be reachable on.
@@ -186,6 +195,10 @@ impl Lookup for Policy {
 
     fn row(&self, id: ExpectationId) -> Row<'_> {
         Row::of(id, self.expectation(id))
+    }
+
+    fn expects_answer(&self, id: ExpectationId) -> bool {
+        Self::expects_answer(self, id)
     }
 
     fn role_names(&self, set: RoleSet) -> Vec<&str> {
@@ -207,13 +220,14 @@ impl Lookup for Policy {
 
 #[cfg(test)]
 mod tests {
-    use crate::findings::testbed::{AUDIO, EXEMPT_IN, SIP, SMB};
+    use crate::findings::testbed::{AUDIO, EXEMPT_IN, EXEMPT_OUT, SIP, SMB};
 
     #[test]
     fn rows_are_shown_with_transports_and_ports() {
         assert_eq!(SIP.to_string(), "S03 tcp/5061");
         assert_eq!(AUDIO.to_string(), "S40 tcp+udp/49152-57500");
         assert_eq!(EXEMPT_IN.to_string(), "X05 tcp+udp");
+        assert_eq!(EXEMPT_OUT.to_string(), "X06 tcp+udp");
         assert_eq!(SMB.to_string(), "I09 tcp/139,445");
     }
 
@@ -221,6 +235,6 @@ mod tests {
     fn a_row_is_wide_by_its_number_of_ports_or_when_it_names_none() {
         assert!(!SIP.is_wide());
         assert!(AUDIO.is_wide());
-        assert!(EXEMPT_IN.is_wide());
+        assert!(EXEMPT_IN.is_wide() && EXEMPT_OUT.is_wide());
     }
 }

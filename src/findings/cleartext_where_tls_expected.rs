@@ -45,7 +45,7 @@ fn message(telling: &Telling<'_>) -> String {
     let demanded = match rows.as_slice() {
         [row] if row.security == Security::Mtls => format!("{} demands mutual TLS", row.id),
         [row] => format!("{} demands TLS", row.id),
-        _ => format!("{} demand TLS", telling.row_ids()),
+        _ => telling.rows_do("demands TLS", "demand TLS"),
     };
     format!(
         "{} {} {} in clear text to {} on {}, where {demanded}",

@@ -155,7 +155,7 @@ impl RowWatch {
             "proven"
         } else if self.by_port >= LIKELY_PACKETS {
             "likely"
-        } else if self.by_content + self.by_port + self.by_range > 0 {
+        } else if [self.by_content, self.by_port, self.by_range] != [0; 3] {
             "possible"
         } else if self.hidden > 0 {
             "inconclusive"
@@ -229,7 +229,7 @@ fn remedy(row: &Row<'_>, lookup: &dyn Lookup) -> Vec<String> {
         },
     );
     let mut steps = vec![
-        "Make the exemption on both ends: on the hosts of the role and on every peer that has an IPsec policy.".to_owned(),
+        "Make the exemption on both ends: on every peer that has an IPsec policy as below, and on the hosts of the role with the two ends exchanged.".to_owned(),
     ];
     for &number in row.transports {
         let transport = Transport(number).to_string();
@@ -244,6 +244,9 @@ fn remedy(row: &Row<'_>, lookup: &dyn Lookup) -> Vec<String> {
             "netsh advfirewall consec add rule name=\"{name}\" endpoint1=any endpoint2={} action=noauthentication protocol={transport} port1={ports} port2=any",
             peer("any"),
         ));
+    }
+    if row.from_ports.is_none() {
+        steps.push("To exempt the media only, and for clients always, give the media range as the port of the role's end instead of any.".to_owned());
     }
     steps
 }
@@ -267,7 +270,6 @@ const LIKELY_PACKETS: u64 = 100;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::findings::Summary;
     use crate::findings::testbed::{EXEMPT_IN, EXEMPT_OUT, Sample, Testbed, flow};
 
@@ -367,7 +369,7 @@ mod tests {
     fn esp_hides_the_answer_for_the_direction_it_goes() {
         let inbound = flow("10.20.0.101:0", "10.0.1.31:0").esp(0xaabb);
         assert_eq!(
-            statuses(&[inbound.clone()]),
+            statuses(std::slice::from_ref(&inbound)),
             ["inconclusive", "not-observed", "not-applicable"]
         );
         // What is proven is not made inconclusive by other traffic.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::Case;
 use super::case::Lookup;
+use super::protected::includes;
 use crate::flow::Outcome;
 use crate::policy::Required;
 
@@ -95,7 +96,6 @@ impl Roll {
         let Some(positions) = self.by_service.get(&(responder.address, responder.port)) else {
             return;
         };
-        let roles = lookup.role_names(case.initiator.roles);
         for &position in positions {
             let (Some(service), Some(state)) = (
                 lookup.required().get(position),
@@ -103,11 +103,10 @@ impl Roll {
             ) else {
                 continue;
             };
-            let peer_fits = service
-                .initiator_role
-                .as_deref()
-                .is_none_or(|role| roles.contains(&role));
-            if peer_fits && service.transports.contains(&case.judged.flow.transport.0) {
+            let row = lookup.row(service.expectation);
+            if includes(row.from, &case.initiator)
+                && service.transports.contains(&case.judged.flow.transport.0)
+            {
                 *state = (*state).max(ExpectedState::of(case));
             }
         }
@@ -141,7 +140,10 @@ mod tests {
         };
         let expected = bed.summary(samples).expected;
         assert_eq!(expected[0].row, "I05");
-        assert_eq!(expected[1].initiator_role.as_deref(), Some("front-end"));
+        assert_eq!(
+            expected[1].initiator_role.as_deref(),
+            Some("front-end+director")
+        );
         expected.iter().map(|entry| entry.state).collect()
     }
 

@@ -43,16 +43,11 @@ fn check(case: &Case<'_>) -> Option<Spark> {
 
 fn message(telling: &Telling<'_>) -> String {
     format!(
-        "a filter keeps {} from {} on {}, which {} {}",
+        "a filter keeps {} from {} on {}, which {}",
         telling.initiator(),
         telling.responder(),
         telling.service(),
-        telling.row_ids(),
-        if telling.rows().len() == 1 {
-            "expects"
-        } else {
-            "expect"
-        },
+        telling.rows_do("expects", "expect"),
     )
 }
 

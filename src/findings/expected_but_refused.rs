@@ -57,17 +57,12 @@ pub(super) fn severity(row: &Row<'_>) -> Severity {
 
 fn message(telling: &Telling<'_>) -> String {
     format!(
-        "{} {} {} on {}, which {} {}",
+        "{} {} {} on {}, which {}",
         telling.responder(),
         telling.responders().verb("refuses", "refuse"),
         telling.initiator(),
         telling.service(),
-        telling.row_ids(),
-        if telling.rows().len() == 1 {
-            "expects"
-        } else {
-            "expect"
-        },
+        telling.rows_do("expects", "expect"),
     )
 }
 

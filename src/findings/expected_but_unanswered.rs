@@ -1,7 +1,7 @@
 //! Expected traffic to which nothing comes back.
 
 use super::expected_but_refused::severity;
-use super::{Case, Row, Rule, Severity, Sight, Spark, Telling};
+use super::{Case, Rule, Severity, Sight, Spark, Telling};
 use crate::decode::Transport;
 use crate::flow::Outcome;
 use crate::identify::Confidence;
@@ -28,7 +28,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     }
     let row = case.expected_by()?;
     // Connectivity checks try many media ports and expect most of them to stay silent (RFC 8445).
-    if row.is_wide() || row.media || !expects_answer(&row, case) {
+    if row.is_wide() || row.media || !expects_answer(case) {
         return None;
     }
     // A request without a second attempt may only be too close to the end of the capture.
@@ -49,52 +49,24 @@ fn check(case: &Case<'_>) -> Option<Spark> {
 
 /// Whether silence means anything: always after a handshake's first packet, for datagrams only
 /// when the application answers each request.
-fn expects_answer(row: &Row<'_>, case: &Case<'_>) -> bool {
+fn expects_answer(case: &Case<'_>) -> bool {
     match case.judged.flow.transport {
         Transport::TCP | Transport::SCTP => true,
-        Transport::UDP => row
-            .application
-            .is_some_and(|name| ANSWERING.contains(&name)),
+        Transport::UDP => case.answers,
         _ => false,
     }
 }
 
 fn message(telling: &Telling<'_>) -> String {
     format!(
-        "{} {} not answer {} on {}, which {} {}",
+        "{} {} not answer {} on {}, which {}",
         telling.responder(),
         telling.responders().verb("does", "do"),
         telling.initiator(),
         telling.service(),
-        telling.row_ids(),
-        if telling.rows().len() == 1 {
-            "expects"
-        } else {
-            "expect"
-        },
+        telling.rows_do("expects", "expect"),
     )
 }
-
-/// Applications over UDP whose requests are answered one by one.
-const ANSWERING: &[&str] = &[
-    "cldap",
-    "dhcp",
-    "dhcpv6",
-    "dns",
-    "ike",
-    "kerberos",
-    "kpasswd",
-    "ldap",
-    "ms-turn",
-    "mssql-browser",
-    "ntp",
-    "radius",
-    "sip",
-    "snmp",
-    "ssrp",
-    "stun",
-    "turn",
-];
 
 #[cfg(test)]
 mod tests {

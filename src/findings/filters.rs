@@ -53,19 +53,22 @@ pub(super) fn bpf(subject: &Subject<'_>) -> String {
         .addresses()
         .map(|set| set.map(|set| any_of(set, " or ", |address| format!("host {address}"))));
     let transport = bpf_transport(subject.transport);
-    let (ports, transport) = if subject.inside_ah {
-        (None, "ah".to_owned())
+    let ports = subject.named_ports().map(|ranges| {
+        any_of(ranges, " or ", |&(low, high)| {
+            if low == high {
+                format!("{transport} port {low}")
+            } else {
+                format!("{transport} portrange {low}-{high}")
+            }
+        })
+    });
+    let ports = if subject.inside_ah {
+        Some(format!(
+            "({} or ah)",
+            ports.unwrap_or_else(|| transport.clone())
+        ))
     } else {
-        let ports = subject.named_ports().map(|ranges| {
-            any_of(ranges, " or ", |&(low, high)| {
-                if low == high {
-                    format!("{transport} port {low}")
-                } else {
-                    format!("{transport} portrange {low}-{high}")
-                }
-            })
-        });
-        (ports, transport)
+        ports
     };
     let plain = shortest_that_fits(" and ", initiator, responder, ports, transport);
     if subject.tagged {
@@ -100,20 +103,16 @@ fn shortest_that_fits(
     transport: String,
 ) -> String {
     let what = ports.unwrap_or(transport);
-    let all = [initiator, responder, Some(what)];
-    for from in 0..all.len() {
-        let parts: Vec<&str> = all
-            .iter()
-            .skip(from)
-            .flatten()
-            .map(String::as_str)
-            .collect();
-        let text = parts.join(and);
-        if text.len() <= MAX_LENGTH || from + 1 == all.len() {
-            return text;
-        }
-    }
-    String::new()
+    let pieces = [initiator, responder, Some(what.clone())];
+    (0..2)
+        .map(|left_out| {
+            let kept: Vec<&str> = (pieces.iter().skip(left_out).flatten())
+                .map(String::as_str)
+                .collect();
+            kept.join(and)
+        })
+        .find(|text| text.len() <= MAX_LENGTH)
+        .unwrap_or(what)
 }
 
 /// Alternatives, in parentheses when there are several.
@@ -291,6 +290,9 @@ mod tests {
             ]
         );
         // libpcap does not look inside AH; Wireshark does.
-        assert_eq!(names(Transport::UDP, true), ["udp.port == 0", "ah"]);
+        assert_eq!(
+            names(Transport::UDP, true),
+            ["udp.port == 0", "(udp port 0 or ah)"]
+        );
     }
 }

@@ -131,6 +131,12 @@ impl Side {
         }
     }
 
+    /// Servers go by name where they have one, others by address: the name of a client is that
+    /// of its network.
+    pub(super) fn goes_by_name(&self) -> bool {
+        self.server && !self.party.names.is_empty()
+    }
+
     fn merge(&mut self, other: &Self) {
         let (mine, theirs) = (&mut self.party, &other.party);
         // More names than addresses are kept cannot be: every name has an address of its own.

@@ -13,6 +13,7 @@ pub(super) const RULE: Rule = Rule {
         "Exempt the media on both ends: on the servers of the role and on every peer that has an IPsec policy. An exemption on one end only leaves the other end negotiating.",
         "PowerShell, once for UDP and once for TCP: New-NetIPsecRule -PolicyStore '<domain>\\<GPO>' -DisplayName '<row name>' -InboundSecurity None -OutboundSecurity None -LocalAddress Any -RemoteAddress <addresses of the role> -Protocol UDP -LocalPort Any -RemotePort Any.",
         "Or netsh: netsh advfirewall consec add rule name=\"<row name>\" endpoint1=any endpoint2=<addresses of the role> action=noauthentication protocol=udp port1=any port2=any.",
+        "On the servers of the role itself the two ends change places: their own addresses are the local ones, and any address is remote.",
         "To exempt the media only, give the role's media range as the port of its endpoint: port ranges are allowed in rules that do not authenticate.",
         "Check that no firewall rule demands a secured connection for these ports: it would now block the media.",
         "Security associations outlive the change: wait until they expire (5 minutes idle, 1 hour at most by default) or run netsh advfirewall monitor delete qmsa all, then capture again.",
@@ -53,16 +54,11 @@ fn message(telling: &Telling<'_>) -> String {
         Confidence::Medium | Confidence::Low => "told by its port",
     };
     format!(
-        "media between {} and {} on {} is inside IPsec (AH), {shown}; {} {} it",
+        "media between {} and {} on {} is inside IPsec (AH), {shown}; {} it",
         telling.initiator(),
         telling.responder(),
         telling.service(),
-        telling.row_ids(),
-        if telling.rows().len() == 1 {
-            "exempts"
-        } else {
-            "exempt"
-        },
+        telling.rows_do("exempts", "exempt"),
     )
 }
 
@@ -100,7 +96,10 @@ mod tests {
             "media between client 10.20.0.101 and mediation med01 on udp/49200 is inside IPsec \
              (AH), as its content shows; X05, X06 exempt it"
         );
-        assert_eq!(finding.bpf, "host 10.20.0.101 and host 10.0.1.31 and ah");
+        assert_eq!(
+            finding.bpf,
+            "host 10.20.0.101 and host 10.0.1.31 and (udp port 49200 or ah)"
+        );
     }
 
     #[test]

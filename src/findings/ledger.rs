@@ -134,7 +134,9 @@ impl Collapsed {
 
 fn collapse(groups: &BTreeMap<u16, Group>) -> Option<Collapsed> {
     let mut ports = Ports::default();
-    groups.keys().for_each(|&port| ports.insert(port));
+    for &port in groups.keys() {
+        ports.insert(port);
+    }
     let mut all = groups.values();
     let mut group = all.next()?.clone();
     all.for_each(|other| group.merge(other));

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::Finding;
 use super::case::{Lookup, Row};
 use super::group::{Group, Side};
-use super::{Finding, PartyGroup};
 use crate::flow::{Outcome, is_group};
 use crate::identify::Confidence;
 use crate::policy::{Misfit, RoleSet, Security};
@@ -38,12 +38,12 @@ impl<'a> Telling<'a> {
 
     /// Whether several hosts initiate, for the verb.
     pub(super) fn initiators(&self) -> Number {
-        Number::of(&self.group.initiator.party)
+        Number::of_hosts(&self.group.initiator)
     }
 
     /// Whether several hosts respond.
     pub(super) fn responders(&self) -> Number {
-        Number::of(&self.group.responder.party)
+        Number::of_hosts(&self.group.responder)
     }
 
     /// `reaches` when anything got through, else `tries`.
@@ -110,12 +110,24 @@ impl<'a> Telling<'a> {
 
     /// Every row the finding names, such as `X05, X06`.
     pub(super) fn row_ids(&self) -> String {
-        let ids: Vec<&str> = self.rows().into_iter().map(|row| row.id).collect();
+        let rows = self.rows();
+        let ids: Vec<&str> = rows.iter().take(MAX_IDS).map(|row| row.id).collect();
+        let more = if rows.len() > MAX_IDS {
+            " and more"
+        } else {
+            ""
+        };
         if ids.is_empty() {
             "the policy".into()
         } else {
-            ids.join(", ")
+            format!("{}{more}", ids.join(", "))
         }
+    }
+
+    /// The rows' ids with their verb, such as `S03 expects` or `X05, X06 exempt`.
+    pub(super) fn rows_do(&self, one: &'static str, several: &'static str) -> String {
+        let number = Number::of(self.rows().len());
+        format!("{} {}", self.row_ids(), number.verb(one, several))
     }
 
     /// Every row the finding names.
@@ -166,11 +178,16 @@ pub(super) enum Number {
 }
 
 impl Number {
-    fn of(party: &PartyGroup) -> Self {
-        if party.addresses.len() > 1 {
-            Self::Several
+    fn of(count: usize) -> Self {
+        if count > 1 { Self::Several } else { Self::One }
+    }
+
+    /// Hosts as they are shown: a server with two addresses is still one.
+    fn of_hosts(side: &Side) -> Self {
+        if side.goes_by_name() {
+            Self::of(side.party.names.len())
         } else {
-            Self::One
+            Self::of(side.party.addresses.len())
         }
     }
 
@@ -193,21 +210,20 @@ pub(super) fn expected_content(row: &Row<'_>) -> String {
     }
 }
 
-/// Role and hosts. Servers go by name where they have one, others by address: the name of a
-/// client is that of its network.
+/// Role and hosts.
 fn party(side: &Side) -> String {
     let party = &side.party;
-    let several = Number::of(party);
+    let number = Number::of_hosts(side);
     let group_address = party.addresses.iter().all(|&address| is_group(address));
     let role = match (&party.role, group_address) {
-        (Some(role), _) => role.clone(),
-        (None, true) => several.verb("group address", "group addresses").into(),
+        (Some(role), _) => format!("{role}{}", number.verb("", " hosts")),
+        (None, true) => number.verb("group address", "group addresses").into(),
         (None, false) if party.names.is_empty() => {
-            several.verb("unknown host", "unknown hosts").into()
+            number.verb("unknown host", "unknown hosts").into()
         }
-        (None, false) => several.verb("host", "hosts").into(),
+        (None, false) => number.verb("host", "hosts").into(),
     };
-    let hosts = if side.server && !party.names.is_empty() {
+    let hosts = if side.goes_by_name() {
         list(&party.names, party.more_addresses)
     } else {
         list(&party.addresses, party.more_addresses)
@@ -229,5 +245,7 @@ fn list<T: ToString>(items: &BTreeSet<T>, more_exist: bool) -> String {
 
 /// Hosts named per side of a sentence; the finding lists more.
 const MAX_HOSTS: usize = 3;
+/// Rows named in a sentence.
+const MAX_IDS: usize = 6;
 /// Port ranges named in a sentence; the finding lists all.
 const MAX_RANGES: usize = 6;

@@ -24,7 +24,6 @@ const ROLES: [(&str, bool); 6] = [
     ("access-edge", true),
     ("exchange-um", true),
 ];
-const CLIENT: RoleSet = RoleSet(1);
 const FRONT_END: RoleSet = RoleSet(2);
 const MEDIATION: RoleSet = RoleSet(4);
 const ANYONE: RoleSet = RoleSet(0);
@@ -146,6 +145,7 @@ pub(super) const EXEMPT_OUT: Row<'static> = Row {
     service: "Mediation Server Outbound",
     from: MEDIATION,
     transports: &[6, 17],
+    ports: &[(0, 65535)],
     ..BASE
 };
 pub(super) const EXEMPT_EXCHANGE: Row<'static> = Row {
@@ -240,6 +240,10 @@ impl Lookup for Testbed {
 
     fn row(&self, id: ExpectationId) -> Row<'_> {
         ROWS[id.0 as usize]
+    }
+
+    fn expects_answer(&self, id: ExpectationId) -> bool {
+        id != SYSLOG.key && id != AUDIO.key
     }
 
     fn role_names(&self, set: RoleSet) -> Vec<&str> {
@@ -443,7 +447,7 @@ pub(super) fn required_ldap() -> Required {
 pub(super) fn required_mediation() -> Required {
     Required {
         expectation: MEDIATION_SIP.key,
-        initiator_role: Some("front-end".into()),
+        initiator_role: Some("front-end+director".into()),
         responder: "med01".into(),
         addresses: vec!["10.0.1.31".parse().unwrap()],
         port: 5070,

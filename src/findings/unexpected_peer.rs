@@ -45,7 +45,10 @@ fn message(telling: &Telling<'_>) -> String {
             telling.roles(row.from),
             telling.roles(row.to)
         ),
-        _ => format!("which {} allow for other peers only", telling.row_ids()),
+        _ => format!(
+            "which {} for other peers only",
+            telling.rows_do("allows", "allow")
+        ),
     };
     format!(
         "{} {} {} on {}{}, {allowed}",

@@ -1,6 +1,8 @@
 //! Traffic on a port for which its parties have no expectation.
 
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
+use crate::decode::Transport;
+use crate::identify::Confidence;
 use crate::policy::{Class, Misfit};
 
 pub(super) const RULE: Rule = Rule {
@@ -27,7 +29,8 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         return None;
     }
     // Security associations belong to the exemption rows, which look at both ends.
-    if case.judged.flow.transport.is_security_association() {
+    let transport = case.judged.flow.transport;
+    if transport.is_security_association() || transport == Transport::WESP {
         return None;
     }
     let nearest = case.nearest.as_ref();
@@ -52,7 +55,7 @@ pub(super) fn severity(case: &Case<'_>) -> Severity {
         return Severity::Note;
     }
     // Without a known direction the responder may as well be the initiator.
-    let known = case.direction_confidence() > crate::identify::Confidence::Low;
+    let known = case.direction_confidence() > Confidence::Low;
     match (case.initiator.server, case.responder.server) {
         (_, true) if known => Severity::Error,
         (true, _) | (_, true) => Severity::Warning,

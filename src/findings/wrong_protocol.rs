@@ -45,7 +45,7 @@ fn message(telling: &Telling<'_>) -> String {
     let rows = telling.rows();
     let expected = match rows.as_slice() {
         [row] => format!("{} expects {}", row.id, expected_content(row)),
-        _ => format!("{} expect otherwise", telling.row_ids()),
+        _ => telling.rows_do("expects otherwise", "expect otherwise"),
     };
     format!(
         "{} {} {} on {} with {}, where {expected}",
