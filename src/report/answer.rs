@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::text::{count, counted, listed, shell_word};
+use super::text::{count, counted, listed, share, shell_word};
 use super::{Grade, Overall, Report};
-use crate::findings::audit::{Exemption, Expected, ExpectedState};
+use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState};
 use crate::findings::{PartyGroup, Severity};
 use crate::input::Format as CaptureFormat;
+use crate::policy::Class;
 
 /// The answer in one word.
 pub(super) fn word(overall: Overall) -> &'static str {
@@ -98,6 +99,31 @@ fn some_of(items: &[String], limit: Option<usize>, open: bool) -> String {
         (hidden, false) => format!("{head} and {} more", count(hidden as u64)),
         (hidden, true) => format!("{head} and over {} more", count(hidden as u64)),
     }
+}
+
+/// How much of the traffic an expectation explains.
+pub(super) fn explained(report: &Report) -> String {
+    let explains = |class| {
+        matches!(
+            class,
+            Class::Confirmed | Class::PortOnly | Class::Infrastructure
+        )
+    };
+    let sum = |of: fn(&ClassTotals) -> u64| {
+        let all = report.summary.by_class.iter();
+        let whole = all.clone().map(|(_, totals)| of(totals)).sum();
+        let part = all
+            .filter(|(class, _)| explains(**class))
+            .map(|(_, totals)| of(totals))
+            .sum();
+        share(part, whole)
+    };
+    format!(
+        "Explained by an expectation: {} of the flows, {} of the packets, {} of the bytes.",
+        sum(|t| t.flows),
+        sum(|t| t.packets),
+        sum(|t| t.bytes)
+    )
 }
 
 /// The grade in one word, as machine output spells it.

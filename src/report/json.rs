@@ -22,10 +22,7 @@ pub(super) const FORMAT: Format = Format {
 };
 
 fn write(report: &Report, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
-    let document = Document::of(report);
-    let text = serde_json::to_string_pretty(&document)?;
-    out.write_all(visible(text).as_bytes())?;
-    out.write_all(b"\n")
+    writeln!(out, "{}", pretty(&Document::of(report))?)
 }
 
 /// The whole document. The order of the fields is the order of the keys.
@@ -71,7 +68,12 @@ impl<'r> Document<'r> {
     }
 }
 
-/// One value as one line without its line break.
+/// One value as indented lines, without the last line break.
+pub(super) fn pretty(value: &impl Serialize) -> io::Result<String> {
+    Ok(visible(serde_json::to_string_pretty(value)?))
+}
+
+/// One value as one line, without the line break.
 pub(super) fn line(value: &impl Serialize) -> io::Result<String> {
     Ok(visible(serde_json::to_string(value)?))
 }

@@ -3,7 +3,6 @@
 //! In: the report of a run. Out: text written to a given writer. One format per file. This room
 //! does not know how facts were found. Read [`Report`], then [`FORMATS`].
 
-pub mod cases;
 pub mod color;
 pub mod flows;
 pub mod rules;

@@ -1,14 +1,13 @@
 //! Reports made by hand, for the tests of every format.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::IpAddr;
 
 use super::{CaptureReport, Format, Grade, Overall, Report, SeemingRole, ServiceSeen, Style};
-use crate::decode::Transport;
+use crate::decode::{Layer, Transport};
 use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState};
 use crate::findings::{Finding, PartyGroup, Severity, Summary};
-use crate::flow::FrameRef;
+use crate::flow::{Counters, DirectionBy, Endpoint, Flow, FrameRef, TcpSeen};
 use crate::identify::Confidence;
 use crate::input::{Format as CaptureFormat, LinkType, Tally, Timestamp};
 use crate::policy::Class;
@@ -27,6 +26,44 @@ pub(super) fn written(format: &Format, report: &Report, width: Option<u16>) -> S
 /// 2024-05-01 12:00:00 UTC and some seconds.
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp(1_714_564_800_000_000_000 + seconds * 1_000_000_000)
+}
+
+/// A flow of one packet there and two back.
+pub(super) fn flow(transport: Transport, from: (&str, u16), to: (&str, u16)) -> Flow {
+    let end = |(text, port): (&str, u16)| Endpoint {
+        address: address(text),
+        port,
+    };
+    let counters = |packets, bytes| Counters {
+        packets,
+        bytes,
+        payload: 0,
+    };
+    Flow {
+        transport,
+        ends: [end(from), end(to)],
+        spi: None,
+        counters: [counters(1, 100), counters(2, 3000)],
+        first: at(0),
+        last: at(2),
+        first_frame: FrameRef {
+            capture: 0,
+            frame: 7,
+        },
+        last_frame: FrameRef {
+            capture: 0,
+            frame: 9,
+        },
+        tcp: [
+            TcpSeen(TcpSeen::SYN | TcpSeen::ACK),
+            TcpSeen(TcpSeen::SYN_ACK),
+        ],
+        vlans: vec![20],
+        layers: vec![Layer::Ah { spi: 1 }],
+        ah: None,
+        icmp: None,
+        direction: DirectionBy::Syn,
+    }
 }
 
 fn party(role: Option<&str>, names: &[&str], addresses: &[&str]) -> PartyGroup {

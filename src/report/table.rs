@@ -4,14 +4,17 @@
 //! be searched. This file owns the page and the grid, and is the only one that names the table
 //! crate; the sections are beside it in `table/`.
 
-mod coverage;
-mod finding;
+pub(super) mod coverage;
+pub(super) mod finding;
 mod hosts;
-mod inputs;
+pub(super) mod inputs;
 
 use std::io;
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+    presets,
+};
 
 use super::color::{Tone, paint};
 use super::text::{escape, wrap};
@@ -170,7 +173,7 @@ impl Grid {
         match style.width {
             Some(width) => {
                 table
-                    .load_style(presets::UTF8_HORIZONTAL_ONLY)
+                    .load_style(HEADER_LINE)
                     .set_content_arrangement(ContentArrangement::Dynamic)
                     .set_width(width.saturating_sub(indent as u16).max(MIN_TEXT as u16));
             }
@@ -180,8 +183,6 @@ impl Grid {
                     .set_content_arrangement(ContentArrangement::Disabled);
             }
         }
-        // Whether to colour was decided before; the crate must not ask the terminal again.
-        table.force_no_tty();
         table.set_header(self.columns.iter().map(|(title, _)| *title));
         for (_, cells) in &self.rows {
             table.add_row(cells.iter().map(|cell| Cell::new(escape(cell))));
@@ -197,33 +198,38 @@ impl Grid {
                 }
             }
         }
-        table
-            .lines()
-            .map(|line| line.trim_end().to_string())
-            .collect()
+        let lines = table.lines().map(|line| line.trim_end().to_string());
+        self.painted(lines.collect(), style.color)
+    }
+
+    /// Colours the titles and the first cell of rows with a tone. This is done on the drawn lines
+    /// since escape sequences inside cells would be measured as text.
+    fn painted(&self, mut lines: Vec<String>, color: bool) -> Vec<String> {
+        if !color {
+            return lines;
+        }
+        let mut toned = self.rows.iter().filter_map(|(tone, cells)| {
+            let first = escape(cells.first()?);
+            (*tone != Tone::Plain && !first.is_empty()).then_some((*tone, first))
+        });
+        let mut next = toned.next();
+        for (at, line) in lines.iter_mut().enumerate() {
+            if at == 0 {
+                *line = paint(line, Tone::Heading, color).into_owned();
+            } else if let Some((tone, first)) = &next
+                && let Some(rest) = line.strip_prefix(first.as_ref())
+            {
+                *line = format!("{}{rest}", paint(first, *tone, color));
+                next = toned.next();
+            }
+        }
+        lines
     }
 }
 
+/// One line under the titles, and nothing else that the eye must skip.
+const HEADER_LINE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 /// Narrower than this nothing is legible, whatever the terminal says.
 const MIN_TEXT: usize = 24;
 /// Spaces before a table.
 const GRID_INDENT: usize = 2;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::specimen::{empty, failing, first_contact, written};
-
-    #[test]
-    fn show() {
-        println!("{}", written(&FORMAT, &failing(), Some(100)));
-        println!("{}", written(&FORMAT, &failing(), None));
-        println!("{}", written(&FORMAT, &first_contact(), Some(100)));
-        println!("{}", written(&FORMAT, &empty(), Some(60)));
-        println!("{}", written(&super::super::json::FORMAT, &failing(), None));
-        println!(
-            "{}",
-            written(&super::super::jsonl::FORMAT, &failing(), None)
-        );
-    }
-}

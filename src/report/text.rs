@@ -182,11 +182,11 @@ pub fn shell_word(word: &str) -> Cow<'_, str> {
 }
 
 /// Breaks text into lines of at most `width` characters at spaces. A word longer than that gets
-/// a line of its own, unbroken, so that it can still be copied.
+/// a line of its own, unbroken, and so does a command between backticks: both are for copying.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut room = 0;
-    for word in text.split(' ') {
+    for word in words(text) {
         let length = word.chars().count();
         match lines.last_mut() {
             Some(line) if length < room => {
@@ -201,6 +201,34 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Splits at spaces, but not between a backtick and the next.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut closed = 0;
+        let end = loop {
+            let after = text.get(closed..)?;
+            let space = after.find(' ').map(|at| closed + at);
+            match after.find('`').map(|at| closed + at) {
+                Some(open) if space.is_some_and(|space| open < space) => {
+                    match text.get(open + 1..).and_then(|inside| inside.find('`')) {
+                        Some(length) => closed = open + length + 2,
+                        None => break space,
+                    }
+                }
+                _ => break space,
+            }
+        };
+        let (word, next) = match end {
+            Some(at) => (text.get(..at)?, text.get(at + 1..)),
+            None => (text, None),
+        };
+        rest = next;
+        Some(word)
+    })
 }
 
 /// Nanoseconds in a second.
@@ -314,6 +342,17 @@ mod tests {
             ["a", "extraordinarily", "b"]
         );
         assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("a  b ", 10), ["a  b "]);
+    }
+
+    #[test]
+    fn commands_stay_on_one_line() {
+        assert_eq!(
+            wrap("run (`portassay check x`) now", 12),
+            ["run", "(`portassay check x`)", "now"]
+        );
+        assert_eq!(wrap("a ` b c", 3), ["a `", "b c"]);
+        assert_eq!(wrap("`a b` `c d`", 11), ["`a b` `c d`"]);
     }
 
     #[test]

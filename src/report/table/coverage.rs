@@ -25,6 +25,7 @@ fn classes(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     if totals.is_empty() {
         return page.line(2, "There are no flows to explain.");
     }
+    page.line(2, &answer::explained(report))?;
     let mut grid = Grid::new(&[
         ("Class", Align::Word),
         ("Flows", Align::Right),
