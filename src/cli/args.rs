@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::FORMATS;
+use crate::report::schema::SCHEMAS;
 
 /// Tells whether the traffic in a packet capture is the traffic that should be there.
 #[derive(Debug, Parser)]
@@ -166,7 +167,7 @@ pub(super) struct Output {
 
 fn report_formats() -> PossibleValuesParser {
     PossibleValuesParser::new(
-        FORMATS.iter().map(|format| clap::builder::PossibleValue::new(format.name).help(format.help)),
+        FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.help)),
     )
 }
 
@@ -346,18 +347,15 @@ pub(super) enum PolicyCommand {
 #[derive(Debug, Args)]
 pub(super) struct Schema {
     /// Which output
-    #[arg(value_enum)]
-    pub(super) of: SchemaOf,
+    #[arg(value_name = "OUTPUT", value_parser = schema_names())]
+    pub(super) of: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum SchemaOf {
-    /// check --format json
-    Report,
-    /// flows --format jsonl, one line
-    Flows,
-    /// One finding
-    Finding,
+fn schema_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(SCHEMAS.iter().map(|schema| {
+        // Programs may ask for the plural, as in the name of the command.
+        PossibleValue::new(schema.name).alias(format!("{}s", schema.name)).help(schema.help)
+    }))
 }
 
 #[derive(Debug, Args)]

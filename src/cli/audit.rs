@@ -10,11 +10,11 @@ use super::{Ended, load_policy, to_stdout};
 use crate::error::{Error, Result};
 use crate::findings::Severity;
 use crate::flow::Limits;
-use crate::input::live::{Live, LiveOptions};
+use crate::input::live::{LinkState, Live, LiveOptions, Promiscuous};
 use crate::pipeline::check::{self, Checked, Threshold};
 use crate::pipeline::read::{Progress, Reading};
 use crate::pipeline::{self, cases, watch};
-use crate::report::{self, FORMATS, Report, Style, jsonl};
+use crate::report::{self, FORMATS, Report, Style};
 
 pub(super) fn check(args: &args::Check, terminal: &Terminal) -> Ended {
     let policy = load_policy(&args.expected)?;
@@ -31,14 +31,25 @@ pub(super) fn check(args: &args::Check, terminal: &Terminal) -> Ended {
 pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
     if args.list_interfaces {
         let interfaces = Live::list()?;
-        return to_stdout(|out| interfaces.iter().try_for_each(|line| writeln!(out, "{line}")));
+        return to_stdout(|out| {
+            for interface in &interfaces {
+                let state = match interface.state {
+                    LinkState::Up => "up",
+                    LinkState::Down => "down",
+                };
+                let addresses: Vec<String> =
+                    interface.addresses.iter().map(ToString::to_string).collect();
+                writeln!(out, "{:<16} {state:<5} {}", interface.name, addresses.join(" "))?;
+            }
+            Ok(())
+        });
     }
     let policy = load_policy(&args.expected)?;
     let mut live = Live::open(&LiveOptions {
         interface: args.interface.clone().unwrap_or_default(),
         snaplen: args.snaplen,
         buffer_bytes: args.buffer_size.saturating_mul(1 << 20),
-        promiscuous: !args.no_promiscuous,
+        promiscuous: if args.no_promiscuous { Promiscuous::Off } else { Promiscuous::On },
         filter: args.filter.clone(),
     })?;
     let stop = watch::stop_on_signals()?;
@@ -55,7 +66,7 @@ pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
         let line = if style.width.is_some() {
             format!("{}: {}: {}", finding.severity.token(), finding.rule, finding.message)
         } else {
-            jsonl::finding_line(finding)
+            report::finding_line(finding)
         };
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush())

@@ -1,16 +1,16 @@
 //! The commands that list: `flows`, `rules`, `policy check`, `policy show`.
 
-use std::io::Write;
 
 use super::args::{self, ListFormat};
 use super::terminal::Terminal;
-use super::{EXIT_ERROR, Ended, audit, load_policy, stdout_error, to_stdout};
+use super::{EXIT_ERROR, Ended, Failure, audit, load_policy, to_stdout};
 use crate::decode::Transport;
 use crate::error::Error;
 use crate::pipeline::flows::{self, Listed};
 use crate::pipeline::read::Progress;
 use crate::pipeline::{self};
-use crate::policy::{Expectation, Policy};
+use crate::policy::explain::RowFilter;
+use crate::policy::{Expectation, Policy, RoleSet};
 use crate::report::flows::FlowRow;
 use crate::report::rules::RuleRow;
 use crate::report::{self, text};
@@ -70,16 +70,13 @@ fn write_flows(
 
 pub(super) fn rules(args: &args::Rules, terminal: &Terminal) -> Ended {
     let policy = load_policy(&args.expected)?;
-    if let Some(role) = &args.role {
-        policy.role(role)?;
-    }
-    if let Some(pack) = &args.pack {
-        policy.pack(pack)?;
-    }
-    let rows: Vec<RuleRow> = policy
-        .rows(args.role.as_deref(), args.port, args.pack.as_deref())
-        .map(|row| rule_row(&policy, row))
-        .collect();
+    let filter = RowFilter {
+        role: args.role.as_deref(),
+        port: args.port,
+        pack: args.pack.as_deref(),
+    };
+    let rows: Vec<RuleRow> =
+        policy.rows(&filter)?.into_iter().map(|(_, row)| rule_row(&policy, row)).collect();
     let name = format_name(args.format);
     let style = terminal.style();
     match report::rules::FORMATS.iter().find(|known| known.name == name) {
@@ -94,8 +91,8 @@ pub(super) fn rule_row(policy: &Policy, row: &Expectation) -> RuleRow {
         row.transports.iter().map(|number| Transport(*number).to_string()).collect();
     RuleRow {
         id: row.id.clone(),
-        from: policy.role_words(row.from),
-        to: policy.role_words(row.to),
+        from: role_words(policy, row.from),
+        to: role_words(policy, row.to),
         transport: transports.join("+"),
         ports: text::ports(row.ports.ranges()),
         application: row.application.clone().unwrap_or_default(),
@@ -119,4 +116,60 @@ pub(super) fn policy_check(args: &args::Expected, _terminal: &Terminal) -> Ended
         }
         writeln!(out, "{} rows in force", policy.expectations().len())
     })
+}
+
+/// The roles of a side, `any` for anyone.
+pub(super) fn role_words(policy: &Policy, roles: RoleSet) -> String {
+    if roles.is_empty() { "any".to_owned() } else { policy.role_names(roles).join(" or ") }
+}
+
+pub(super) fn policy_show(args: &args::Expected, _terminal: &Terminal) -> Ended {
+    let policy = load_policy(args)?;
+    to_stdout(|out| {
+        for pack in policy.packs() {
+            let (name, kind, rows) = (&pack.name, pack.kind.token(), pack.rows);
+            writeln!(out, "{name} ({kind}, {rows} rows, layer {})", pack.layer)?;
+            writeln!(out, "    {}", pack.title)?;
+            writeln!(out, "    from: {}", pack.source)?;
+        }
+        if !policy.overrides().is_empty() {
+            writeln!(out, "\nrows changed by later layers")?;
+        }
+        for change in policy.overrides() {
+            let verb = if change.dropped { "dropped" } else { "replaced" };
+            writeln!(out, "    {} of {}: {verb} by {}", change.id, change.from, change.by)?;
+        }
+        if let Some(topology) = policy.topology() {
+            writeln!(out, "\nhosts")?;
+            for host in topology.hosts() {
+                let addresses: Vec<String> =
+                    host.addresses.iter().map(ToString::to_string).collect();
+                let roles = role_words(&policy, host.roles);
+                writeln!(out, "    {}  {}  {roles}", host.name, addresses.join(" "))?;
+            }
+            writeln!(out, "networks")?;
+            for network in topology.networks() {
+                let prefixes: Vec<String> =
+                    network.prefixes.iter().map(ToString::to_string).collect();
+                let roles = role_words(&policy, network.roles);
+                writeln!(out, "    {}  {}  {roles}", network.name, prefixes.join(" "))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn format_name(format: ListFormat) -> &'static str {
+    match format {
+        ListFormat::Table => "table",
+        ListFormat::Json => "json",
+        ListFormat::Jsonl => "jsonl",
+        ListFormat::Csv => "csv",
+        ListFormat::Markdown => "markdown",
+    }
+}
+
+/// A format that the command line offers but this list does not write.
+fn unknown_format(name: &str) -> Failure {
+    Error::Usage(format!("this list has no format '{name}'")).into()
 }

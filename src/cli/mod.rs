@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command, PolicyCommand, SchemaOf};
+use args::{Cli, Command, PolicyCommand};
 use terminal::Terminal;
 
 use crate::error::{Error, Result};
@@ -81,11 +81,7 @@ fn dispatch(command: &Command, terminal: &Terminal) -> Ended {
         Command::Policy(PolicyCommand::Check(args)) => list::policy_check(args, terminal),
         Command::Policy(PolicyCommand::Show(args)) => list::policy_show(args, terminal),
         Command::Schema(args) => {
-            let text = match args.of {
-                SchemaOf::Report => schema::REPORT,
-                SchemaOf::Flows => schema::FLOW,
-                SchemaOf::Finding => schema::FINDING,
-            };
+            let text = schema::find(&args.of).map_or("", |schema| schema.text);
             to_stdout(|out| out.write_all(text.as_bytes()))
         }
         Command::Completions(args) => {

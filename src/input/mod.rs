@@ -3,9 +3,11 @@
 //! In: a path or an interface. Out: link-layer bytes with their time, link type and original
 //! length. This room knows nothing about protocols. Read [`savefile`] first.
 
+mod dlt;
 pub mod filter;
 pub mod live;
 pub mod savefile;
+pub mod sources;
 
 use std::collections::BTreeSet;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::decode::Stop;
+use crate::decode::{Stop, Transport};
 use crate::error::{Error, Result};
 use crate::findings::{Audit, Severity, Summary};
 use crate::pipeline::judge::{self, JudgedFlow};
@@ -241,7 +241,13 @@ impl Services {
     /// Adds the roles that hosts seem to play and the services seen to a report.
     pub(crate) fn describe(&self, policy: &Policy, report: &mut Report) {
         let seen = self.0.iter().map(|(&(address, transport, port, protocol), totals)| {
-            infer::Service { address, transport, port, protocol, flows: totals.flows }
+            infer::ServiceOf {
+                address,
+                transport: Transport(transport),
+                port,
+                protocol,
+                flows: totals.flows,
+            }
         });
         report.seeming_roles = infer::infer(policy, seen)
             .into_iter()
@@ -256,7 +262,7 @@ impl Services {
         for (&(address, transport, port, protocol), totals) in &self.0 {
             let key = (transport, port, protocol);
             let service = services.entry(key).or_insert_with(|| ServiceSeen {
-                transport: crate::decode::Transport(transport).to_string(),
+                transport: Transport(transport).to_string(),
                 port,
                 protocol,
                 responders: 0,

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::flow::{FlowTable, Limits};
 use crate::input::filter::Filter;
 use crate::input::savefile::{Cursor, Records, SaveFile};
+use crate::input::sources::{self, Source};
 use crate::input::{Format, Frame, LinkType, Tally};
 
 /// What to read and how.
@@ -122,8 +123,8 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
         joined.append(part)?;
     }
     let Joined { mut captures, mut table, .. } = joined;
-    for path in streams {
-        match read_stream(&job, &path, captures.len() as u32, &mut table) {
+    for source in streams {
+        match read_stream(&job, &source, captures.len() as u32, &mut table) {
             Ok(counts) => captures.push(counts),
             Err(error) => errors.push(error),
         }
@@ -133,16 +134,18 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
 
 /// Opens the files in the order of their first frames, so that rotated sets and arguments in any
 /// order form one timeline. Standard input and pipes cannot be read twice and come last.
-fn open(paths: &[PathBuf], errors: &mut Vec<Error>) -> (Vec<SaveFile>, Vec<PathBuf>) {
+fn open(paths: &[PathBuf], errors: &mut Vec<Error>) -> (Vec<SaveFile>, Vec<Source>) {
     let mut files = Vec::new();
     let mut streams = Vec::new();
-    for found in crate::input::sources::find(paths) {
-        match found {
-            Ok(path) if is_stream(&path) => streams.push(path),
-            Ok(path) => match SaveFile::open(&path) {
-                Ok(file) => files.push(file),
-                Err(error) => errors.push(error),
-            },
+    for found in sources::find(paths) {
+        match found.and_then(|source| match source {
+            Source::File(path) => SaveFile::open(&path).map(Some),
+            stream => {
+                streams.push(stream);
+                Ok(None)
+            }
+        }) {
+            Ok(file) => files.extend(file),
             Err(error) => errors.push(error),
         }
     }
@@ -151,16 +154,13 @@ fn open(paths: &[PathBuf], errors: &mut Vec<Error>) -> (Vec<SaveFile>, Vec<PathB
     (files, streams)
 }
 
-fn is_stream(path: &Path) -> bool {
-    path.as_os_str() == "-"
-        || path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
-}
-
 /// A filter that does not compile is found before any reading.
 fn check_filter(reading: &Reading, files: &[SaveFile]) -> Result<()> {
     if let Some(expression) = &reading.filter {
-        let link_type = files.first().and_then(SaveFile::link_type).unwrap_or(LinkType::ETHERNET);
-        Filter::compile(expression, link_type)?;
+        let first = files.first().and_then(|file| {
+            file.records(file.start(), u64::MAX).next().map(|frame| frame.link_type)
+        });
+        Filter::compile(expression, first.unwrap_or(LinkType::ETHERNET))?;
     }
     Ok(())
 }
@@ -393,16 +393,20 @@ impl<'a> Joined<'a> {
 
 fn read_stream(
     job: &Job<'_>,
-    path: &Path,
+    source: &Source,
     capture: u32,
     table: &mut FlowTable,
 ) -> Result<CaptureCounts> {
-    let mut records = if path.as_os_str() == "-" {
-        Records::from_stream("standard input", Box::new(std::io::stdin()))?
-    } else {
-        let file = std::fs::File::open(path)
-            .map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
-        Records::from_stream(&path.display().to_string(), Box::new(file))?
+    let (path, mut records) = match source {
+        Source::StandardInput => {
+            let stdin = Box::new(std::io::stdin());
+            (Path::new("-"), Records::from_stream("standard input", stdin)?)
+        }
+        Source::File(path) | Source::Pipe(path) => {
+            let file = std::fs::File::open(path)
+                .map_err(|source| Error::Open { path: path.clone(), source })?;
+            (path.as_path(), Records::from_stream(&path.display().to_string(), Box::new(file))?)
+        }
     };
     let mut counts = CaptureCounts::new(path, records.format());
     job.drain(&mut records, capture, 0, &mut counts, table)?;

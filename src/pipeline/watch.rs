@@ -14,14 +14,14 @@ use crate::error::{Error, Result};
 use crate::findings::{Audit, Finding};
 use crate::flow::sample::Sample;
 use crate::flow::{Flow, FlowTable, Limits};
-use crate::input::live::{Event, Live, Stats};
-use crate::input::{Format, Timestamp};
+use crate::input::live::{Live, LiveEvent, LiveStats};
+use crate::input::{Format, Frame, Timestamp};
 use crate::pipeline::check::{self, Checked, Services, Threshold};
 use crate::pipeline::judge::{self, JudgedFlow};
 use crate::pipeline::quality;
 use crate::pipeline::read::CaptureCounts;
 use crate::policy::Policy;
-use crate::report::Grade;
+use crate::report::{Grade, LiveCounts};
 
 /// How a watch runs.
 #[derive(Debug, Clone, Copy)]
@@ -68,24 +68,19 @@ pub fn watch(
 ) -> Result<Checked> {
     let mut watcher = Watcher::new(live.interface(), policy, options);
     let end = run(live, &mut watcher, stop, tell)?;
-    // What the kernel still holds was on the wire before the stop: it belongs to the report.
-    let room = options.stop.packets.map(|n| n.saturating_sub(watcher.counts.tally.frames));
-    if end == End::Asked {
-        live.drain(room, &mut |frame| watcher.observe(frame));
-    }
     let stats = live.stats();
     Ok(watcher.finish(end, stats))
 }
 
 /// Why a watch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum End {
-    /// A signal, or a limit of time.
+    /// A signal, or a limit of time; all that was on the wire before has been read.
     Asked,
     /// The number of packets asked for.
     Enough,
     /// The interface has gone.
-    Gone,
+    Gone(Error),
 }
 
 fn run(
@@ -94,31 +89,31 @@ fn run(
     stop: &AtomicBool,
     tell: &mut dyn FnMut(&Finding) -> io::Result<()>,
 ) -> Result<End> {
-    let start = Live::now();
     let limits = watcher.options.stop;
-    let until = limits.duration.map(|d| after(start, d));
+    let start = Live::now();
+    let until = limits.duration.map(|duration| after(start, duration));
     let mut next_tick = after(start, TICK);
     loop {
-        if stop.load(Ordering::Relaxed) {
-            return Ok(End::Asked);
-        }
-        match live.next()? {
-            Event::Frame(frame) => watcher.observe(&frame),
-            Event::Idle => {}
-            Event::Gone => return Ok(End::Gone),
+        match live.next() {
+            LiveEvent::Frame(frame) => watcher.observe(&frame),
+            LiveEvent::Idle => {}
+            LiveEvent::Drained => return Ok(End::Asked),
+            LiveEvent::Gone(error) => return Ok(End::Gone(error)),
         }
         if limits.packets.is_some_and(|n| watcher.counts.tally.frames >= n) {
             return Ok(End::Enough);
         }
         let now = Live::now();
-        if until.is_some_and(|until| now >= until) {
-            return Ok(End::Asked);
+        if stop.load(Ordering::Relaxed) || until.is_some_and(|until| now >= until) {
+            // What the kernel still holds was on the wire before the stop: it is read first.
+            live.stop();
         }
         if now >= next_tick {
             next_tick = after(now, TICK);
-            if let Err(source) = watcher.tick(now, tell) {
-                return Err(Error::Write { path: "standard output".into(), source });
-            }
+            watcher.tick(now, tell).map_err(|source| Error::Write {
+                path: "standard output".into(),
+                source,
+            })?;
         }
     }
 }
@@ -173,7 +168,7 @@ impl<'p> Watcher<'p> {
         }
     }
 
-    fn observe(&mut self, frame: &crate::input::Frame<'_>) {
+    fn observe(&mut self, frame: &Frame<'_>) {
         self.counts.tally.count(frame);
         self.counts.observe(&mut self.table, 0, frame);
     }
@@ -216,28 +211,39 @@ impl<'p> Watcher<'p> {
         judged
     }
 
-    fn finish(mut self, end: End, stats: Stats) -> Checked {
+    fn finish(mut self, end: End, stats: LiveStats) -> Checked {
         let untracked = self.table.untracked().packets;
         let table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
         self.close(table.into_flows());
-        self.counts.tally.dropped_by_capture = Some(stats.dropped + stats.dropped_by_interface);
-        if end == End::Gone {
-            self.counts.damage = Some("the interface disappeared while it was watched".to_owned());
-        }
+        let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;
+        self.counts.tally.dropped_by_capture = Some(dropped);
+        // When enough was asked for, what is left unread was not wanted.
+        let unread = if matches!(end, End::Asked) { stats.unread() } else { 0 };
+        let errors = match end {
+            End::Gone(error) => vec![error],
+            End::Asked | End::Enough => Vec::new(),
+        };
         let captures = [self.counts];
         let (mut grade, mut reasons) = quality::grade(&captures, &self.quality, untracked);
-        if stats.unread > 0 {
-            grade = grade.max(Grade::Degraded);
-            reasons.push(format!("{} packets were still unread at the stop", stats.unread));
+        if unread > 0 {
+            if grade == Grade::Good {
+                grade = Grade::Degraded;
+            }
+            reasons.push(format!("{unread} packets were still unread at the stop"));
         }
         let mut report =
             check::draft(self.policy, &captures, self.audit.finish(), (grade, reasons), untracked);
         if let Some(capture) = report.captures.first_mut() {
-            capture.live = Some(stats);
+            capture.live = Some(LiveCounts {
+                received: stats.received,
+                dropped_by_kernel: stats.dropped_by_kernel,
+                dropped_by_interface: stats.dropped_by_interface,
+                unread,
+            });
         }
         if !self.policy.has_topology() {
             self.services.describe(self.policy, &mut report);
         }
-        check::conclude(report, &captures, Vec::new(), self.options.threshold)
+        check::conclude(report, &captures, errors, self.options.threshold)
     }
 }

@@ -2,22 +2,38 @@
 //!
 //! In: layers of policy files, a topology, and flows with what they speak. Out: for each flow the
 //! expectation that explains it, or the nearest one and the field that failed. The engine knows
-//! nothing of any product: the built-in packs are data under `builtin/`, in the same form as a
+//! nothing of any product: the built-in packs are data under `packs/`, in the same form as a
 //! user's own file. It never sees a payload byte. Read [`Expectation`], then [`judge`].
 
 pub mod builtin;
 pub mod compile;
 pub mod diagnose;
+pub mod explain;
 pub mod file;
+pub mod index;
 pub mod infer;
 pub mod judge;
 pub mod ports;
 pub mod roles;
 pub mod topology;
 
+mod layer;
+mod names;
+mod near;
+mod orient;
+mod read;
+mod required;
+mod rows;
+mod terms;
+
+#[cfg(test)]
+mod fixture;
+
 use std::path::PathBuf;
 
 pub use compile::Policy;
+pub use file::Application;
+pub use layer::Layer;
 pub use ports::PortSet;
 pub use roles::{Role, RoleSet};
 pub use topology::Topology;
@@ -47,6 +63,59 @@ pub struct Sources {
     pub strict: bool,
 }
 
+/// What the rows of a pack are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PackKind {
+    /// The product's own traffic.
+    #[default]
+    Product,
+    /// The operating system's and the directory's traffic around it.
+    Infrastructure,
+    /// Traffic that IPsec must leave alone.
+    Exemptions,
+}
+
+impl PackKind {
+    /// The stable name used in files and machine output.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Product => "product",
+            Self::Infrastructure => "infrastructure",
+            Self::Exemptions => "exemptions",
+        }
+    }
+}
+
+/// A pack in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// Its name.
+    pub name: String,
+    /// What it holds, in a few words.
+    pub title: String,
+    /// The document it was taken from.
+    pub source: String,
+    /// What its rows are about.
+    pub kind: PackKind,
+    /// The layer: `built-in`, or the path of the file.
+    pub layer: String,
+    /// Its rows in force, after later layers replaced or dropped some and the profile chose.
+    pub rows: usize,
+}
+
+/// A row that a later layer replaced or dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// The row's id.
+    pub id: String,
+    /// The layer it came from.
+    pub from: String,
+    /// The layer that replaced or dropped it.
+    pub by: String,
+    /// Whether nothing stands in its place.
+    pub dropped: bool,
+}
+
 /// What protects the content, as an expectation demands it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
@@ -60,6 +129,19 @@ pub enum Security {
     Mtls,
     /// TLS or clear text by peer.
     TlsOrPlain,
+}
+
+impl Security {
+    /// The word used in files and machine output; empty when the row does not say.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Unspecified => "",
+            Self::None => "none",
+            Self::Tls => "tls",
+            Self::Mtls => "mtls",
+            Self::TlsOrPlain => "tls-or-plain",
+        }
+    }
 }
 
 /// Position of an expectation in [`Policy::expectations`].

@@ -3,6 +3,7 @@
 //! In: the report of a run. Out: text written to a given writer. One format per file. This room
 //! does not know how facts were found. Read [`Report`], then [`FORMATS`].
 
+pub mod cases;
 pub mod color;
 pub mod flows;
 pub mod rules;
@@ -43,6 +44,21 @@ pub struct CaptureReport {
     pub fragments: u64,
     /// Where and why reading ended early, in one sentence.
     pub damage: Option<String>,
+    /// What became of the frames of a live capture.
+    pub live: Option<LiveCounts>,
+}
+
+/// What became of the frames of a live capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveCounts {
+    /// Frames that reached the kernel's buffer; on Linux those it dropped are counted too.
+    pub received: u64,
+    /// Frames that the kernel dropped because its buffer was full.
+    pub dropped_by_kernel: u64,
+    /// Frames that the interface or its driver dropped, as far as it tells.
+    pub dropped_by_interface: u64,
+    /// Frames that were still unread at the stop.
+    pub unread: u64,
 }
 
 /// Whether the capture can support the answer.

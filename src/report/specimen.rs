@@ -170,6 +170,7 @@ fn capture(path: &str, frames: u64, format: CaptureFormat) -> CaptureReport {
         undecoded: BTreeMap::new(),
         fragments: 0,
         damage: None,
+        live: None,
     }
 }
 

@@ -45,6 +45,18 @@ impl Clock {
     /// after 2262) become the nearest one they can.
     #[inline]
     pub(super) fn time(self, ticks: u64) -> Timestamp {
+        if let (Scale::Times(factor), 0) = (self.scale, self.offset)
+            && let Some(nanos) = ticks.checked_mul(factor)
+            && let Ok(nanos) = i64::try_from(nanos)
+        {
+            return Timestamp(nanos);
+        }
+        self.far_time(ticks)
+    }
+
+    /// The time of a time stamp, whatever the clock.
+    #[cold]
+    fn far_time(self, ticks: u64) -> Timestamp {
         let ticks = i128::from(ticks);
         let since = match self.scale {
             Scale::Times(factor) => ticks * i128::from(factor),

@@ -159,8 +159,15 @@ impl SaveFile {
     }
 }
 
+/// Whether a file that begins with these bytes is a capture, or says so.
+pub(super) fn has_capture_magic(head: &[u8]) -> bool {
+    sniff::is_capture(head)
+}
+
 /// How much of a file is read to open it, in bytes.
 const HEAD: usize = 4 << 10;
 
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

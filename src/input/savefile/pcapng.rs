@@ -40,6 +40,8 @@ impl Section {
     }
 
     /// What stands at the beginning of the bytes.
+    ///
+    /// Nearly every block is an Enhanced Packet Block: that way is short enough to be inlined.
     #[inline]
     pub(super) fn step(&self, bytes: &[u8]) -> Step {
         let (Some(kind), Some(length), Some(_)) = (
@@ -49,13 +51,27 @@ impl Section {
         ) else {
             return Step::Need(BLOCK_MIN);
         };
+        if kind != ENHANCED_PACKET {
+            return self.rare_step(kind, length, bytes);
+        }
+        match self.whole(kind, length, bytes) {
+            Ok(block) => frame(self.enhanced_packet(block), kind, length),
+            Err(step) => step,
+        }
+    }
+
+    #[inline(never)]
+    fn rare_step(&self, kind: u32, length: u32, bytes: &[u8]) -> Step {
         match kind {
-            ENHANCED_PACKET | SIMPLE_PACKET | PACKET => self.packet(kind, length, bytes),
             SECTION_HEADER => section(bytes),
-            INTERFACE_DESCRIPTION | INTERFACE_STATISTICS => match self.whole(kind, length, bytes) {
-                Ok(block) => Step::Declare(block.len()),
-                Err(step) => step,
-            },
+            PACKET | SIMPLE_PACKET | INTERFACE_DESCRIPTION | INTERFACE_STATISTICS => {
+                match (kind, self.whole(kind, length, bytes)) {
+                    (_, Err(step)) => step,
+                    (PACKET, Ok(block)) => frame(self.old_packet(block), kind, length),
+                    (SIMPLE_PACKET, Ok(block)) => frame(self.simple_packet(block), kind, length),
+                    (_, Ok(block)) => Step::Declare(block.len()),
+                }
+            }
             _ if length < BLOCK_MIN as u32 || length % 4 != 0 => {
                 Step::Bad(Fault::BlockLength { kind, length })
             }
@@ -87,24 +103,6 @@ impl Section {
         }
     }
 
-    #[inline]
-    fn packet(&self, kind: u32, length: u32, bytes: &[u8]) -> Step {
-        let block = match self.whole(kind, length, bytes) {
-            Ok(block) => block,
-            Err(step) => return step,
-        };
-        let record = match kind {
-            ENHANCED_PACKET => self.enhanced_packet(block),
-            PACKET => self.old_packet(block),
-            _ => self.simple_packet(block),
-        };
-        match record {
-            Some(Ok(record)) => Step::Frame(record),
-            Some(Err(fault)) => Step::Bad(fault),
-            None => Step::Bad(Fault::BlockLength { kind, length }),
-        }
-    }
-
     /// The whole block at the beginning of the bytes, its two lengths compared.
     #[inline]
     fn whole<'a>(&self, kind: u32, length: u32, bytes: &'a [u8]) -> Result<&'a [u8], Step> {
@@ -131,7 +129,6 @@ impl Section {
     }
 
     /// The obsolete Packet Block, appendix A: a shorter interface number, the rest the same.
-    #[cold]
     fn old_packet(&self, block: &[u8]) -> Option<Result<Record, Fault>> {
         self.timed_packet(block, u32::from(self.order.u16_at(block, 8)?))
     }
@@ -162,7 +159,6 @@ impl Section {
 
     /// Simple Packet Block, section 4.4: of the first interface, cut by its snaplen, and without a
     /// time. It gets time zero, because any better guess would depend on the blocks before it.
-    #[cold]
     fn simple_packet(&self, block: &[u8]) -> Option<Result<Record, Fault>> {
         let original = self.order.u32_at(block, 8)?;
         let room = block.len().checked_sub(SIMPLE_PACKET_DATA + TRAILER)?;
@@ -279,6 +275,16 @@ impl Section {
             rest = rest.get(4 + len.next_multiple_of(4)..).unwrap_or_default();
             Some((code, value))
         })
+    }
+}
+
+/// What a packet block comes to; it was too short for its fields when there is no record.
+#[inline]
+fn frame(record: Option<Result<Record, Fault>>, kind: u32, length: u32) -> Step {
+    match record {
+        Some(Ok(record)) => Step::Frame(record),
+        Some(Err(fault)) => Step::Bad(fault),
+        None => Step::Bad(Fault::BlockLength { kind, length }),
     }
 }
 
@@ -407,7 +413,7 @@ mod tests {
         (section, tail)
     }
 
-    fn frame(step: Step) -> Record {
+    fn frame_of(step: Step) -> Record {
         let Step::Frame(record) = step else {
             panic!("no frame but {step:?}")
         };
@@ -420,7 +426,7 @@ mod tests {
             let (section, bytes) = section_with(order, |b| {
                 b.enhanced(0, 3_000_000, b"abcde", 60);
             });
-            let record = frame(section.step(&bytes));
+            let record = frame_of(section.step(&bytes));
             assert_eq!(
                 (record.time, record.original_len),
                 (Timestamp(3_000_000_000), 60)
@@ -431,12 +437,12 @@ mod tests {
             let (section, bytes) = section_with(order, |b| {
                 b.old(0, 7, b"abc", 3);
             });
-            assert_eq!(frame(section.step(&bytes)).time, Timestamp(7_000));
+            assert_eq!(frame_of(section.step(&bytes)).time, Timestamp(7_000));
 
             let (section, bytes) = section_with(order, |b| {
                 b.simple(&[0; 96], 200);
             });
-            let record = frame(section.step(&bytes));
+            let record = frame_of(section.step(&bytes));
             assert_eq!(
                 (record.data, record.captured, record.original_len),
                 (12, 96, 200)
@@ -456,7 +462,7 @@ mod tests {
             panic!()
         };
         assert_eq!(section.declare(&bytes[..length]), Ok(None));
-        let record = frame(section.step(&bytes[length..]));
+        let record = frame_of(section.step(&bytes[length..]));
         assert_eq!(record.link_type, LinkType::LINUX_SLL);
         assert_eq!(record.time, Timestamp(5_000_000_042));
     }

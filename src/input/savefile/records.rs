@@ -256,18 +256,16 @@ impl Records {
 
     /// A pcapng file whose first block is broken is no capture at all.
     fn check_first_block(&mut self) -> Result<(), String> {
-        loop {
-            match self.look() {
-                Step::Need(needed) if self.format == Format::Pcapng => {
-                    self.need(needed)
-                        .map_err(|trouble| self.tell(0, &trouble))?;
-                }
-                Step::Bad(fault) if self.format == Format::Pcapng => {
-                    return Err(self.tell(0, &Trouble::Fault(fault)));
-                }
-                _ => return Ok(()),
+        while let Kind::Pcapng(section) = &self.context.0 {
+            match section.step(self.window.bytes()) {
+                Step::Need(needed) => self
+                    .need(needed)
+                    .map_err(|trouble| self.tell(0, &trouble))?,
+                Step::Bad(fault) => return Err(self.tell(0, &Trouble::Fault(fault))),
+                _ => break,
             }
         }
+        Ok(())
     }
 
     fn tell(&self, offset: u64, trouble: &Trouble) -> String {

@@ -44,6 +44,16 @@ pub(in crate::report) struct Capture<'r> {
     dropped_by_capture: Option<u64>,
     filtered_out: u64,
     damage: Option<&'r str>,
+    live: Option<Live>,
+}
+
+/// What became of the frames of a live capture.
+#[derive(Debug, serde::Serialize)]
+struct Live {
+    received: u64,
+    dropped_by_kernel: u64,
+    dropped_by_interface: u64,
+    unread: u64,
 }
 
 impl<'r> Capture<'r> {
@@ -70,6 +80,12 @@ impl<'r> Capture<'r> {
             dropped_by_capture: tally.dropped_by_capture,
             filtered_out: tally.filtered_out,
             damage: capture.damage.as_deref(),
+            live: capture.live.map(|counts| Live {
+                received: counts.received,
+                dropped_by_kernel: counts.dropped_by_kernel,
+                dropped_by_interface: counts.dropped_by_interface,
+                unread: counts.unread,
+            }),
         }
     }
 }

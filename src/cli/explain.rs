@@ -1,0 +1,214 @@
+//! `explain`: a finding rule, a table row, or what the policy would say of a 5-tuple.
+
+use std::io::{self, Write};
+
+use super::args;
+use super::list::{role_words, rule_row};
+use super::terminal::Terminal;
+use super::{Ended, load_policy, to_stdout};
+use crate::decode::Transport;
+use crate::error::{Error, Result};
+use crate::findings::{RULES, Rule};
+use crate::policy::explain::{Explained, Tuple};
+use crate::policy::{Class, Expectation, Misfit, Party, Policy};
+use crate::report::text;
+
+pub(super) fn explain(args: &args::Explain, _terminal: &Terminal) -> Ended {
+    let subject = args.subject.join(" ");
+    if let Some(rule) = RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(&subject)) {
+        return to_stdout(|out| explain_rule(rule, out));
+    }
+    let policy = load_policy(&args.expected)?;
+    if let Some(row) = policy.find(&subject) {
+        return to_stdout(|out| explain_row(&policy, row, out));
+    }
+    if subject.contains("->") {
+        let tuple = parse_tuple(&subject)?;
+        let explained = policy.explain_tuple(&tuple)?;
+        return to_stdout(|out| explain_tuple(&policy, &tuple, &explained, out));
+    }
+    Err(unknown(&subject, &policy).into())
+}
+
+fn unknown(subject: &str, policy: &Policy) -> Error {
+    let rules = RULES.iter().map(|rule| rule.name);
+    let rows = policy.expectations().iter().map(|row| row.id.as_str());
+    let lower = subject.to_ascii_lowercase();
+    let nearest = rules
+        .chain(rows)
+        .map(|name| (strsim::osa_distance(&lower, &name.to_ascii_lowercase()), name))
+        .min();
+    let hint = match nearest {
+        Some((distance, name)) if distance <= name.len() / 2 => {
+            format!("; did you mean '{name}'?")
+        }
+        _ => String::new(),
+    };
+    Error::Usage(format!(
+        "'{subject}' is neither a finding rule, nor a row of the tables, nor a 5-tuple such as \
+         \"tcp 10.0.0.5:* -> fe01:5061\"{hint}"
+    ))
+}
+
+fn explain_rule(rule: &Rule, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} (at most {})\n", rule.name, rule.severity.token())?;
+    paragraph(out, "What", rule.what)?;
+    paragraph(out, "Why", rule.why)?;
+    writeln!(out, "What to do")?;
+    for (n, step) in rule.remedy.iter().enumerate() {
+        let lines = text::wrap(step, WIDTH - 5);
+        for (k, line) in lines.iter().enumerate() {
+            match k {
+                0 => writeln!(out, "  {}. {line}", n + 1)?,
+                _ => writeln!(out, "     {line}")?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn paragraph(out: &mut dyn Write, title: &str, words: &str) -> io::Result<()> {
+    writeln!(out, "{title}")?;
+    for line in text::wrap(words, WIDTH - 2) {
+        writeln!(out, "  {line}")?;
+    }
+    writeln!(out)
+}
+
+/// Columns that explanations use.
+const WIDTH: usize = 96;
+
+fn explain_row(policy: &Policy, row: &Expectation, out: &mut dyn Write) -> io::Result<()> {
+    let words = rule_row(policy, row);
+    writeln!(out, "{} {}\n", row.id, row.service)?;
+    let ports = row.from_ports.as_ref().map(|ports| text::ports(ports.ranges()));
+    for (name, value) in [
+        ("from", words.from.as_str()),
+        ("from port", ports.as_deref().unwrap_or_default()),
+        ("to", &words.to),
+        ("transport", &words.transport),
+        ("port", &words.ports),
+        ("application", &words.application),
+        ("security", &words.security),
+        ("pack", &words.pack),
+        ("layer", &words.layer),
+    ] {
+        if !value.is_empty() {
+            writeln!(out, "  {name:<12} {value}")?;
+        }
+    }
+    writeln!(out)?;
+    if !row.purpose.is_empty() {
+        paragraph(out, "Purpose", &row.purpose)?;
+    }
+    if !row.note.is_empty() {
+        paragraph(out, "Note", &row.note)?;
+    }
+    Ok(())
+}
+
+/// Reads `tcp 10.0.0.5:* -> fe01:5061`.
+fn parse_tuple(subject: &str) -> Result<Tuple> {
+    let wrong = |why: &str| {
+        Error::Usage(format!(
+            "'{subject}' is not a 5-tuple: {why}; write \"tcp 10.0.0.5:* -> fe01:5061\""
+        ))
+    };
+    let (left, right) = subject.split_once("->").ok_or_else(|| wrong("no ->"))?;
+    let mut words = left.split_whitespace();
+    let transport = match words.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "tcp" => Transport::TCP,
+        "udp" => Transport::UDP,
+        "sctp" => Transport::SCTP,
+        "icmp" => Transport::ICMP,
+        "icmpv6" => Transport::ICMPV6,
+        "esp" => Transport::ESP,
+        "ah" => Transport::AH,
+        other => return Err(wrong(&format!("'{other}' is no transport"))),
+    };
+    let source = words.next().unwrap_or("*");
+    if words.next().is_some() {
+        return Err(wrong("more than one source"));
+    }
+    let (from, from_port) = parse_end(source).map_err(|why| wrong(&why))?;
+    let (to, port) = parse_end(right.trim()).map_err(|why| wrong(&why))?;
+    if transport.has_ports() && port.is_none() {
+        return Err(wrong("the responder needs a port"));
+    }
+    Ok(Tuple { transport, from, from_port, to, port })
+}
+
+/// `host:port`, `[v6]:port`, `host` or `*`.
+fn parse_end(end: &str) -> std::result::Result<(Option<String>, Option<u16>), String> {
+    let (host, port) = if let Some(rest) = end.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or("a [ without ]")?;
+        (host, rest.strip_prefix(':'))
+    } else if end.matches(':').count() > 1 {
+        (end, None)
+    } else {
+        end.split_once(':').map_or((end, None), |(host, port)| (host, Some(port)))
+    };
+    let port = match port {
+        None | Some("*") => None,
+        Some(port) => Some(port.parse().map_err(|_| format!("'{port}' is no port"))?),
+    };
+    Ok(((host != "*" && !host.is_empty()).then(|| host.to_owned()), port))
+}
+
+fn explain_tuple(
+    policy: &Policy,
+    tuple: &Tuple,
+    explained: &Explained<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let who = |party: &Option<Party<'_>>, name: &Option<String>| {
+        let name = name.as_deref().unwrap_or("anyone");
+        match party.as_ref().and_then(|party| party.role) {
+            Some(role) => format!("{role} {name}"),
+            None => name.to_owned(),
+        }
+    };
+    let port = tuple.port.map_or_else(String::new, |port| format!("/{port}"));
+    writeln!(
+        out,
+        "{} -> {} on {}{port}: {}",
+        who(&explained.initiator, &tuple.from),
+        who(&explained.responder, &tuple.to),
+        tuple.transport,
+        explained.verdict.class.token(),
+    )?;
+    writeln!(out, "  {}", explained.verdict.class.meaning())?;
+    let verdict = &explained.verdict;
+    for id in verdict.expectation.iter().chain(&verdict.others) {
+        let row = policy.expectation(*id);
+        write_row(policy, row, out)?;
+    }
+    if let (Class::Unexpected, Some((id, misfit))) = (verdict.class, verdict.nearest) {
+        let failed = match misfit {
+            Misfit::Peer => "the peer",
+            Misfit::Direction => "the direction",
+            Misfit::Transport => "the transport",
+            Misfit::Content => "the content",
+            Misfit::Port => "the port",
+        };
+        writeln!(out, "  the nearest row, in which {failed} does not fit:")?;
+        write_row(policy, policy.expectation(id), out)?;
+    }
+    Ok(())
+}
+
+fn write_row(policy: &Policy, row: &Expectation, out: &mut dyn Write) -> io::Result<()> {
+    let transports: Vec<String> =
+        row.transports.iter().map(|number| Transport(*number).to_string()).collect();
+    writeln!(
+        out,
+        "  {}: {} -> {} on {}/{} ({}; layer {})",
+        row.id,
+        role_words(policy, row.from),
+        role_words(policy, row.to),
+        transports.join("+"),
+        text::ports(row.ports.ranges()),
+        if row.purpose.is_empty() { &row.service } else { &row.purpose },
+        row.layer,
+    )
+}

@@ -1,0 +1,222 @@
+//! What the judge asks of a flow for one row, with everything resolved that can be before judging.
+
+use super::file::MediaSide;
+use super::ports::PortSet;
+use super::roles::RoleSet;
+use super::{ExpectationId, Security};
+use crate::identify::{Confidence, Identification};
+
+/// The conditions of a row.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// Who may initiate; empty means anyone.
+    pub(super) from: RoleSet,
+    /// Who responds; empty means anyone, also where a relaxed row found no host of its roles.
+    pub(super) to: RoleSet,
+    /// The responder must balance one of these roles, where any are named.
+    pub(super) balances: RoleSet,
+    pub(super) ports: PortSet,
+    pub(super) from_ports: Option<PortSet>,
+    pub(super) breadth: Breadth,
+    pub(super) media: bool,
+    pub(super) infrastructure: bool,
+    /// Never explains a flow whose content does not agree.
+    pub(super) content_required: bool,
+    pub(super) security: Security,
+    pub(super) has_application: bool,
+    /// Detector tokens that agree.
+    pub(super) speaks: Vec<String>,
+}
+
+/// How much a row's ports say by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Breadth {
+    /// The transport has no ports.
+    NoPorts,
+    /// Few enough ports to name a service.
+    Specific,
+    /// So many that only content can tell.
+    Wide,
+}
+
+/// The conditions of an exemption row.
+#[derive(Debug, Clone)]
+pub(super) struct ExemptTerms {
+    pub(super) id: ExpectationId,
+    /// The role whose ports are meant; empty means anyone.
+    pub(super) roles: RoleSet,
+    /// Packets towards the role, from it, or both.
+    pub(super) direction: MediaSide,
+    /// IP protocol numbers; empty means any.
+    pub(super) transports: Vec<u8>,
+    /// The role's own ports.
+    pub(super) ports: PortSet,
+    pub(super) content_required: bool,
+    /// Any traffic of the role, listener or not: the strict reading.
+    pub(super) strict: bool,
+}
+
+/// One end of a flow as the judge sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) roles: RoleSet,
+    pub(super) balances: RoleSet,
+    /// `None` stands for whatever port.
+    pub(super) port: Option<u16>,
+}
+
+impl End {
+    /// Whether the topology knows it.
+    pub(super) fn known(&self) -> bool {
+        !self.roles.is_empty() || !self.balances.is_empty()
+    }
+
+    pub(super) fn port_within(&self, ports: &PortSet) -> bool {
+        self.port.is_none_or(|port| ports.contains(port))
+    }
+}
+
+impl Terms {
+    /// Whether the row may be used between the two.
+    pub(super) fn fits(&self, initiator: &End, responder: &End) -> bool {
+        self.answered_by(responder) && self.asked_by(initiator, responder)
+    }
+
+    /// Whether the responder is one of the row's. A load balancer stands for the role it balances,
+    /// except for media, which never passes it; rows that name what is balanced are its own.
+    pub(super) fn answered_by(&self, end: &End) -> bool {
+        if !self.balances.is_empty() {
+            return (self.to.is_empty() || self.to.meets(end.roles))
+                && self.balances.meets(end.balances);
+        }
+        self.to.is_empty() || self.names_responder(end)
+    }
+
+    /// Whether the row names a role that the responder plays or balances.
+    pub(super) fn names_responder(&self, end: &End) -> bool {
+        if !self.balances.is_empty() {
+            return self.balances.meets(end.balances);
+        }
+        self.to.meets(end.roles) || (!self.media && self.to.meets(end.balances))
+    }
+
+    /// Whether the initiator is one of the row's. A load balancer that talks to a server behind it
+    /// hides whom it talks for, so it may be anyone.
+    pub(super) fn asked_by(&self, end: &End, responder: &End) -> bool {
+        let from = self.from.is_empty()
+            || self.from.meets(end.roles)
+            || (!self.media && self.to.meets(end.balances) && end.balances.meets(responder.roles));
+        from && self
+            .from_ports
+            .as_ref()
+            .is_none_or(|ports| end.port_within(ports))
+    }
+
+    /// Compares the content with what the row demands.
+    pub(super) fn grade(&self, content: &Content, strict: bool) -> Grade {
+        if !content.known() {
+            return Grade::Unseen;
+        }
+        let agrees = content.any_of(&self.speaks);
+        if content.is_tls() {
+            return self.grade_tls(agrees, strict);
+        }
+        let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
+        match (agrees || !self.has_application, demands_tls) {
+            (true, true) => Grade::ClearText,
+            (false, _) => Grade::Application,
+            (true, false) if agrees => Grade::Agrees,
+            (true, false) => Grade::Uncompared,
+        }
+    }
+
+    fn grade_tls(&self, agrees: bool, strict: bool) -> Grade {
+        let demanded = matches!(
+            self.security,
+            Security::Tls | Security::Mtls | Security::TlsOrPlain
+        );
+        if agrees || demanded {
+            return Grade::Agrees;
+        }
+        let only_content_tells = self.media || self.breadth == Breadth::Wide;
+        if only_content_tells && self.has_application {
+            return Grade::Application;
+        }
+        match self.security {
+            Security::None if strict => Grade::Application,
+            _ if !self.has_application => Grade::Uncompared,
+            // Most rows say "TCP" where the product speaks TLS; that is no contradiction.
+            _ => Grade::Unseen,
+        }
+    }
+}
+
+/// How content compares with a row, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Grade {
+    /// It is what the row says.
+    Agrees,
+    /// Nothing speaks against it.
+    Unseen,
+    /// The right application, or any where the row names none, without the TLS demanded.
+    ClearText,
+    /// Another application.
+    Application,
+    /// Something, and the row names no application to compare it with. A row that does name one
+    /// knows better, also when it is contradicted.
+    Uncompared,
+}
+
+/// The identification as far as it may contradict.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content<'i> {
+    protocol: Option<&'i str>,
+    also: &'i [&'static str],
+}
+
+impl<'i> Content<'i> {
+    /// Nothing known.
+    pub(super) const UNSEEN: Content<'static> = Content {
+        protocol: None,
+        also: &[],
+    };
+
+    /// Low confidence counts as nothing known.
+    pub(super) fn of(identification: &'i Identification) -> Self {
+        match identification.confidence {
+            Some(Confidence::Medium | Confidence::High) => Self {
+                protocol: identification.protocol,
+                also: &identification.also,
+            },
+            Some(Confidence::Low) | None => Self::UNSEEN,
+        }
+    }
+
+    /// A protocol by name.
+    pub(super) fn named(protocol: Option<&'i str>) -> Self {
+        Self {
+            protocol,
+            also: &[],
+        }
+    }
+
+    pub(super) fn known(&self) -> bool {
+        self.protocol.is_some()
+    }
+
+    pub(super) fn any_of(&self, tokens: &[String]) -> bool {
+        self.tokens()
+            .any(|claimed| tokens.iter().any(|token| token == claimed))
+    }
+
+    fn is_tls(&self) -> bool {
+        self.tokens().any(|claimed| TLS.contains(&claimed))
+    }
+
+    fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.protocol.into_iter().chain(self.also.iter().copied())
+    }
+}
+
+/// Detector tokens of TLS over streams and over datagrams.
+const TLS: [&str; 2] = ["tls", "dtls"];
