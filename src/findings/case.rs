@@ -62,6 +62,15 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// The row that fits an unexpected flow in everything but its peers. A wide range fits too much
+    /// to say so.
+    pub(super) fn expected_of_others(&self) -> Option<Row<'a>> {
+        match self.nearest {
+            Some((row, Misfit::Peer)) if !row.is_wide() => Some(row),
+            _ => None,
+        }
+    }
+
     /// How sure it is that the initiator initiates.
     pub(super) fn direction_confidence(&self) -> Confidence {
         match self.judged.flow.direction {

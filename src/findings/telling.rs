@@ -159,13 +159,20 @@ impl<'a> Telling<'a> {
         format!(" (nearest: {row}{aside})")
     }
 
-    /// The names of a role set, such as `front-end, mediation`; `anyone` when it is empty.
-    pub(super) fn roles(&self, set: RoleSet) -> String {
-        let names = self.lookup.role_names(set);
-        if names.is_empty() {
-            "anyone".into()
+    /// The parties that a row names, such as `from front-end to mediation`.
+    pub(super) fn parties(&self, row: &Row<'_>) -> String {
+        let side = |word: &str, set: RoleSet| {
+            let names = self.lookup.role_names(set);
+            (!names.is_empty()).then(|| format!("{word} {}", names.join(", ")))
+        };
+        let sides: Vec<String> = [side("from", row.from), side("to", row.to)]
+            .into_iter()
+            .flatten()
+            .collect();
+        if sides.is_empty() {
+            "between other parties".into()
         } else {
-            names.join(", ")
+            sides.join(" ")
         }
     }
 }

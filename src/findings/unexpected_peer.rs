@@ -23,9 +23,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     if case.judged.verdict.class != Class::Unexpected {
         return None;
     }
-    let Some((row, Misfit::Peer)) = case.nearest else {
-        return None;
-    };
+    let row = case.expected_of_others()?;
     Some(Spark {
         severity: unexpected_port::severity(case),
         confidence: case.direction_confidence(),
@@ -40,11 +38,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
 fn message(telling: &Telling<'_>) -> String {
     let rows = telling.rows();
     let allowed = match rows.as_slice() {
-        [row] => format!(
-            "which {row} allows only from {} to {}",
-            telling.roles(row.from),
-            telling.roles(row.to)
-        ),
+        [row] => format!("which {row} allows only {}", telling.parties(row)),
         _ => format!(
             "which {} for other peers only",
             telling.rows_do("allows", "allow")
@@ -63,7 +57,7 @@ fn message(telling: &Telling<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::testbed::{MEDIATION_SIP, Testbed, flow};
+    use crate::findings::testbed::{AUDIO, MEDIATION_SIP, SIP, Testbed, flow};
 
     #[test]
     fn a_client_on_a_port_between_servers() {
@@ -83,6 +77,20 @@ mod tests {
     }
 
     #[test]
+    fn an_open_side_is_not_named() {
+        let sample = flow("10.20.0.101:51000", "10.20.0.102:5061")
+            .class(Class::Unexpected)
+            .nearest(SIP, Misfit::Peer);
+        let finding = Testbed::default().only_finding(&sample);
+        assert_eq!(finding.severity, Severity::Note);
+        assert_eq!(
+            finding.message,
+            "client 10.20.0.101 reaches client 10.20.0.102 on tcp/5061, \
+             which S03 tcp/5061 allows only to front-end"
+        );
+    }
+
+    #[test]
     fn silent_for_other_misfits_and_classes() {
         let bed = Testbed::default();
         let base = || flow("10.20.0.101:51000", "10.0.1.31:5070");
@@ -91,6 +99,7 @@ mod tests {
                 .class(Class::Unexpected)
                 .nearest(MEDIATION_SIP, Misfit::Port),
             base().class(Class::Unexpected),
+            base().class(Class::Unexpected).nearest(AUDIO, Misfit::Peer),
             base().class(Class::Confirmed).row(MEDIATION_SIP),
         ] {
             assert_eq!(bed.fires(&RULE, &sample), None);

@@ -25,7 +25,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     if case.judged.verdict.class != Class::Unexpected {
         return None;
     }
-    if matches!(case.nearest, Some((_, Misfit::Peer))) {
+    if case.expected_of_others().is_some() {
         return None;
     }
     // Security associations belong to the exemption rows, which look at both ends.
@@ -33,7 +33,8 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     if transport.is_security_association() || transport == Transport::WESP {
         return None;
     }
-    let nearest = case.nearest.as_ref();
+    // That a wide range is meant for other peers is no hint.
+    let nearest = (case.nearest.as_ref()).filter(|(_, misfit)| *misfit != Misfit::Peer);
     Some(Spark {
         severity: severity(case),
         confidence: case.direction_confidence(),
@@ -78,7 +79,7 @@ fn message(telling: &Telling<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::testbed::{SIP, Testbed, WEB, flow};
+    use crate::findings::testbed::{AUDIO, SIP, Testbed, WEB, flow};
     use crate::flow::{DirectionBy, Outcome};
 
     #[test]
@@ -111,6 +112,22 @@ mod tests {
             finding.message,
             "client 10.20.0.101 tries front-end fe01 on udp/5061, \
              where no expectation allows it (nearest: S03 tcp/5061, another transport)"
+        );
+    }
+
+    #[test]
+    fn a_wide_range_of_other_peers_is_no_hint() {
+        let sample = flow("10.20.0.101:51000", "10.0.1.11:8888")
+            .class(Class::Unexpected)
+            .nearest(AUDIO, Misfit::Peer);
+        let finding = Testbed::default().only_finding(&sample);
+        assert_eq!(
+            (finding.rule, finding.expectation),
+            ("unexpected-port", None)
+        );
+        assert_eq!(
+            finding.message,
+            "client 10.20.0.101 reaches front-end fe01 on tcp/8888, where no expectation allows it"
         );
     }
 
