@@ -2,14 +2,12 @@
 //!
 //! Nothing here is escaped or wrapped; whoever writes the words does that for its own format.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::text::{count, counted, listed, share, shell_word};
+use super::text::{count, counted, listed, share};
 use super::{Grade, Overall, Report};
 use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState};
 use crate::findings::{PartyGroup, Severity};
-use crate::input::Format as CaptureFormat;
 use crate::policy::Class;
 
 /// The answer in one word.
@@ -178,7 +176,7 @@ pub(super) fn failed_services(expected: &[Expected]) -> impl Iterator<Item = &Ex
         .filter(|e| !matches!(e.state, ExpectedState::Seen | ExpectedState::NeverSeen))
 }
 
-/// What is known of the IPsec exemptions, in one or two sentences.
+/// What is known of the `IPsec` exemptions, in one or two sentences.
 pub(super) fn ipsec(report: &Report) -> String {
     let exemptions = &report.summary.exemptions;
     let deployed = if report.summary.ipsec_deployed {
@@ -229,139 +227,6 @@ pub(super) fn missing_exemptions(report: &Report) -> impl Iterator<Item = &Exemp
         .filter(|e| matches!(e.status, "proven" | "likely" | "possible"))
 }
 
-/// What the reader should do now, most useful first.
-pub(super) fn next_steps(report: &Report) -> Vec<String> {
-    if !report.topology {
-        return steps_without_topology(report);
-    }
-    let mut steps = Vec::new();
-    let rules: BTreeSet<&str> = report.findings().iter().map(|f| f.rule).collect();
-    let worst = report.findings().first();
-    if let Some(worst) = worst {
-        let others = rules.len().saturating_sub(1) as u64;
-        let rest = if others == 0 {
-            String::new()
-        } else {
-            format!(
-                " (and likewise {})",
-                counted(others, "other rule", "other rules")
-            )
-        };
-        steps.push(format!(
-            "Why it matters and every step of the remedy: `portassay explain {}`{rest}.",
-            worst.rule
-        ));
-        steps.push(
-            "See the frames in Wireshark: run the same command with `-w findings.pcapng`.".into(),
-        );
-        steps.push(
-            "Accept what is meant to be: `--write-baseline accepted.json` once, then \
-             `--baseline accepted.json`."
-                .into(),
-        );
-    }
-    steps.extend(capture_again(report));
-    let never = report
-        .summary
-        .expected
-        .iter()
-        .filter(|e| e.state == ExpectedState::NeverSeen)
-        .count() as u64;
-    if worst.is_none() && never > 0 {
-        steps.push(format!(
-            "{} never seen: capture longer, or nearer to the hosts; `--format json` lists them.",
-            counted(never, "expected service was", "expected services were")
-        ));
-    }
-    if worst.is_none() && report.overall == Overall::Pass {
-        steps.push(
-            "Keep it so: put the captures into a folder of fixtures and run `portassay test` on it."
-                .into(),
-        );
-    }
-    steps
-}
-
-fn steps_without_topology(report: &Report) -> Vec<String> {
-    let captures = capture_arguments(report);
-    let mut steps = vec![
-        format!(
-            "Draft a topology from this traffic: `portassay infer {captures} > site.toml`, then \
-             correct the roles in it."
-        ),
-        "Or write site.toml by hand: a `[[host]]` with `name`, `addresses` and `roles` for each \
-         server, a `[[network]]` with `name`, `prefixes` and `roles` for each range of clients."
-            .into(),
-    ];
-    if let Some(host) = report.seeming_roles.first() {
-        steps.push(format!(
-            "For example `[[host]]` `name = \"{0}-1\"` `addresses = [\"{1}\"]` `roles = [\"{0}\"]`.",
-            host.role, host.address
-        ));
-    }
-    steps.push(format!(
-        "Then compare: `portassay {} --topology site.toml`.",
-        again(report, &captures)
-    ));
-    steps.extend(capture_again(report));
-    steps
-}
-
-/// The capture arguments of a copyable command: the paths when they are few, else a placeholder.
-fn capture_arguments(report: &Report) -> String {
-    let files: Vec<&str> = report.captures.iter().map(|c| c.path.as_str()).collect();
-    let named = report
-        .captures
-        .iter()
-        .all(|c| c.format != CaptureFormat::Live && c.path != "-");
-    match files.as_slice() {
-        [_] | [_, _] if named => {
-            let words: Vec<_> = files.iter().map(|f| shell_word(f)).collect();
-            words.join(" ")
-        }
-        _ => "CAPTURE...".into(),
-    }
-}
-
-fn again(report: &Report, captures: &str) -> String {
-    match report.captures.first() {
-        Some(live) if live.format == CaptureFormat::Live => {
-            format!("watch -i {}", shell_word(&live.path))
-        }
-        _ => format!("check {captures}"),
-    }
-}
-
-/// What a better capture would need, from what this one lacks.
-fn capture_again(report: &Report) -> Vec<String> {
-    if report.grade == Grade::Good {
-        return Vec::new();
-    }
-    let sum = |of: fn(&super::CaptureReport) -> u64| report.captures.iter().map(of).sum::<u64>();
-    let mut wants: Vec<String> = Vec::new();
-    if sum(|c| c.tally.truncated_frames) > 0 {
-        wants.push("whole frames (`dumpcap -s 0`)".into());
-    }
-    if sum(|c| c.tally.dropped_by_capture.unwrap_or(0)) > 0 {
-        wants.push("a larger capture buffer (`dumpcap -B 64`)".into());
-    }
-    if report.captures.iter().any(|c| c.damage.is_some()) {
-        wants.push("undamaged files (copy them again, or end the capture properly)".into());
-    }
-    if report.untracked_packets > 0 {
-        wants.push("fewer flows at a time (a filter with `-f`, or shorter captures)".into());
-    }
-    if wants.is_empty() {
-        return vec![
-            "For a firmer answer capture both directions at the servers' own switch ports.".into(),
-        ];
-    }
-    vec![format!(
-        "For a firmer answer capture again with {}.",
-        listed(&wants)
-    )]
-}
-
 /// Exemption statuses, gravest first.
 const STATUSES: [&str; 7] = [
     "proven",
@@ -372,3 +237,92 @@ const STATUSES: [&str; 7] = [
     "not-observed",
     "not-applicable",
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::report::specimen::{empty, failing, first_contact};
+
+    #[test]
+    fn the_headline_agrees_with_the_answer() {
+        assert_eq!(
+            headline(&failing()),
+            "1 error and 1 warning in 1,234 flows of 2 captures."
+        );
+        assert_eq!(headline(&empty()), "no findings in 0 flows of 0 captures.");
+        let mut report = failing();
+        report.overall = Overall::Pass;
+        report.summary.findings.remove(0);
+        assert_eq!(
+            headline(&report),
+            "1 warning in 1,234 flows of 2 captures, none grave enough to fail."
+        );
+        report.overall = Overall::Inconclusive;
+        assert_eq!(
+            headline(&report),
+            "12 frames are cut short; 1 warning in 1,234 flows of 2 captures."
+        );
+        assert_eq!(
+            headline(&first_contact()),
+            "without a topology nothing says which traffic is expected; no findings in 40 flows \
+             of 1 capture."
+        );
+    }
+
+    #[test]
+    fn parties_are_cut_only_where_asked() {
+        let addresses: BTreeSet<IpAddr> = (1..=6).map(|n| IpAddr::from([10, 0, 0, n])).collect();
+        let mut group = PartyGroup {
+            role: Some("client".into()),
+            addresses,
+            ..PartyGroup::default()
+        };
+        assert_eq!(
+            party(&group, Some(2)),
+            "client (10.0.0.1, 10.0.0.2 and 4 more)"
+        );
+        group.more_addresses = true;
+        assert_eq!(
+            party(&group, Some(2)),
+            "client (10.0.0.1, 10.0.0.2 and over 4 more)"
+        );
+        assert!(party(&group, None).ends_with("10.0.0.6 and more)"));
+        group.role = None;
+        assert!(party(&group, Some(1)).ends_with("and over 5 more (no role)"));
+        assert_eq!(party(&PartyGroup::default(), None), "unknown");
+    }
+
+    #[test]
+    fn shares_count_what_an_expectation_explains() {
+        let mut report = failing();
+        let moved = ClassTotals {
+            flows: 1234,
+            packets: 0,
+            bytes: 0,
+        };
+        report.summary.by_class.insert(Class::OutOfScope, moved);
+        assert_eq!(
+            explained(&report),
+            "Explained by an expectation: 49.9 % of the flows, 98.9 % of the packets, 99.5 % of \
+             the bytes."
+        );
+    }
+
+    #[test]
+    fn exemptions_are_counted_gravest_first() {
+        let mut report = failing();
+        report.summary.exemptions.reverse();
+        report.strict = true;
+        assert_eq!(
+            ipsec(&report),
+            "IPsec is in use or declared. 2 exemptions (strict reading): 1 proven and 1 \
+             not-observed."
+        );
+        let rows: Vec<&str> = missing_exemptions(&report)
+            .map(|e| e.row.as_str())
+            .collect();
+        assert_eq!(rows, ["X05"]);
+    }
+}

@@ -6,6 +6,7 @@
 mod community;
 mod json;
 
+use std::fmt::Write as _;
 use std::io;
 
 use super::color::Tone;
@@ -71,27 +72,17 @@ pub const FORMATS: &[FlowsFormat] = &[
 ];
 
 fn write_table(rows: Rows<'_, '_>, style: Style, out: &mut dyn io::Write) -> io::Result<()> {
-    let mut grid = Grid::new(&[
-        ("Start", Align::Word),
-        ("Transport", Align::Word),
-        ("Initiator", Align::Left),
-        ("Responder", Align::Left),
-        ("Packets", Align::Right),
-        ("Bytes", Align::Right),
-        ("Outcome", Align::Word),
-        ("Protocol", Align::Left),
-        ("Class", Align::Left),
-        ("Row", Align::Word),
-    ]);
+    // The order tells the start and the bytes tell the packets where a terminal has no room.
+    let narrow = style.width.is_some_and(|width| width < ROOMY);
+    let shown = |title: &str| !(narrow && matches!(title, "Start" | "Packets"));
+    let columns: Vec<(&str, Align)> = COLUMNS.into_iter().filter(|c| shown(c.0)).collect();
+    let mut grid = Grid::new(&columns);
     let mut none = true;
     for row in rows {
         none = false;
-        let mut cells = row.people().to_vec();
-        if style.width.is_some() {
-            // A terminal has room for the time of day, not for the date in every row.
-            cells[0] = cells[0].get(11..19).unwrap_or_default().to_string();
-        }
-        grid.row(Tone::Plain, cells);
+        let cells = COLUMNS.iter().zip(row.people());
+        let cells = cells.filter(|(column, _)| shown(column.0));
+        grid.row(Tone::Plain, cells.map(|(_, cell)| cell).collect());
     }
     let mut page = Page::new(style, out);
     if none {
@@ -127,23 +118,15 @@ fn write_csv(rows: Rows<'_, '_>, _style: Style, out: &mut dyn io::Write) -> io::
 }
 
 fn write_markdown(rows: Rows<'_, '_>, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
-    let columns = [
-        ("Start", markdown::Align::Left),
-        ("Transport", markdown::Align::Left),
-        ("Initiator", markdown::Align::Left),
-        ("Responder", markdown::Align::Left),
-        ("Packets", markdown::Align::Right),
-        ("Bytes", markdown::Align::Right),
-        ("Outcome", markdown::Align::Left),
-        ("Protocol", markdown::Align::Left),
-        ("Class", markdown::Align::Left),
-        ("Row", markdown::Align::Left),
-    ];
     let mut rows = rows.peekable();
     if rows.peek().is_none() {
         return writeln!(out, "{NOTHING}");
     }
     let rows = rows.map(|row| row.people().map(|cell| plain(&cell)).to_vec());
+    let columns = COLUMNS.map(|(title, align)| match align {
+        Align::Right => (title, markdown::Align::Right),
+        Align::Left | Align::Word => (title, markdown::Align::Left),
+    });
     markdown::table(&columns, rows, out)
 }
 
@@ -153,7 +136,7 @@ impl FlowRow<'_> {
         let flow = self.flow;
         let mut transport = flow.transport.to_string();
         for layer in &flow.layers {
-            transport.push_str(&format!(" in {layer}"));
+            let _ = write!(transport, " in {layer}");
         }
         [
             clock(flow.first),
@@ -225,7 +208,24 @@ fn end(flow: &Flow, end: Endpoint) -> String {
     std::net::SocketAddr::new(end.address, end.port).to_string()
 }
 
-/// The titles of the columns. Additions go to the end.
+/// The columns for people.
+const COLUMNS: [(&str, Align); 10] = [
+    ("Start", Align::Word),
+    ("Transport", Align::Word),
+    ("Initiator", Align::Word),
+    ("Responder", Align::Word),
+    ("Packets", Align::Right),
+    ("Bytes", Align::Right),
+    ("Outcome", Align::Word),
+    ("Protocol", Align::Left),
+    ("Class", Align::Word),
+    ("Row", Align::Word),
+];
+
+/// From this many columns on a terminal shows every column of the flow table.
+const ROOMY: u16 = 140;
+
+/// The titles of the sheet's columns. Additions go to the end.
 const CSV_COLUMNS: [&str; 23] = [
     "first",
     "last",
@@ -254,3 +254,152 @@ const CSV_COLUMNS: [&str; 23] = [
 
 /// What an empty table says.
 const NOTHING: &str = "No flow was found in the captures.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Transport;
+    use crate::identify::Confidence;
+    use crate::report::specimen::{NASTY, flow};
+
+    fn written(name: &str, facts: &str, width: Option<u16>) -> String {
+        let tls = Identification {
+            protocol: Some("tls"),
+            confidence: Some(Confidence::High),
+            facts: [("sni", facts.to_string())].into(),
+            ..Identification::default()
+        };
+        let verdict = Verdict {
+            class: Class::Confirmed,
+            expectation: None,
+            others: Vec::new(),
+            contradiction: None,
+            nearest: None,
+            exempt: Vec::new(),
+        };
+        let tcp = flow(Transport::TCP, ("fe80::1", 40000), ("fe80::2", 5061));
+        let mut esp = flow(Transport::ESP, ("fe80::1", 0), ("fe80::2", 0));
+        esp.spi = Some(0xdead_beef);
+        let rows = [
+            FlowRow {
+                flow: &tcp,
+                identification: &tls,
+                verdict: Some(&verdict),
+                expectation: Some("S03"),
+            },
+            FlowRow {
+                flow: &esp,
+                identification: &Identification::default(),
+                verdict: None,
+                expectation: None,
+            },
+        ];
+        render(name, &rows, width)
+    }
+
+    fn render(name: &str, rows: &[FlowRow<'_>], width: Option<u16>) -> String {
+        let format = FORMATS.iter().find(|format| format.name == name);
+        let style = Style {
+            color: false,
+            width,
+        };
+        let mut out = Vec::new();
+        (format.expect("a format").write)(&mut rows.iter().copied(), style, &mut out)
+            .expect("memory");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_line_of_json_is_the_published_one() {
+        let text = written("jsonl", "fe01", None);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            concat!(
+                r#"{"schema":"portassay.flow/1","transport":"tcp","#,
+                r#""initiator":{"address":"fe80::1","port":40000},"#,
+                r#""responder":{"address":"fe80::2","port":5061},"direction":{"by":"syn"},"#,
+                r#""packets":{"forward":1,"backward":2},"bytes":{"forward":100,"backward":3000},"#,
+                r#""first":"2024-05-01T12:00:00.000000000Z","last":"2024-05-01T12:00:02.000000000Z","#,
+                r#""first_frame":{"capture":0,"frame":7},"vlan":[20],"tunnel":["ah"],"#,
+                r#""outcome":"established","protocol":"tls","protocol_confidence":"high","#,
+                r#""protocol_facts":{"sni":"fe01"},"protocol_also":[],"spi":null,"#,
+                r#""class":"confirmed","expectation":"S03","#,
+                r#""community_id":"1:zp+i52LlZE9crAbXG64MGXhyjSc="}"#
+            )
+        );
+        assert!(lines[1].contains(r#""initiator":{"address":"fe80::1","port":null}"#));
+        assert!(lines[1].contains(r#""spi":3735928559,"class":null,"expectation":null"#));
+    }
+
+    #[test]
+    fn the_array_holds_the_same_objects() {
+        let array = written("json", "fe01", None);
+        let array: Vec<serde_json::Value> = serde_json::from_str(&array).expect("JSON");
+        let lines = written("jsonl", "fe01", None);
+        let lines: Vec<serde_json::Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        assert_eq!(array, lines);
+    }
+
+    #[test]
+    fn a_terminal_drops_what_it_has_no_room_for() {
+        let got = written("table", "fe01", Some(100));
+        let lines: Vec<&str> = got.lines().collect();
+        assert_eq!(
+            lines[0],
+            "  Transport  Initiator        Responder        Bytes  Outcome      Protocol  Class      Row"
+        );
+        assert_eq!(
+            lines[2],
+            "  tcp in ah  [fe80::1]:40000  [fe80::2]:5061  3.1 kB  established  tls       confirmed  S03"
+        );
+        assert_eq!(
+            lines[3],
+            "  esp in ah  fe80::1          fe80::2         3.1 kB  datagram     -         -          -"
+        );
+        let wide = written("table", "fe01", Some(160));
+        assert!(wide.contains("2024-05-01 12:00:00 UTC"));
+        let sliver = written("table", "fe01", Some(40));
+        assert!(sliver.lines().all(|line| line.chars().count() <= 40));
+        assert!(sliver.contains("established"));
+    }
+
+    #[test]
+    fn sheets_and_markdown_have_a_row_per_flow() {
+        let sheet = written("csv", "fe01", None);
+        let lines: Vec<&str> = sheet.lines().collect();
+        assert_eq!(lines[0], CSV_COLUMNS.join(","));
+        assert!(lines[1].contains(",tcp,fe80::1,40000,fe80::2,5061,syn,1,2,100,3000,established,"));
+        assert!(lines[2].contains(",esp,fe80::1,,fe80::2,,syn,"));
+        let markdown = written("markdown", "fe01", None);
+        assert!(
+            markdown
+                .contains("| tcp in ah | \\[fe80::1\\]:40000 | \\[fe80::2\\]:5061 | 3 | 3.1 kB |")
+        );
+    }
+
+    #[test]
+    fn no_flows_are_a_sentence_or_an_empty_list() {
+        for (name, expected) in [
+            ("table", "No flow was found in the captures.\n"),
+            ("markdown", "No flow was found in the captures.\n"),
+            ("json", "[\n]\n"),
+            ("jsonl", ""),
+        ] {
+            assert_eq!(render(name, &[], Some(80)), expected);
+        }
+    }
+
+    #[test]
+    fn hostile_facts_are_shown_and_not_obeyed() {
+        for format in FORMATS {
+            let got = written(format.name, NASTY, None);
+            let hidden = |c| c != '\n' && crate::report::text::is_hidden(c);
+            assert!(!got.contains(hidden), "{}", format.name);
+        }
+        assert_eq!(written("jsonl", NASTY, None).lines().count(), 2);
+    }
+}

@@ -6,6 +6,7 @@
 pub(super) mod finding;
 pub(super) mod part;
 
+use std::fmt::Write as _;
 use std::io;
 
 use serde::Serialize;
@@ -89,11 +90,127 @@ fn visible(json: String) -> String {
     for c in json.chars() {
         if hidden(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(out, "\\u{unit:04x}");
             }
         } else {
             out.push(c);
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::report::specimen::{NASTY, failing, first_contact, hostile, written};
+
+    /// The keys of the document at one level of indentation, in their order.
+    fn keys(json: &str, indent: usize) -> Vec<&str> {
+        let lines = json.lines().filter_map(|line| {
+            let rest = line.strip_prefix(&" ".repeat(indent))?.strip_prefix('"')?;
+            rest.split_once("\":").map(|(key, _)| key)
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn keys_stand_in_the_published_order() {
+        let json = written(&FORMAT, &failing(), None);
+        assert_eq!(
+            keys(&json, 2),
+            [
+                "schema",
+                "tool",
+                "verdict",
+                "exit_code",
+                "captures",
+                "quality",
+                "flows",
+                "findings",
+                "ipsec",
+                "expected",
+                "topology",
+                "hosts",
+                "services",
+            ]
+        );
+        let finding = json.split_once("\"findings\": [").expect("findings").1;
+        let finding = finding.split_once("\n    },").expect("an end").0;
+        assert_eq!(
+            keys(finding, 6),
+            [
+                "fingerprint",
+                "rule",
+                "severity",
+                "confidence",
+                "message",
+                "why",
+                "remedy",
+                "initiator",
+                "responder",
+                "transport",
+                "protocol",
+                "expectation",
+                "layer",
+                "flows",
+                "packets",
+                "bytes",
+                "first",
+                "last",
+                "evidence",
+            ]
+        );
+    }
+
+    #[test]
+    fn values_are_what_the_report_holds() {
+        let json = written(&FORMAT, &failing(), None);
+        let value: Value = serde_json::from_str(&json).expect("JSON");
+        for (pointer, expected) in [
+            ("/schema", "\"portassay.report/1\""),
+            ("/tool/name", "\"portassay\""),
+            ("/verdict", "\"fail\""),
+            ("/exit_code", "1"),
+            ("/captures/0/link_types", "[\"ethernet\"]"),
+            ("/captures/0/first", "\"2024-05-01T12:00:00.000000000Z\""),
+            ("/captures/0/undecoded", "{\"arp\":30,\"ip-header\":1}"),
+            ("/captures/0/duplicates", "null"),
+            ("/captures/1/damage", "\"the file ends inside frame 10\""),
+            ("/flows/by_class/confirmed/flows", "1231"),
+            ("/flows/by_class/out-of-scope/flows", "0"),
+            ("/findings/0/responder/ports", "[5061]"),
+            ("/findings/1/responder/ports", "[137,\"1024-65535\"]"),
+            ("/findings/1/responder/name", "\"db1, db2\""),
+            ("/findings/1/initiator/role", "null"),
+            (
+                "/findings/0/evidence/frames/2",
+                "{\"capture\":1,\"frame\":3}",
+            ),
+            ("/ipsec/mode", "\"media-only\""),
+            ("/ipsec/exemptions/0/delay_ms", "null"),
+            ("/expected/1/state", "\"refused\""),
+            ("/expected/2/state", "\"never-seen\""),
+        ] {
+            let got = value.pointer(pointer).map(Value::to_string);
+            assert_eq!(got.as_deref(), Some(expected), "{pointer}");
+        }
+        let value: Value =
+            serde_json::from_str(&written(&FORMAT, &first_contact(), None)).expect("JSON");
+        assert_eq!(value["hosts"][0]["role"], "front-end");
+        assert_eq!(value["services"][0]["port"], 5061);
+    }
+
+    #[test]
+    fn hidden_characters_change_their_spelling_and_not_their_value() {
+        let json = written(&FORMAT, &hostile(), None);
+        assert!(!json.contains(|c| c != '\n' && is_hidden(c)));
+        let value: Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(value["findings"][0]["message"], NASTY);
+        assert_eq!(
+            visible("\"\u{e0041}\u{9b}\"".into()),
+            "\"\\udb40\\udc41\\u009b\""
+        );
+    }
 }

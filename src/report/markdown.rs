@@ -8,7 +8,7 @@ use std::io;
 
 use super::table::{coverage, finding, inputs};
 use super::text::{bytes, count, escape, share};
-use super::{Format, Report, Style, answer};
+use super::{Format, Report, Style, advice, answer};
 use crate::findings::{Finding, Severity};
 
 pub(super) const FORMAT: Format = Format {
@@ -32,7 +32,7 @@ fn write(report: &Report, _style: Style, out: &mut dyn io::Write) -> io::Result<
         hosts(report, out)?;
     }
     quality(report, out)?;
-    let steps = answer::next_steps(report);
+    let steps = advice::next_steps(report);
     if !steps.is_empty() {
         writeln!(out, "\n## What to do next\n")?;
         for (at, step) in steps.iter().enumerate() {
@@ -337,3 +337,140 @@ fn with_code(sentence: &str) -> String {
 
 /// Names and addresses listed per side.
 const FEW: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen::{NASTY, empty, failing, first_contact, hostile, written};
+    use crate::report::text::is_hidden;
+
+    #[test]
+    fn a_failing_report_reads_like_a_document() {
+        let expected = r"# FAIL
+
+1 error and 1 warning in 1,234 flows of 2 captures.
+
+## Captures
+
+| Capture | Format | Frames | Bytes | Remarks |
+|---|---|---:|---:|---|
+| site/fe01.pcapng | pcapng | 120,345 | 97.7 MB | 12 frames cut short by the snaplen. 31 frames not decoded to a transport: 30 arp and 1 ip-header. |
+| site/db1.pcap | pcap | 9 | 7.3 kB | the file ends inside frame 10 |
+
+## Findings
+
+| Severity | Rule | Initiator | Responder | Service | Flows | Packets | Finding |
+|---|---|---|---|---|---:|---:|---|
+| ❌ error | `cleartext-signalling` | client users (10.0.20.5, 10.0.20.6) | front-end fe01 (10.0.1.11) | tcp/5061 sip | 2 | 1,340 | SIP in clear text on tcp/5061, where S03 expects TLS. |
+| ⚠️ warning | `unexpected-port` | fe80::9 (no role) | sql db1, db2 (10.0.3.1, 10.0.3.2) | udp/137, 1024-65535 | 1 | 1 | Nothing is expected on these ports of a database server. |
+
+### 1. cleartext-signalling
+
+SIP in clear text on tcp/5061, where S03 expects TLS. Passwords and call data can be read on the way.
+
+- Expectation: S03 (built-in)
+- Frames: 12 and 1015 of site/fe01.pcapng; 3 of site/db1.pcap
+- Display filter: `ip.addr == 10.0.1.11 && tcp.port == 5061`
+- Remedy: Set the client's transport to TLS.
+- Remedy: Close tcp/5060 on the pool.
+
+### 2. unexpected-port
+
+Nothing is expected on these ports of a database server. It may be an intruder.
+
+- Frames: 7 of site/db1.pcap
+- Display filter: `udp.port == 137`
+- Remedy: Find out what listens there.
+
+## Coverage
+
+Explained by an expectation: 99.8 % of the flows, 98.9 % of the packets, 99.5 % of the bytes.
+
+| Class | Flows | Packets | Bytes | Packets % | Meaning |
+|---|---:|---:|---:|---:|---|
+| confirmed | 1,231 | 119,000 | 90.0 MB | 98.9 % | expected, and the content agrees |
+| wrong-protocol | 2 | 1,340 | 451.2 kB | 1.1 % | expected port, wrong content |
+| unexpected | 1 | 1 | 92 B | &lt;0.1 % | no expectation matches |
+
+## Expected services
+
+1 of 3 expected services seen, 1 refused and 1 never seen in these captures.
+
+- refused: S02 of fe01, port 135
+
+## IPsec
+
+IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
+
+- proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+
+## Capture quality
+
+degraded
+
+- 12 frames are cut short
+
+## What to do next
+
+1. Why it matters and every step of the remedy: `portassay explain cleartext-signalling` (and likewise 1 other rule).
+2. See the frames in Wireshark: run the same command with `-w findings.pcapng`.
+3. Accept what is meant to be: `--write-baseline accepted.json` once, then `--baseline accepted.json`.
+4. For a firmer answer capture again with whole frames (`dumpcap -s 0`) and undamaged files (copy them again, or end the capture properly).
+";
+        let got = written(&FORMAT, &failing(), None);
+        assert_eq!(got, expected, "got:\n{got}");
+    }
+
+    #[test]
+    fn a_first_contact_shows_hosts_and_services() {
+        let got = written(&FORMAT, &first_contact(), None);
+        assert!(got.starts_with("# INCONCLUSIVE\n\nwithout a topology nothing says"));
+        assert!(got.contains("\n| 10.0.1.11 | front-end | tcp/5061 tls, tcp/443 tls |\n"));
+        assert!(got.contains("\n| tcp/5061 | tls | 1 | 40 | 12,000 | 3.4 MB |\n"));
+        assert!(got.contains("`portassay infer 'my site.pcapng' > site.toml`"));
+        assert!(!got.contains("## Coverage"));
+    }
+
+    #[test]
+    fn nothing_is_said_in_a_sentence() {
+        let got = written(&FORMAT, &empty(), None);
+        assert!(got.contains("## Findings\n\nNone.\n"));
+        assert!(!got.contains('|'), "no empty tables");
+    }
+
+    #[test]
+    fn names_do_not_become_markup() {
+        assert_eq!(
+            plain(NASTY),
+            "=a\\|b\\\\n\\\\x1b\\[2J\\\\u{202e}&lt;img src=x&gt;\\`c\\` &#64;all &#35;1 \
+             \\[x\\](http:&#47;&#47;e.vil) \\\\x9b1m\\\\r\\\\t\\*d\\*"
+        );
+        assert_eq!(plain("www.e.vil & co"), "www&#46;e.vil &amp; co");
+        assert_eq!(plain("a_b~c!d$e"), "a\\_b\\~c\\!d\\$e");
+    }
+
+    #[test]
+    fn code_holds_pipes_and_backticks() {
+        assert_eq!(code("a || b"), "`a \\|\\| b`");
+        assert_eq!(code("a ` b"), "``a ` b``");
+        assert_eq!(code("`x``"), "``` `x`` ```");
+        assert_eq!(code("a\nb"), "`a\\nb`");
+    }
+
+    #[test]
+    fn hostile_names_stay_in_their_cells() {
+        let got = written(&FORMAT, &hostile(), None);
+        assert!(!got.contains(|c| c != '\n' && is_hidden(c)));
+        assert!(
+            !got.contains("<img") || got.contains("``=a"),
+            "only inside code"
+        );
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        let table = got
+            .lines()
+            .skip_while(|line| !line.starts_with("| Severity"));
+        for line in table.take(4) {
+            assert_eq!(bars(line), 9, "{line}");
+        }
+    }
+}

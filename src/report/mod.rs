@@ -10,6 +10,7 @@ pub mod rules;
 pub mod schema;
 pub mod text;
 
+mod advice;
 mod answer;
 mod csv;
 mod json;
@@ -24,7 +25,7 @@ pub use jsonl::finding_line;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::findings::{Finding, Summary};
 use crate::input::{Format as CaptureFormat, Tally};
@@ -177,7 +178,7 @@ pub const FORMATS: &[Format] = &[
 ];
 
 /// A path for messages: as given, with `-` spelled out.
-pub fn display_path(path: &PathBuf) -> String {
+pub fn display_path(path: &Path) -> String {
     if path.as_os_str() == "-" {
         "standard input".into()
     } else {

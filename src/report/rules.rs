@@ -71,37 +71,53 @@ fn write_table(rows: &[RuleRow], style: Style, out: &mut dyn io::Write) -> io::R
     if rows.is_empty() {
         return page.line(0, NOTHING);
     }
-    // On a terminal the origin gives way to the purpose; everything is in the other formats.
-    let narrow = style.width.is_some();
-    let mut columns = vec![
+    if style.width.is_none() {
+        return page.grid(&everything(rows));
+    }
+    page.grid(&essentials(rows))?;
+    page.blank()?;
+    let number = counted(rows.len() as u64, "expectation", "expectations");
+    page.line(
+        2,
+        &format!("{number}; `portassay explain ROW` tells more of each."),
+    )
+}
+
+/// What a terminal has room for.
+fn essentials(rows: &[RuleRow]) -> Grid {
+    let mut grid = Grid::new(&[
         ("Row", Align::Word),
         ("From", Align::Left),
         ("To", Align::Left),
-        ("Transport", Align::Word),
-        ("Ports", Align::Left),
-        ("Application", Align::Left),
-        ("Security", Align::Left),
+        ("Service", Align::Left),
+        ("Content", Align::Left),
         ("Purpose", Align::Left),
-    ];
-    if !narrow {
-        columns.extend([("Pack", Align::Left), ("Layer", Align::Left)]);
-    }
-    let mut grid = Grid::new(&columns);
+    ]);
     for row in rows {
-        let mut cells = row.cells().map(String::from).to_vec();
-        cells.truncate(columns.len());
+        let content = [row.application.as_str(), row.security.as_str()];
+        let content: Vec<&str> = content
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect();
+        let cells = vec![
+            row.id.clone(),
+            row.from.clone(),
+            row.to.clone(),
+            format!("{} {}", row.transport, row.ports),
+            content.join(", "),
+            row.purpose.clone(),
+        ];
         grid.row(Tone::Plain, cells);
     }
-    page.grid(&grid)?;
-    if narrow {
-        page.blank()?;
-        let number = counted(rows.len() as u64, "expectation", "expectations");
-        page.line(
-            2,
-            &format!("{number}; `portassay explain ROW` tells more of each."),
-        )?;
+    grid
+}
+
+fn everything(rows: &[RuleRow]) -> Grid {
+    let mut grid = Grid::new(&COLUMNS.map(|title| (title, Align::Left)));
+    for row in rows {
+        grid.row(Tone::Plain, row.cells().map(String::from).to_vec());
     }
-    Ok(())
+    grid
 }
 
 fn write_json(rows: &[RuleRow], _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
@@ -169,3 +185,86 @@ const COLUMNS: [&str; 10] = [
 
 /// What an empty table says.
 const NOTHING: &str = "No expectation in force fits; `portassay rules` without options lists all.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen::NASTY;
+
+    fn row() -> RuleRow {
+        RuleRow {
+            id: "S03".into(),
+            from: "client, phone".into(),
+            to: "front-end, director".into(),
+            transport: "tcp".into(),
+            ports: "443, 5061".into(),
+            application: "sip".into(),
+            security: "tls".into(),
+            purpose: "Signalling of clients with the pool, over TLS, for calls".into(),
+            pack: "clients".into(),
+            layer: "built-in".into(),
+        }
+    }
+
+    fn written(name: &str, rows: &[RuleRow], width: Option<u16>) -> String {
+        let format = FORMATS.iter().find(|format| format.name == name);
+        let style = Style {
+            color: false,
+            width,
+        };
+        let mut out = Vec::new();
+        (format.expect("a format").write)(rows, style, &mut out).expect("memory");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_terminal_shows_the_essentials() {
+        let expected = "  Row  From           To                   Service        Content   Purpose\n  \
+            ──────────────────────────────────────────────────────────────────────────────────────────────────\n  \
+            S03  client, phone  front-end, director  tcp 443, 5061  sip, tls  Signalling of clients with the\n                                                                    \
+            pool, over TLS, for calls\n\n  1 expectation; `portassay explain ROW` tells more of each.\n";
+        let got = written("table", &[row()], Some(100));
+        assert_eq!(got, expected, "got:\n{got}");
+    }
+
+    #[test]
+    fn a_pipe_gets_every_column() {
+        let got = written("table", &[row()], None);
+        let last = got.lines().last().expect("a row");
+        assert!(last.ends_with("for calls  clients  built-in"), "{last}");
+        assert_eq!(
+            written("csv", &[row()], None),
+            "id,from,to,transport,ports,application,security,purpose,pack,layer\n\
+             S03,\"client, phone\",\"front-end, director\",tcp,\"443, 5061\",sip,tls,\
+             \"Signalling of clients with the pool, over TLS, for calls\",clients,built-in\n"
+        );
+        let markdown = written("markdown", &[row()], None);
+        assert!(markdown.contains("\n| S03 | client, phone | front-end, director | tcp | 443,"));
+    }
+
+    #[test]
+    fn no_rows_are_a_sentence() {
+        for name in ["table", "markdown"] {
+            assert_eq!(
+                written(name, &[], Some(80)).replace('\n', " ").trim(),
+                NOTHING
+            );
+        }
+        let json = written("json", &[], None);
+        assert!(json.contains("\"rules\": []"));
+    }
+
+    #[test]
+    fn hostile_texts_are_shown_and_not_obeyed() {
+        let mut row = row();
+        row.purpose = NASTY.into();
+        row.from = NASTY.into();
+        for format in FORMATS {
+            for width in [None, Some(100)] {
+                let got = written(format.name, std::slice::from_ref(&row), width);
+                let hidden = |c| c != '\n' && crate::report::text::is_hidden(c);
+                assert!(!got.contains(hidden), "{}", format.name);
+            }
+        }
+    }
+}

@@ -230,7 +230,6 @@ pub(super) fn failing() -> Report {
                     remedy: Vec::new(),
                 },
             ],
-            ..Summary::default()
         },
         overall: Overall::Fail,
         exit_code: 1,

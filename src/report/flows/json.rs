@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{FlowRow, community_id};
 use crate::flow::Endpoint;
-use crate::identify::Facts;
+use crate::identify::{Confidence, Facts};
 use crate::report::json::finding::Frame;
 use crate::report::text::time;
 
@@ -72,7 +72,7 @@ impl<'r> FlowJson<'r> {
             tunnel: flow.layers.iter().map(ToString::to_string).collect(),
             outcome: flow.outcome().token(),
             protocol: row.identification.protocol,
-            protocol_confidence: row.identification.confidence.map(|c| c.token()),
+            protocol_confidence: row.identification.confidence.map(Confidence::token),
             protocol_facts: &row.identification.facts,
             protocol_also: &row.identification.also,
             spi: flow.spi,

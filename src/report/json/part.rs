@@ -27,6 +27,10 @@ impl Tool {
 
 /// One capture.
 #[derive(Debug, serde::Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are the published keys"
+)]
 pub(in crate::report) struct Capture<'r> {
     path: &'r str,
     format: &'static str,
@@ -156,7 +160,7 @@ impl Totals {
     }
 }
 
-/// The state of the IPsec exemptions.
+/// The state of the `IPsec` exemptions.
 #[derive(Debug, serde::Serialize)]
 pub(in crate::report) struct Ipsec<'r> {
     deployed: bool,

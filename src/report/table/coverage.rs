@@ -1,4 +1,4 @@
-//! The sections on what the policy explains: classes, expected services, IPsec, quality.
+//! The sections on what the policy explains: classes, expected services, `IPsec`, quality.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::report::color::Tone;
 use crate::report::text::{bytes, count, share};
 use crate::report::{Grade, Report, answer};
 
-/// Writes coverage, expected services and IPsec.
+/// Writes coverage, expected services and `IPsec`.
 pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     page.heading("Coverage")?;
     classes(report, page)?;

@@ -16,11 +16,10 @@ pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     let shown = page.few(FEW).unwrap_or(report.captures.len());
     let mut grid = Grid::new(&[
         ("Capture", Align::Left),
-        ("Format", Align::Word),
         ("Link types", Align::Left),
         ("Frames", Align::Right),
         ("Bytes", Align::Right),
-        ("Start", Align::Word),
+        ("Start (UTC)", Align::Word),
         ("Duration", Align::Right),
     ]);
     for capture in report.captures.iter().take(shown) {
@@ -57,7 +56,6 @@ fn cells(capture: &CaptureReport) -> Vec<String> {
     let (start, length) = times(tally.first.zip(tally.last));
     vec![
         capture.path.clone(),
-        capture.format.token().into(),
         if links.is_empty() {
             "-".into()
         } else {
@@ -77,7 +75,6 @@ fn totals(captures: &[CaptureReport]) -> Vec<String> {
     vec![
         format!("all {}", count(captures.len() as u64)),
         String::new(),
-        String::new(),
         count(captures.iter().map(|c| c.tally.frames).sum()),
         bytes(captures.iter().map(|c| c.tally.wire_bytes).sum()),
         start,
@@ -87,7 +84,11 @@ fn totals(captures: &[CaptureReport]) -> Vec<String> {
 
 fn times(ends: Option<(crate::input::Timestamp, crate::input::Timestamp)>) -> (String, String) {
     match ends {
-        Some((first, last)) => (clock(first), span(first, last)),
+        Some((first, last)) => {
+            let start = clock(first);
+            let start = start.strip_suffix(" UTC").unwrap_or(&start);
+            (start.into(), span(first, last))
+        }
         None => ("-".into(), "-".into()),
     }
 }
