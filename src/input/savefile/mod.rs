@@ -170,4 +170,6 @@ const HEAD: usize = 4 << 10;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod parts;
+#[cfg(test)]
 mod tests;

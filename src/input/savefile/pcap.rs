@@ -1,8 +1,8 @@
 //! The classic pcap format: a header of 24 bytes, then records (draft-ietf-opsawg-pcap).
 
-use super::super::{LinkType, Timestamp};
 use super::order::Order;
 use super::step::{Fault, MAX_CAPTURED, Record, Step};
+use crate::input::{LinkType, Timestamp};
 
 /// How the records of one pcap file are written.
 ///
@@ -183,8 +183,8 @@ const RESERVED: u32 = 0x03ff_0000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::craft::pcap_header;
     use super::*;
+    use crate::input::savefile::craft::pcap_header;
 
     fn layout(order: Order, magic: u32) -> Layout {
         Layout::parse(&pcap_header(order, magic, 1))

@@ -1,9 +1,9 @@
 //! The pcapng format: blocks with their length on both sides (draft-ietf-opsawg-pcapng).
 
-use super::super::{LinkType, Timestamp};
 use super::clock::Clock;
 use super::order::Order;
 use super::step::{Fault, MAX_BLOCK, MAX_CAPTURED, MAX_INTERFACES, Record, Step};
+use crate::input::{LinkType, Timestamp};
 
 /// What the blocks read so far say about those to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ struct Interface {
     snaplen: u32,
     clock: Clock,
     /// Latest `isb_ifdrop`: frames lost by the interface since the capture began.
-    lost_by_interface: u64,
+    lost_on_link: u64,
     /// Latest `isb_osdrop`: frames lost by the operating system since the capture began.
     lost_by_system: u64,
 }
@@ -72,7 +72,7 @@ impl Section {
                     (_, Ok(block)) => Step::Declare(block.len()),
                 }
             }
-            _ if length < BLOCK_MIN as u32 || length % 4 != 0 => {
+            _ if length < BLOCK_MIN as u32 || !length.is_multiple_of(4) => {
                 Step::Bad(Fault::BlockLength { kind, length })
             }
             _ => Step::Skip(length),
@@ -106,7 +106,7 @@ impl Section {
     /// The whole block at the beginning of the bytes, its two lengths compared.
     #[inline]
     fn whole<'a>(&self, kind: u32, length: u32, bytes: &'a [u8]) -> Result<&'a [u8], Step> {
-        if !(BLOCK_MIN as u32..=MAX_BLOCK).contains(&length) || length % 4 != 0 {
+        if !(BLOCK_MIN as u32..=MAX_BLOCK).contains(&length) || !length.is_multiple_of(4) {
             return Err(Step::Bad(Fault::BlockLength { kind, length }));
         }
         let Some(block) = bytes.get(..length as usize) else {
@@ -224,7 +224,7 @@ impl Section {
             link_type: LinkType(u32::from(link_type)),
             snaplen,
             clock: Clock::new(resolution, offset),
-            lost_by_interface: 0,
+            lost_on_link: 0,
             lost_by_system: 0,
         });
         Ok(())
@@ -245,7 +245,7 @@ impl Section {
         let interface = self.interfaces.get_mut(index as usize)?;
         let mut newly = None;
         for (counter, value) in [
-            (&mut interface.lost_by_interface, by_interface),
+            (&mut interface.lost_on_link, by_interface),
             (&mut interface.lost_by_system, by_system),
         ] {
             if let Some(value) = value {
@@ -391,8 +391,8 @@ const SECTION_MIN: u32 = 28;
 
 #[cfg(test)]
 mod tests {
-    use super::super::craft::{Blocks, options};
     use super::*;
+    use crate::input::savefile::craft::{Blocks, options};
 
     /// A section of one Ethernet interface, and the bytes of what `more` adds behind it.
     fn section_with(order: Order, more: impl FnOnce(&mut Blocks)) -> (Section, Vec<u8>) {

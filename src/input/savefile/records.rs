@@ -1,10 +1,10 @@
 //! Frame after frame out of a part of a capture.
 
-use super::super::{Format, Frame};
 use super::step::{Fault, Record, Step};
 use super::window::Window;
 use super::{Context, Cursor, Kind, pcap, pcapng, sniff};
 use crate::error::{self, Error};
+use crate::input::{Format, Frame};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;

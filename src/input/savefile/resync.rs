@@ -4,7 +4,6 @@
 //! in a row, each exactly where the one before says. Hostile payload may: so this is a guess that
 //! the reader of the part before confirms or refutes.
 
-use super::super::Timestamp;
 use super::order::Order;
 use super::pcap::Layout;
 use super::pcapng::{
@@ -12,6 +11,7 @@ use super::pcapng::{
     TRAILER, section_byte_order,
 };
 use super::step::{MAX_BLOCK, MAX_CAPTURED};
+use crate::input::Timestamp;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 

@@ -58,12 +58,8 @@ fn explain(head: &[u8]) -> String {
         return "at byte 0 it is text; the capture itself is needed, not what a tool printed of it"
             .to_owned();
     }
-    let magic: String = head
-        .iter()
-        .take(4)
-        .map(|byte| format!(" {byte:02x}"))
-        .collect();
-    format!("at byte 0 it begins with{magic}, which is neither pcap nor pcapng")
+    let magic = head.get(..head.len().min(4)).unwrap_or_default();
+    format!("at byte 0 it begins with {magic:02x?}, which is neither pcap nor pcapng")
 }
 
 /// A Windows event trace begins with a buffer header of 72 bytes, its own size first, and behind it
@@ -149,7 +145,7 @@ mod tests {
         trace[72..76].copy_from_slice(&[2, 0, 2, 0xc0]);
         assert!(why(&trace).contains("`etl2pcapng FILE.etl FILE.pcapng`"));
         trace[0] = 1;
-        assert!(why(&trace).contains("begins with 01 10 00 00"));
+        assert!(why(&trace).contains("begins with [01, 10, 00, 00]"));
     }
 
     #[test]
@@ -158,7 +154,7 @@ mod tests {
         assert!(why(b"12:00:01.5 IP 10.0.0.1 > 10.0.0.2: ICMP\r\n").contains("it is text"));
         assert!(why("größer, cut in the ö".as_bytes()).contains("it is text"));
         assert!(why(b"\xff\xfet\0e\0").contains("it is text"));
-        assert!(why(b"\0\0\0\0").contains("begins with 00 00 00 00"));
+        assert!(why(b"\0\0\0\0").contains("begins with [00, 00, 00, 00]"));
     }
 
     #[test]

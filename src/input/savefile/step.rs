@@ -1,7 +1,7 @@
 //! What a look at the next bytes of a capture can tell: the vocabulary between the formats and
 //! the reader.
 
-use super::super::{LinkType, Timestamp};
+use crate::input::{LinkType, Timestamp};
 use std::fmt;
 
 /// What stands next in a capture.
