@@ -90,7 +90,7 @@ fn probe(sample: &Sample) -> Probe {
     Probe::Match(
         claim
             .asked_by(sides::requester(sent(Kind::Query), sent(Kind::Response)))
-            .fact("qname", Some(first.name.clone()))
+            .fact("qname", Some(shown(&first.name)))
             .fact("qtype", Some(type_name(first.record_type))),
     )
 }
@@ -232,6 +232,23 @@ fn is_netbios(name: &str) -> bool {
     label.len() == 32 && label.bytes().all(|b| (b'A'..=b'P').contains(&b))
 }
 
+/// The name for people: `NetBIOS` names decoded, with their suffix as `<20>` (RFC 1001, 14.1).
+fn shown(name: &str) -> String {
+    if !is_netbios(name) {
+        return name.into();
+    }
+    let halves: Vec<u8> = name.bytes().take(32).map(|letter| letter - b'A').collect();
+    let decoded: Vec<u8> = halves
+        .chunks_exact(2)
+        .map(|pair| pair.iter().fold(0, |byte, half| byte << 4 | half))
+        .collect();
+    let Some((suffix, padded)) = decoded.split_last() else {
+        return name.into();
+    };
+    let plain = bytes::text(padded.trim_ascii_end()).unwrap_or_default();
+    format!("{plain}<{suffix:02x}>")
+}
+
 fn type_name(record_type: u16) -> String {
     let known = match record_type {
         1 => "A",
@@ -293,7 +310,7 @@ pub(super) mod tests {
 
     fn netbios() -> Vec<u8> {
         let mut out = hex("8001 2910 0001 0000 0000 0001 20");
-        out.extend([b'C'; 32]);
+        out.extend(b"EGEFDADBCACACACACACACACACACACACA");
         out.extend(hex(
             "00 0020 0001 c00c 0020 0001 00000000 0006 0000 0a000105",
         ));
@@ -334,6 +351,7 @@ pub(super) mod tests {
         let netbios = claim(&DETECTOR, &samples()[3]);
         assert_eq!(netbios.confidence, Confidence::Medium);
         assert_eq!(netbios.facts["qtype"], "NB");
+        assert_eq!(netbios.facts["qname"], "FE01<20>");
         assert_eq!(
             claim(&DETECTOR, &samples()[4]).confidence,
             Confidence::Medium

@@ -30,19 +30,23 @@ pub(super) const DETECTOR: Detector = Detector {
     probe,
 };
 
-/// What a datagram begins with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a datagram begins with; what says more stands later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Head {
-    Client { version: u16 },
-    Server { version: u16 },
     Records,
+    Client,
+    /// A server's request to verify, whose version means nothing (RFC 6347, 4.2.1).
+    Verify,
+    Server {
+        version: u16,
+    },
 }
 
 fn probe(sample: &Sample) -> Probe {
-    let seen = sides::first_fit(sample, read);
+    let seen = SIDES.map(|side| read_all(&sides::datagrams(sample, side)));
     let heads = || seen.iter().filter_map(Seen::fits);
-    let client = |head: &Head| matches!(head, Head::Client { .. });
-    let server = |head: &Head| matches!(head, Head::Server { .. });
+    let client = |head: &Head| matches!(head, Head::Client);
+    let server = |head: &Head| matches!(head, Head::Verify | Head::Server { .. });
     let claim = if heads().any(client) {
         Claim::new(Confidence::High, "hello of the client")
     } else if heads().any(server) {
@@ -59,13 +63,23 @@ fn probe(sample: &Sample) -> Probe {
     // The server settles the version; what a client writes there is only its oldest.
     let version = heads().find_map(|head| match head {
         Head::Server { version } => Some(name(*version)),
-        Head::Client { .. } | Head::Records => None,
+        Head::Records | Head::Client | Head::Verify => None,
     });
     Probe::Match(
         claim
             .asked_by(sides::requester(asked, answered))
             .fact("dtls_version", version),
     )
+}
+
+/// The most telling of a side's datagrams, or else what the first one is.
+fn read_all(datagrams: &[Message<'_>]) -> Seen<Head> {
+    let mut seen = datagrams.iter().map(read);
+    let first = seen.next().unwrap_or(Seen::Silent);
+    let heads = seen
+        .chain([first.clone()])
+        .filter_map(|seen| seen.fits().copied());
+    heads.max().map_or(first, Seen::Fits)
 }
 
 fn read(message: &Message<'_>) -> Seen<Head> {
@@ -150,8 +164,9 @@ fn opening(record: Record, body: &[u8]) -> Seen<Head> {
     let begins = offset == 0 && matches!(version, DTLS_1_0 | DTLS_1_2);
     match kind {
         _ if !fits => Seen::Foreign,
-        CLIENT_HELLO if begins => Seen::Fits(Head::Client { version }),
-        SERVER_HELLO | HELLO_VERIFY if begins => Seen::Fits(Head::Server { version }),
+        CLIENT_HELLO if begins => Seen::Fits(Head::Client),
+        HELLO_VERIFY if begins => Seen::Fits(Head::Verify),
+        SERVER_HELLO if begins => Seen::Fits(Head::Server { version }),
         CLIENT_HELLO..=HELLO_VERIFY if offset == 0 => Seen::Foreign,
         _ => Seen::Fits(Head::Records),
     }
@@ -198,7 +213,7 @@ pub(super) mod tests {
 
     pub(in crate::identify) fn samples() -> Vec<Sample> {
         vec![
-            datagrams(&[&hello("01")], &[&hello("02")]),
+            datagrams(&[&hello("01")], &[&hello("03"), &hello("02")]),
             datagrams(&[&hello("03")], &[]),
             datagrams(&[&data()], &[&data()]),
             datagrams(&[&data()], &[]),
@@ -211,7 +226,9 @@ pub(super) mod tests {
         assert_eq!(both.confidence, Confidence::High);
         assert_eq!(both.requester, Some(Side::A));
         assert_eq!(both.facts["dtls_version"], "1.2");
-        assert_eq!(claim(&DETECTOR, &samples()[1]).requester, Some(Side::B));
+        let verify = claim(&DETECTOR, &samples()[1]);
+        assert_eq!(verify.requester, Some(Side::B));
+        assert_eq!(verify.facts.get("dtls_version"), None);
         assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::High);
         assert_eq!(
             claim(&DETECTOR, &samples()[3]).confidence,

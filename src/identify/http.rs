@@ -47,9 +47,10 @@ enum Head {
 fn probe(sample: &Sample) -> Probe {
     let seen = sides::streams(sample, read);
     let heads = || seen.iter().filter_map(Seen::fits);
-    let Some((confidence, evidence)) = heads().map(Head::worth).max() else {
+    let Some(confidence) = heads().map(Head::confidence).max() else {
         return sides::undecided(&seen);
     };
+    let evidence = evidence(&heads().collect::<Vec<_>>());
     let answer = |head: &Head| matches!(head, Head::Status { .. });
     let asked = SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| !answer(head)));
     let answered = SIDES.map(|side| seen[side.index()].fits().is_some_and(answer));
@@ -76,13 +77,21 @@ fn probe(sample: &Sample) -> Probe {
 }
 
 impl Head {
-    fn worth(&self) -> (Confidence, &'static str) {
+    fn confidence(&self) -> Confidence {
         match self {
-            Self::Request { .. } => (Confidence::High, "request line"),
-            Self::CutRequest { .. } => (Confidence::Medium, "request line, cut"),
-            Self::Status { .. } => (Confidence::High, "status line"),
-            Self::Preface => (Confidence::High, "HTTP/2 preface"),
+            Self::Request { .. } | Self::Status { .. } | Self::Preface => Confidence::High,
+            Self::CutRequest { .. } => Confidence::Medium,
         }
+    }
+}
+
+fn evidence(heads: &[&Head]) -> &'static str {
+    match heads {
+        [Head::Preface, ..] | [_, Head::Preface] => "HTTP/2 preface",
+        [Head::Status { .. }] => "status line",
+        [Head::Status { .. }, _] | [_, Head::Status { .. }] => "request and status line",
+        [Head::CutRequest { .. }, ..] => "request line, cut",
+        _ => "request line",
     }
 }
 
@@ -229,6 +238,7 @@ pub(super) mod tests {
         let both = claim(&DETECTOR, &samples()[0]);
         assert_eq!(both.confidence, Confidence::High);
         assert_eq!(both.requester, Some(Side::A));
+        assert_eq!(both.evidence, "request and status line");
         assert_eq!(both.facts["method"], "GET");
         assert_eq!(both.facts["version"], "1.1");
         assert_eq!(both.facts["host"], "web.contoso.com");

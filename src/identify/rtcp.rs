@@ -9,7 +9,7 @@
 //! | seen | sure |
 //! |---|---|
 //! | two or more packets that fill a datagram exactly | high |
-//! | three datagrams of one SSRC whose first packet fits | high |
+//! | three datagrams whose first packet fits | high |
 //! | one packet that fills a datagram, or leaves room for SRTCP's trailer | medium |
 //!
 //! Easily confused with: RTP of the types 72 to 76 with the marker set, which RTP therefore does
@@ -31,14 +31,7 @@ pub(super) const DETECTOR: Detector = Detector {
     probe,
 };
 
-/// One datagram of reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Report {
-    ssrc: u32,
-    fit: Fit,
-}
-
-/// How well the lengths fit the datagram.
+/// How well the lengths of a datagram's reports fit it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     /// The first packet fits; what follows is encrypted or cut.
@@ -60,16 +53,8 @@ fn probe(sample: &Sample) -> Probe {
 }
 
 fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Confidence> {
-    let reports: Vec<Report> = messages.iter().filter_map(report).collect();
-    let alike = |one: &Report| {
-        reports
-            .iter()
-            .filter(|other| other.ssrc == one.ssrc)
-            .count()
-    };
-    let most = reports.iter().map(alike).max().unwrap_or(0);
-    let best = reports.iter().map(|report| report.fit).max();
-    match (best, most, carrier) {
+    let fits: Vec<Fit> = messages.iter().filter_map(fit).collect();
+    match (fits.iter().max(), fits.len(), carrier) {
         (Some(Fit::Compound), _, _) | (_, 3.., _) => Seen::Fits(Confidence::High),
         // A frame's length is itself a guess, and so is nothing to fill.
         (Some(_), 2, _) | (Some(Fit::Filled), _, Carrier::Datagrams) => {
@@ -80,17 +65,15 @@ fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Confidence> {
     }
 }
 
-fn report(message: &Message<'_>) -> Option<Report> {
+fn fit(message: &Message<'_>) -> Option<Fit> {
     let mut reader = Reader::new(message.bytes);
     let size = packet(&mut reader, FIRST)?;
-    let ssrc = Reader::new(message.bytes.get(4..)?).u32()?;
     let left = message.len.checked_sub(size)?;
-    let fit = match left {
+    Some(match left {
         _ if follows(reader, left) => Fit::Compound,
         _ if TRAILERS.contains(&left) => Fit::Filled,
         _ => Fit::Within,
-    };
-    Some(Report { ssrc, fit })
+    })
 }
 
 /// Whether further packets fill the `left` bytes exactly.

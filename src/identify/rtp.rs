@@ -9,7 +9,7 @@
 //! | seen | sure |
 //! |---|---|
 //! | 4 packets of one SSRC whose sequence rises by small steps, 3 where the timestamp moves | high |
-//! | 2 such packets on both sides | high |
+//! | 2 such packets on both sides, or beside STUN checks | high |
 //! | 2 such packets on one side | medium |
 //!
 //! Two bits of version are no evidence, so one packet proves nothing: the flow does. Over TCP
@@ -50,6 +50,8 @@ struct Train {
     packets: usize,
     clock: Clock,
     payload_types: Vec<u8>,
+    /// STUN messages beside it, which leave little else for it to be.
+    checks: usize,
 }
 
 /// What the timestamps did.
@@ -67,7 +69,9 @@ fn probe(sample: &Sample) -> Probe {
     };
     let claim = match trains.len() {
         2 => Claim::new(Confidence::High, "RTP sequences both ways"),
-        _ if longest.is_long() => Claim::new(Confidence::High, "an RTP sequence"),
+        _ if trains.iter().any(|train| train.is_long()) => {
+            Claim::new(Confidence::High, "an RTP sequence")
+        }
         _ => Claim::new(Confidence::Medium, "two RTP packets in sequence"),
     };
     let mut types: Vec<u8> = trains
@@ -86,7 +90,7 @@ fn probe(sample: &Sample) -> Probe {
 
 impl Train {
     fn is_long(&self) -> bool {
-        self.packets >= 4 || (self.packets == 3 && self.clock == Clock::Moves)
+        self.packets >= 4 || (self.packets == 3 && self.clock == Clock::Moves) || self.checks > 0
     }
 }
 
@@ -100,7 +104,10 @@ fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Train> {
         .filter_map(|first| train(&headers, first.ssrc))
         .max_by_key(|train| train.packets);
     match (train, headers.is_empty()) {
-        (Some(train), _) => Seen::Fits(train),
+        (Some(train), _) => Seen::Fits(Train {
+            checks: messages.iter().filter(|m| is_check(m)).count(),
+            ..train
+        }),
         (None, true) => Seen::Foreign,
         (None, false) if headers.len() > 1 => Seen::Foreign,
         (None, false) => Seen::Short,
@@ -110,6 +117,14 @@ fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Train> {
 /// STUN, RTP or RTCP by the first byte (RFC 7983, 7).
 fn is_media(message: &Message<'_>) -> bool {
     matches!(message.bytes.first(), None | Some(0..=3 | 0x80..=0xbf)) && message.len > 0
+}
+
+/// STUN by its cookie (RFC 8489, 5).
+fn is_check(message: &Message<'_>) -> bool {
+    message
+        .bytes
+        .get(4..)
+        .is_some_and(|rest| rest.starts_with(&[0x21, 0x12, 0xa4, 0x42]))
 }
 
 /// The header, if everything in it fits into the message.
@@ -173,6 +188,7 @@ fn train(headers: &[Header], ssrc: u32) -> Option<Train> {
         packets: steps + 1,
         clock,
         payload_types,
+        checks: 0,
     })
 }
 
@@ -252,7 +268,7 @@ pub(in crate::identify) mod tests {
     fn checks_before_the_media_do_not_disturb_it() {
         let check = hex("0001 0000 2112a442 000102030405060708090a0b");
         let mut packets = vec![check.clone(), check];
-        packets.extend(run(3));
+        packets.extend(run(2));
         let claim = claim(&DETECTOR, &datagrams(&slices(&packets), &[]));
         assert_eq!(claim.confidence, Confidence::High);
     }

@@ -58,10 +58,11 @@ fn probe(sample: &Sample) -> Probe {
     let Some(kind) = heads().map(|head| head.kind).max() else {
         return sides::undecided(&seen);
     };
-    let (confidence, evidence) = match kind {
-        Kind::Request => (Confidence::High, "request line"),
-        Kind::Status => (Confidence::High, "status line"),
-        Kind::CutRequest => (Confidence::Medium, "request line, cut"),
+    let (confidence, evidence) = match (kind, heads().any(|head| head.kind == Kind::Status)) {
+        (Kind::Request, true) => (Confidence::High, "request and status line"),
+        (Kind::Request, false) => (Confidence::High, "request line"),
+        (Kind::Status, _) => (Confidence::High, "status line"),
+        (Kind::CutRequest, _) => (Confidence::Medium, "request line, cut"),
     };
     let answer = |head: &Head| head.kind == Kind::Status;
     let asked = SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| !answer(head)));
