@@ -19,11 +19,61 @@ const READ_LAYERS: &[&str] = &[
     "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts",
 ];
 
-/// Differences that stay, each with its reason: file, endpoints as they occur, why.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+/// Differences that stay: file, conversations, why.
+const EXCEPTIONS: &[(&str, &[&str], &str)] = &[
+    (
+        "corelight__zeek-spicy-ipsec/ipsec_client.pcap",
+        &["udp 144.76.154.114:4500 192.168.0.10:4500"],
+        FRAGMENTS,
+    ),
+    (
+        "ntop__nDPI/dns_fragmented.pcap",
+        &[
+            "udp 74.125.47.136:59330 193.24.227.238:53",
+            "udp 172.217.40.76:56680 193.24.227.238:53",
+            "udp 173.194.169.104:59464 193.24.227.238:53",
+            "udp 193.24.227.238:53 194.247.5.6:51791",
+            "udp 2001:470:1f0b:16b0:20c:29ff:fe7c:a4cb:55729 2001:470:765b::a25:53:53",
+            "udp 2001:470:765b::a25:53:53 2a00:1450:4013:c03::10a:46433",
+            "udp 2001:470:765b::a25:53:53 2a00:1450:4013:c06::105:63369",
+        ],
+        FRAGMENTS,
+    ),
+    (
+        "zeek__zeek/ipv4__fragmented-1.pcap",
+        &["udp 164.1.123.61:137 164.1.123.163:123"],
+        FRAGMENTS,
+    ),
+    (
+        "zeek__zeek/ipv6-fragmented-dns.pcap",
+        &["udp 2001:470:1f11:81f:d138:5f55:6d4:1fe2:51851 2607:f740:b::f93:53"],
+        FRAGMENTS,
+    ),
+    (
+        "zeek__zeek/tunnels__gtp__gtp1_gn_normal_incl_fragmentation.pcap",
+        &["udp 63.94.149.181:2152 239.114.155.111:2152"],
+        FRAGMENTS,
+    ),
+    (
+        "the-tcpdump-group__libpcap/filter__AH-IPcomp-IPv4.pcap",
+        &["tcp 50.0.1.1:1026 150.0.1.1:80"],
+        "the oracle inflates IPComp and finds TCP inside; here those packets are AH with IPComp",
+    ),
+];
+
+/// The oracle counts a reassembled datagram once, with the frame that completed it; here the first
+/// fragment's frame is counted to its flow, the later ones as fragments.
+const FRAGMENTS: &str = "fragments are not reassembled yet";
 
 /// Captures on purpose not read, with the words that must stand in the error.
-const REFUSED: &[(&str, &str)] = &[];
+const REFUSED: &[(&str, &str)] = &[
+    ("ajbanjara__Wireshark/BitTorrent.Transfer1.cap", "Network Monitor"),
+    ("secdev__scapy/dcerpc_privacy_ntlm.pcapng.gz", "gzip"),
+    ("the-tcpdump-group__libpcap/linktype-reserved-field-not-zero.pcap", "must be zero"),
+    ("the-tcpdump-group__libpcap/pcap-invalid-version-1.pcap", "version 1.4"),
+    ("the-tcpdump-group__libpcap/pcapng-invalid-vers-1.pcapng", "version 0.1"),
+    ("the-tcpdump-group__libpcap/shb-option-too-long.pcapng", "ends with"),
+];
 
 type End = (IpAddr, u16);
 /// Packets and bytes from the lower end to the higher one and back.
@@ -123,11 +173,16 @@ fn theirs(oracle: &Value) -> (Conversations, BTreeMap<String, usize>) {
     (out, later)
 }
 
+fn exception(name: &str, label: &str) -> Option<(&'static str, &'static str)> {
+    let (file, labels, _) = EXCEPTIONS.iter().find(|(file, _, _)| *file == name)?;
+    labels.iter().find(|listed| **listed == label).map(|listed| (*file, *listed))
+}
+
 #[test]
 fn conversations_equal_the_independent_reading() {
     let Some(folder) = folder() else { return };
     let mut wrong = Vec::new();
-    let mut excused = BTreeSet::new();
+    let mut excused: BTreeSet<(&str, &str)> = BTreeSet::new();
     let (mut compared, mut later) = (0, BTreeMap::new());
     for (name, path, oracle) in captures(&folder) {
         let survey = survey(&path, 1);
@@ -153,9 +208,9 @@ fn conversations_equal_the_independent_reading() {
             if found == Some(counts) {
                 continue;
             }
-            match EXCEPTIONS.iter().position(|(f, l, _)| *f == name && *l == label) {
-                Some(n) => {
-                    excused.insert(n);
+            match exception(&name, &label) {
+                Some(listed) => {
+                    excused.insert(listed);
                 }
                 None => wrong.push(format!("{name}: {label}: {counts:?} there, {found:?} here")),
             }
@@ -169,9 +224,9 @@ fn conversations_equal_the_independent_reading() {
         for key in ours.keys().filter(|key| !theirs.contains_key(*key) && !tunnelled) {
             let (transport, a, b) = key;
             let label = format!("{transport} {}:{} {}:{}", a.0, a.1, b.0, b.1);
-            match EXCEPTIONS.iter().position(|(f, l, _)| *f == name && *l == label) {
-                Some(n) => {
-                    excused.insert(n);
+            match exception(&name, &label) {
+                Some(listed) => {
+                    excused.insert(listed);
                 }
                 None => wrong.push(format!("{name}: {label}: only here")),
             }
@@ -179,8 +234,11 @@ fn conversations_equal_the_independent_reading() {
     }
     eprintln!("{compared} conversations compared; behind layers not read yet: {later:?}");
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
-    for (n, (file, label, _)) in EXCEPTIONS.iter().enumerate() {
-        assert!(excused.contains(&n), "the exception {file} {label} is no longer needed");
+    for (file, labels, why) in EXCEPTIONS {
+        for label in *labels {
+            let needed = excused.contains(&(*file, *label));
+            assert!(needed, "no longer needed: {file} {label} ({why})");
+        }
     }
     assert!(compared > 2000);
 }

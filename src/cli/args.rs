@@ -330,8 +330,8 @@ pub(super) struct Rules {
 pub(super) struct Explain {
     /// A finding rule (unexpected-port), a table row (S03, X05) or a 5-tuple
     /// ("tcp 10.0.0.5:* -> fe01:5061")
-    #[arg(value_name = "ID", required = true, num_args = 1..)]
-    pub(super) subject: Vec<String>,
+    #[arg(value_name = "ID")]
+    pub(super) subject: String,
     #[command(flatten)]
     pub(super) expected: Expected,
 }

@@ -14,20 +14,20 @@ use crate::policy::{Class, Expectation, Misfit, Party, Policy};
 use crate::report::text;
 
 pub(super) fn explain(args: &args::Explain, _terminal: &Terminal) -> Ended {
-    let subject = args.subject.join(" ");
-    if let Some(rule) = RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(&subject)) {
+    let subject = args.subject.trim();
+    if let Some(rule) = RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(subject)) {
         return to_stdout(|out| explain_rule(rule, out));
     }
     let policy = load_policy(&args.expected)?;
-    if let Some(row) = policy.find(&subject) {
+    if let Some(row) = policy.find(subject) {
         return to_stdout(|out| explain_row(&policy, row, out));
     }
     if subject.contains("->") {
-        let tuple = parse_tuple(&subject)?;
+        let tuple = parse_tuple(subject)?;
         let explained = policy.explain_tuple(&tuple)?;
         return to_stdout(|out| explain_tuple(&policy, &tuple, &explained, out));
     }
-    Err(unknown(&subject, &policy).into())
+    Err(unknown(subject, &policy).into())
 }
 
 fn unknown(subject: &str, policy: &Policy) -> Error {

@@ -218,7 +218,7 @@ impl<'p> Watcher<'p> {
         let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;
         self.counts.tally.dropped_by_capture = Some(dropped);
         // When enough was asked for, what is left unread was not wanted.
-        let unread = if matches!(end, End::Asked) { stats.unread() } else { 0 };
+        let unread = if matches!(end, End::Asked) { stats.unread } else { 0 };
         let errors = match end {
             End::Gone(error) => vec![error],
             End::Asked | End::Enough => Vec::new(),

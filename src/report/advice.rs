@@ -30,11 +30,11 @@ pub(super) fn next_steps(report: &Report) -> Vec<String> {
             worst.rule
         ));
         steps.push(
-            "See the frames in Wireshark: run the same command with `-w findings.pcapng`.".into(),
+            "See the packets in Wireshark: open the capture and paste the finding's filter.".into(),
         );
         steps.push(
-            "Accept what is meant to be: `--write-baseline accepted.json` once, then \
-             `--baseline accepted.json`."
+            "What is meant to be goes into the policy: a row in a file of your own, given with \
+             `--policy`."
                 .into(),
         );
     }
@@ -63,12 +63,8 @@ pub(super) fn next_steps(report: &Report) -> Vec<String> {
 fn steps_without_topology(report: &Report) -> Vec<String> {
     let captures = capture_arguments(report);
     let mut steps = vec![
-        format!(
-            "Draft a topology from this traffic: `portassay infer {captures} > site.toml`, then \
-             correct the roles in it."
-        ),
-        "Or write site.toml by hand: a `[[host]]` with `name`, `addresses` and `roles` for each \
-         server, a `[[network]]` with `name`, `prefixes` and `roles` for each range of clients."
+        "Write site.toml: a `[[host]]` with `name`, `addresses` and `roles` for each server, a \
+         `[[network]]` with `name`, `prefixes` and `roles` for each range of clients."
             .into(),
     ];
     if let Some(host) = report.seeming_roles.first() {
