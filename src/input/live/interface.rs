@@ -18,7 +18,7 @@ pub struct Interface {
     pub state: LinkState,
 }
 
-/// Whether an interface is switched on.
+/// Whether an interface is switched on and has a carrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
     /// It is.
@@ -29,11 +29,7 @@ pub enum LinkState {
 
 impl From<Device> for Interface {
     fn from(device: Device) -> Self {
-        let state = if device.flags.is_up() {
-            LinkState::Up
-        } else {
-            LinkState::Down
-        };
+        let state = state(&device);
         Self {
             name: device.name,
             description: device.desc,
@@ -44,6 +40,21 @@ impl From<Device> for Interface {
                 .collect(),
             state,
         }
+    }
+}
+
+/// Whether an interface is switched on and has a carrier; None when there is no such interface.
+pub(super) fn link_state(interface: &str) -> Option<LinkState> {
+    let devices = Device::list().ok()?;
+    let device = devices.iter().find(|device| device.name == interface)?;
+    Some(state(device))
+}
+
+fn state(device: &Device) -> LinkState {
+    if device.flags.is_up() && device.flags.is_running() {
+        LinkState::Up
+    } else {
+        LinkState::Down
     }
 }
 

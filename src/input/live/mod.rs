@@ -26,7 +26,6 @@ use interface::refusal;
 use pcap::{Active, Capture, Device, Packet, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An interface being captured on.
@@ -149,6 +148,12 @@ impl Live {
     /// Whether the interface really is promiscuous: not each can be.
     pub fn promiscuous(&self) -> Promiscuous {
         self.promiscuous
+    }
+
+    /// Whether the link is up at this moment, where the system tells. Frames simply stop coming when
+    /// it goes down, so a gap has to be looked for: now and then, not per frame.
+    pub fn link_state(&self) -> Option<LinkState> {
+        interface::link_state(&self.interface)
     }
 
     /// The next frame, or why there is none now. Waits for at most 100 ms, and only when the call
@@ -291,9 +296,12 @@ fn set_filter(capture: &mut Capture<Active>, expression: &str) -> Result<()> {
 }
 
 /// The finest time stamps an interface surely has. libpcap would not tell whether it took a request
-/// for more, but network interfaces of Linux all do.
+/// for more, but network interfaces of Linux all do. Their list is read where it is that of this
+/// process, since the one in `/sys` may be of another network namespace.
 fn precision(interface: &str) -> Precision {
-    if interface == "any" || Path::new("/sys/class/net").join(interface).exists() {
+    let list = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let mut names = list.lines().filter_map(|line| line.split_once(':'));
+    if interface == "any" || names.any(|(name, _)| name.trim() == interface) {
         Precision::Nano
     } else {
         Precision::Micro
@@ -451,6 +459,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(live.link_type(), LinkType::ETHERNET);
+        assert_eq!(live.tick, 1);
         let before = Live::now();
         let socket = UdpSocket::bind("10.9.9.1:0").unwrap();
         for index in 0..500u32 {
@@ -532,7 +541,11 @@ mod tests {
     fn remove_the_interface() {
         veth_pair();
         let mut live = Live::open(&LiveOptions::new("va")).unwrap();
+        assert_eq!(live.link_state(), Some(LinkState::Up));
+        ip("link set vb down");
+        assert_eq!(live.link_state(), Some(LinkState::Down));
         ip("link del va");
+        assert_eq!(live.link_state(), None);
         let gone = (0..100).find_map(|_| match live.next() {
             LiveEvent::Gone(error) => Some(error.to_string()),
             _ => None,

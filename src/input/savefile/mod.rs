@@ -78,10 +78,14 @@ impl SaveFile {
         let file = File::open(path).map_err(cannot_open)?;
         let metadata = file.metadata().map_err(cannot_open)?;
         if !metadata.is_file() {
-            let why = "it is no regular file, so it can only be read once, as a stream".to_owned();
+            let why = if metadata.is_dir() {
+                "it is a folder"
+            } else {
+                "it is no regular file, so it can only be read once, as a stream"
+            };
             return Err(Error::NotACapture {
                 path: path.to_owned(),
-                why,
+                why: why.to_owned(),
             });
         }
         let file = Arc::new(file);

@@ -129,6 +129,37 @@ fn a_search_in_zeros_ends() {
     assert_eq!(opened(&section.bytes).resync(1 << 20), None);
 }
 
+#[test]
+fn a_section_in_the_payload_with_any_length_is_no_boundary() {
+    for length in [0, 4, 27, u32::MAX] {
+        let mut lie = Blocks::new(Order::Big);
+        lie.section();
+        lie.bytes[4..8].copy_from_slice(&length.to_be_bytes());
+        let mut blocks = Blocks::new(Order::Little);
+        blocks.section().interface(1, 0, &[]);
+        for _ in 0..20 {
+            blocks.enhanced(0, 0, &lie.bytes.repeat(9), 252);
+        }
+        let file = opened(&blocks.bytes);
+        let splits = [400, 1_001, 3_000];
+        assert_eq!(in_parts(&file, &splits), (sequential(&file), 0));
+    }
+}
+
+#[test]
+fn a_search_goes_no_further_than_64_mebibytes() {
+    let mut blocks = Blocks::new(Order::Little);
+    blocks.section().interface(1, 0, &[]).enhanced(0, 0, b"", 0);
+    let file = written(&blocks.bytes);
+    let far = 70 << 20;
+    file.as_file().set_len(far).unwrap();
+    let run = blocks.bytes.repeat(4);
+    std::os::unix::fs::FileExt::write_all_at(file.as_file(), &run, far).unwrap();
+    let file = SaveFile::open(file.path()).unwrap();
+    assert_eq!(file.resync(1 << 20), None);
+    assert_eq!(file.resync(10 << 20).map(|found| found.offset), Some(far));
+}
+
 /// A frame's content: random, or such that it looks like records.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![

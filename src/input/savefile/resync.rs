@@ -43,60 +43,90 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// First place from here on where a run of pcap records begins.
+    /// First place from here on where a run of pcap records begins, their times near another.
     pub(super) fn pcap(&mut self, layout: &Layout, from: u64, near: Timestamp) -> Option<u64> {
-        self.search(from, 1, |scan, at| scan.is_pcap_run(layout, at, near))
+        let within_years = |bytes: &[u8]| {
+            plausible_time(layout, bytes).is_some_and(|time| apart(time, near) <= YEARS)
+        };
+        self.search(from, 1, within_years, |scan, at| {
+            scan.is_pcap_run(layout, at)
+        })
     }
 
     /// First place from here on where a run of pcapng blocks begins. Blocks begin at multiples of
     /// four bytes, since their lengths are.
     pub(super) fn pcapng(&mut self, order: Order, from: u64) -> Option<u64> {
-        self.search(from.next_multiple_of(4), 4, |scan, at| {
+        let begins_a_block = |bytes: &[u8]| plausible_length(order, bytes).is_some();
+        let from = from.checked_next_multiple_of(4)?;
+        self.search(from, 4, begins_a_block, |scan, at| {
             scan.is_pcapng_run(order, at)
         })
     }
 
+    /// First place where a run begins, found by a quick look at each and a long look at the few
+    /// that pass it.
     fn search(
         &mut self,
         from: u64,
         stride: usize,
+        passes: impl Fn(&[u8]) -> bool,
         mut is_run: impl FnMut(&mut Self, u64) -> bool,
     ) -> Option<u64> {
         let until = self.len.min(from.saturating_add(REACH));
-        let mut candidates = (from..until).step_by(stride);
-        candidates.find(|at| self.budget > 0 && self.turn_to(*at) && is_run(self, *at))
+        let mut at = from;
+        while at < until && self.budget > 0 {
+            self.load(at);
+            let mut index = 0;
+            while let Some(found) = self.next_in_page(index, stride, &passes) {
+                if is_run(self, at + found as u64) {
+                    return Some(at + found as u64);
+                }
+                index = found + stride;
+            }
+            // The last bytes of a page were too few to judge, those of the file too few for all.
+            at += self
+                .page
+                .len()
+                .checked_sub(LOOK)
+                .filter(|advance| *advance > 0)? as u64;
+        }
+        None
     }
 
-    fn is_pcap_run(&mut self, layout: &Layout, mut at: u64, near: Timestamp) -> bool {
-        let (mut near, mut allowed) = (near, YEARS);
-        for seen in 0..PCAP_RUN {
+    fn next_in_page(
+        &self,
+        from: usize,
+        stride: usize,
+        passes: impl Fn(&[u8]) -> bool,
+    ) -> Option<usize> {
+        let mut places = (from..self.page.len()).step_by(stride);
+        places.find(|place| self.page.get(*place..).is_some_and(&passes))
+    }
+
+    fn is_pcap_run(&mut self, layout: &Layout, mut at: u64) -> bool {
+        let mut previous = None;
+        for _ in 0..PCAP_RUN {
             if at == self.len {
-                return seen > 0;
+                return true;
             }
-            let Some(header) = self
-                .look(at, layout.header_len())
-                .and_then(|bytes| layout.header(bytes))
-            else {
+            let Some(bytes) = self.look(at, layout.header_len()) else {
                 return false;
             };
-            let time = layout.time(&header);
-            if header.captured > MAX_CAPTURED
-                || header.original > MAX_CAPTURED
-                || !layout.has_sane_fraction(&header)
-                || time.0.abs_diff(near.0) > allowed
-            {
+            let time = plausible_time(layout, bytes);
+            let captured = layout.header(bytes).map_or(0, |header| header.captured);
+            if time.is_none_or(|time| previous.is_some_and(|before| apart(time, before) > DAY)) {
                 return false;
             }
-            (near, allowed) = (time, DAY);
-            at += layout.header_len() as u64 + u64::from(header.captured);
+            previous = time;
+            at += layout.header_len() as u64 + u64::from(captured);
         }
         at <= self.len
     }
 
     fn is_pcapng_run(&mut self, mut order: Order, mut at: u64) -> bool {
-        for seen in 0..PCAPNG_RUN {
+        for _ in 0..PCAPNG_RUN {
             if at == self.len {
-                return seen > 0;
+                return true;
             }
             let Some(length) = self.block_length(&mut order, at) else {
                 return false;
@@ -113,23 +143,15 @@ impl<'a> Scan<'a> {
         if kind == SECTION_HEADER {
             *order = section_byte_order(head)?;
         }
-        let length = order.u32_at(head, 4)?;
-        let range = BLOCK_MIN as u32..=MAX_BLOCK;
-        if !is_known(kind) || !range.contains(&length) || !length.is_multiple_of(4) {
-            return None;
-        }
+        let length = plausible_length(*order, head).filter(|length| fits(*length))?;
         let tail = self.look(at + u64::from(length) - TRAILER as u64, TRAILER)?;
         (order.u32_at(tail, 0)? == length).then_some(length)
     }
 
-    /// Makes the page hold what a candidate needs at once; false at the end of the file.
-    fn turn_to(&mut self, at: u64) -> bool {
-        let held =
-            self.page_at..(self.page_at + self.page.len() as u64).saturating_sub(LOOK as u64);
-        if held.contains(&at) || (at < self.len && self.page_ends_file() && at >= self.page_at) {
-            return true;
-        }
+    /// Makes the page begin at a place. Shorter than usual at the end of the file.
+    fn load(&mut self, at: u64) {
         self.page.resize(PAGE, 0);
+        self.page_at = at;
         let mut filled = 0;
         while let Some(rest) = self.page.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.file.read_at(rest, at + filled as u64) {
@@ -138,12 +160,6 @@ impl<'a> Scan<'a> {
             }
         }
         self.page.truncate(filled);
-        self.page_at = at;
-        filled > 0
-    }
-
-    fn page_ends_file(&self) -> bool {
-        !self.page.is_empty() && self.page_at + self.page.len() as u64 >= self.len
     }
 
     /// A few bytes anywhere in the file.
@@ -162,6 +178,31 @@ impl<'a> Scan<'a> {
         self.file.read_exact_at(far, at).ok()?;
         Some(far)
     }
+}
+
+/// The time of a record header that may be one.
+#[inline]
+fn plausible_time(layout: &Layout, bytes: &[u8]) -> Option<Timestamp> {
+    let header = layout.header(bytes)?;
+    let lengths = header.captured <= MAX_CAPTURED && header.original <= MAX_CAPTURED;
+    (lengths && layout.has_sane_fraction(&header)).then(|| layout.time(&header))
+}
+
+fn apart(one: Timestamp, other: Timestamp) -> u64 {
+    one.0.abs_diff(other.0)
+}
+
+/// The length of a block that may be one, by its beginning.
+#[inline]
+fn plausible_length(order: Order, bytes: &[u8]) -> Option<u32> {
+    let kind = order.u32_at(bytes, 0)?;
+    let length = order.u32_at(bytes, 4)?;
+    // A section may turn the byte order, so its length cannot be judged yet.
+    (kind == SECTION_HEADER || (fits(length) && is_known(kind))).then_some(length)
+}
+
+fn fits(length: u32) -> bool {
+    (BLOCK_MIN as u32..=MAX_BLOCK).contains(&length) && length.is_multiple_of(4)
 }
 
 /// Block types that captures are made of; others are rare enough to pass over.
@@ -183,10 +224,10 @@ const REACH: u64 = 64 << 20;
 const PAGE: usize = 64 << 10;
 /// The longest look, in bytes: a pcap record header of either kind.
 const LOOK: usize = 24;
-/// Looks in one search: each byte of the reach once, with room for false beginnings.
-const BUDGET: u32 = 96 << 20;
+/// Long looks in one search.
+const BUDGET: u32 = 8 << 20;
 /// What a look outside the page costs: a system call instead of a memory access.
-const FAR_COST: u32 = 512;
+const FAR_COST: u32 = 256;
 /// Records in a row that make a boundary: 64 plausible lengths and times.
 const PCAP_RUN: u32 = 16;
 /// Blocks in a row that make a boundary: each has its length twice.

@@ -177,7 +177,11 @@ fn what_is_no_capture_says_so() {
         why(&section.bytes)
     );
     let folder = SaveFile::open(Path::new("/")).unwrap_err().to_string();
-    assert!(folder.contains("no regular file"), "{folder}");
+    assert!(folder.ends_with("it is a folder"), "{folder}");
+    let device = SaveFile::open(Path::new("/dev/null"))
+        .unwrap_err()
+        .to_string();
+    assert!(device.contains("no regular file"), "{device}");
     let nothing = SaveFile::open(Path::new("/nowhere/x.pcap"))
         .unwrap_err()
         .to_string();
