@@ -15,8 +15,8 @@ use super::rows::{self, Context, Duty, Resolved};
 use super::terms::{ExemptTerms, Terms};
 use super::topology::{self, Topology};
 use super::{
-    Application, Expectation, ExpectationId, Override, Pack, PackKind, Party, PortSet, Profile,
-    Required, Role, RoleSet, Sources, builtin, required,
+    Expectation, ExpectationId, Override, Pack, Party, Profile, Required, Role, RoleSet, Sources,
+    builtin, required,
 };
 use crate::error::{Error, Result};
 
@@ -332,13 +332,12 @@ fn drop_rows(
     diagnosis: &mut Diagnosis,
 ) {
     for word in &file.dropped {
-        match rows.remove(&word.text.to_lowercase()) {
-            Some((_, old)) => overrides.push(overridden(&old, context, true)),
-            None => {
-                let valid = rows.values().map(|(_, row)| row.expectation.id.as_str());
-                let message = format!("there is no row '{}' to drop", word.text);
-                diagnosis.advise(&word.span, message, suggest(&word.text, valid));
-            }
+        if let Some((_, old)) = rows.remove(&word.text.to_lowercase()) {
+            overrides.push(overridden(&old, context, true));
+        } else {
+            let valid = rows.values().map(|(_, row)| row.expectation.id.as_str());
+            let message = format!("there is no row '{}' to drop", word.text);
+            diagnosis.advise(&word.span, message, suggest(&word.text, valid));
         }
     }
 }
@@ -395,4 +394,194 @@ fn natural(id: &str) -> (String, u64, String) {
     let head = id.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = id.get(head.len()..).and_then(|digits| digits.parse().ok());
     (head.to_lowercase(), number.unwrap_or(0), id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, SITE, layers, policy, read};
+    use super::*;
+
+    fn problems(more: &[&str]) -> String {
+        read(SITE, more, false).unwrap_err().to_string()
+    }
+
+    fn ids(policy: &Policy, pack: &str) -> Vec<String> {
+        let rows = policy.expectations().iter();
+        rows.filter(|row| row.pack == pack)
+            .map(|row| row.id.clone())
+            .collect()
+    }
+
+    #[test]
+    fn a_later_row_with_the_id_replaces_the_earlier_one() {
+        let site = "pack = \"site\"\nrow = [\n  { id = \"s03\", to = \"front-end\", transport = \"tcp\", port = \"5071\" },\n]\n";
+        let policy = read(SITE, &[site], false).unwrap();
+        let row = policy.find("S03").unwrap();
+        assert_eq!(
+            (row.pack.as_str(), row.layer.as_str()),
+            ("site", "site.toml")
+        );
+        assert_eq!(row.ports.ranges(), [(5071, 5071)]);
+        let expected = Override {
+            id: "S03".into(),
+            from: "built-in".into(),
+            by: "site.toml".into(),
+            dropped: false,
+        };
+        assert_eq!(policy.overrides(), [expected]);
+    }
+
+    #[test]
+    fn rows_can_be_dropped_and_a_wrong_id_is_told() {
+        let policy = read(SITE, &["pack = \"site\"\ndrop = [\"S02\"]\n"], false).unwrap();
+        assert_eq!(policy.find("S02"), None);
+        assert!(policy.overrides()[0].dropped);
+        let told = problems(&["pack = \"site\"\ndrop = [\"S2\"]\n"]);
+        let expected = "site.toml:2:9: there is no row 'S2' to drop\n  |\n2 | drop = [\"S2\"]\n  |         ^^^^\n  = did you mean 'S02'?";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn profiles_choose_rows() {
+        assert_eq!(policy(SITE).find("P15"), None);
+        let old = Policy::compile(&layers(), None, Profile::Sfb2015, false).unwrap();
+        assert!(old.find("P15").is_some());
+        assert!(!old.has_topology());
+    }
+
+    #[test]
+    fn rows_are_sorted_by_pack_and_number() {
+        let row =
+            |id: &str| format!("{{ id = \"{id}\", to = \"sql\", transport = \"tcp\", port = 1 }}");
+        let rows = [row("B10"), row("B2"), row("A3")].join(", ");
+        let site = format!("pack = \"site\"\nrow = [{rows}]\n");
+        let policy = read(SITE, &[&site], false).unwrap();
+        assert_eq!(ids(&policy, "site"), ["A3", "B2", "B10"]);
+        let packs: Vec<(&str, usize)> = policy
+            .packs()
+            .iter()
+            .map(|pack| (pack.name.as_str(), pack.rows))
+            .collect();
+        assert_eq!(packs[0], ("base", 0));
+        assert_eq!(packs[5], ("site", 3));
+        let sum: usize = packs.iter().map(|(_, rows)| rows).sum();
+        assert_eq!(sum, policy.expectations().len());
+    }
+
+    #[test]
+    fn every_wrong_value_of_a_file_is_told_at_once() {
+        let told = problems(&[r#"
+pack = "site"
+row = [
+  { id = "A1", to = "frontend", transport = "tcp", port = "5061" },
+  { id = "A2", to = "sql", transport = "tpc", port = "70000" },
+  { id = "A3", to = "sql", transport = "icmp", port = "5" },
+  { id = "A4", to = "sql", transport = "tcp", port = "90-80", application = "sipp", security = "tsl" },
+  { id = "A4", to = "sql", transport = "tcp" },
+  { id = "A5", to = "sql", transport = "tcp", port = "sever-audio", strict = { to = "sqll" } },
+  { id = "A 6", to = "any", transport = "any", port = "5" },
+]
+[[application]]
+name = "chat"
+speaks = ["htpp"]
+"#]);
+        for part in [
+            "site.toml:4:21: unknown role 'frontend'",
+            "site.toml:5:40: unknown transport 'tpc'",
+            "'70000' is not a port",
+            "site.toml:6:55: port '5' with the transport icmp, which has none",
+            "the range '90-80' is reversed",
+            "unknown application 'sipp'",
+            "unknown security 'tsl'",
+            "site.toml:8:10: the row id 'A4' was used in line 7",
+            "the row 'A4' of tcp names no port",
+            "unknown port range 'sever-audio'",
+            "did you mean 'server-audio'?",
+            "unknown role 'sqll'",
+            "'A 6' cannot be a row id",
+            "port '5' with the transport any, which has none",
+            "unknown detector 'htpp'",
+            "did you mean 'http'?",
+        ] {
+            assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
+        }
+    }
+
+    #[test]
+    fn problems_of_several_files_are_told_together() {
+        let told = problems(&["pack = \"a\"\nx = 1\n", "pack = \"a\"\n"]);
+        assert!(told.contains("unknown key in a policy file 'x'"), "{told}");
+        assert!(told.contains("there is already a pack 'a'"), "{told}");
+    }
+
+    /// Whatever a broken file says, it is told; nothing panics and nothing half-read is used.
+    #[test]
+    fn files_cut_anywhere_are_told() {
+        for cut in 0..fixture::SERVERS.len() {
+            let Some(text) = fixture::SERVERS.get(..cut) else {
+                continue;
+            };
+            let told = read(SITE, &[text], false).map(|_| ());
+            assert!(told.is_err(), "cut at {cut}");
+        }
+        for cut in 0..SITE.len() {
+            if let Some(text) = SITE.get(..cut) {
+                let _ = read(text, &[], false);
+            }
+        }
+    }
+
+    #[test]
+    fn files_are_read_and_missing_ones_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.toml");
+        std::fs::write(&path, "\u{feff}pack = \"site\"\n").unwrap();
+        let mut sources = Sources {
+            policies: vec![path.clone()],
+            ..Sources::default()
+        };
+        assert!(Policy::load(&sources).is_ok());
+        std::fs::write(&path, [b'a', 0xff]).unwrap();
+        let error = Policy::load(&sources).unwrap_err().to_string();
+        assert!(error.ends_with("first wrong byte at offset 1"), "{error}");
+        sources.policies[0] = folder.path().join("absent.toml");
+        assert!(matches!(Policy::load(&sources), Err(Error::Open { .. })));
+    }
+
+    #[test]
+    fn a_site_s_own_range_and_application_count() {
+        let site = "pack = \"site\"\n[ranges]\nserver-audio = \"40000-40999\"\n[[application]]\nname = \"sip\"\nspeaks = [\"http\"]\n";
+        let policy = read(SITE, &[site], false).unwrap();
+        assert_eq!(policy.find("S40").unwrap().ports.to_string(), "40000-40999");
+        let verdict = fixture::judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:5060", "http");
+        assert_eq!(verdict.class, crate::policy::Class::Confirmed);
+    }
+
+    #[test]
+    fn exemptions_know_whether_their_role_is_there() {
+        let policy =
+            policy("[[host]]\nname = \"a\"\naddresses = [\"10.0.0.1\"]\nroles = [\"mediation\"]\n");
+        let there: Vec<(&str, bool)> = policy
+            .exemptions()
+            .into_iter()
+            .map(|(id, there)| (policy.expectation(id).id.as_str(), there))
+            .collect();
+        assert_eq!(there, [("X05", true), ("X06", true), ("X15", false)]);
+        let (id, _) = policy.exemptions()[0];
+        assert_eq!(policy.expectation(id).service, "Mediation Server Inbound");
+        assert_eq!(policy.exempt_ports(id).unwrap().to_string(), "49152-57500");
+    }
+
+    #[test]
+    fn answers_are_expected_by_application() {
+        let policy = policy(SITE);
+        let expects = |id: &str| {
+            let rows = policy.expectations();
+            let position = rows.iter().position(|row| row.id == id).unwrap();
+            policy.expects_answer(ExpectationId(position as u32))
+        };
+        assert!(expects("S03"));
+        assert!(expects("H08"), "no application: a service answers");
+        assert!(!expects("S40"));
+    }
 }

@@ -35,6 +35,12 @@ impl Word {
 
     /// The parts between separators, trimmed, each with its place.
     pub(super) fn split(&self, separator: char) -> Vec<Self> {
+        if !self.text.contains(separator) {
+            return vec![Self {
+                text: self.text.trim().to_owned(),
+                span: self.span.clone(),
+            }];
+        }
         let mut offset = 0;
         let mut parts = Vec::new();
         for piece in self.text.split(separator) {

@@ -9,7 +9,7 @@ use super::judge::Ask;
 use super::terms::{Content, End};
 use super::{
     Application, Expectation, ExpectationId, Override, Pack, Party, Policy, PortSet, RoleSet,
-    Verdict,
+    Verdict, rows,
 };
 use crate::decode::Transport;
 use crate::error::{Error, Result};
@@ -196,10 +196,8 @@ impl FromStr for Tuple {
             .trim()
             .split_once(char::is_whitespace)
             .ok_or_else(|| wrong("no transport before the initiator"))?;
-        let number = (0..=u8::MAX)
-            .find(|number| Transport(*number).to_string() == transport.to_ascii_lowercase())
+        let transport = rows::transport(&transport.to_ascii_lowercase())
             .ok_or_else(|| wrong("the transport is unknown"))?;
-        let transport = Transport(number);
         let (from, from_port) = endpoint(from.trim()).map_err(&wrong)?;
         let (to, port) = endpoint(to.trim()).map_err(&wrong)?;
         if transport.has_ports() && port.is_none() {

@@ -1,6 +1,6 @@
 //! The form of a policy file, before its names are resolved against the other layers.
 //!
-//! Built-in packs and a site's own files have the same form. Names stay [`Word`]s with their
+//! Built-in packs and a site's own files have the same form. Names stay words with their
 //! places here, because roles, applications and ranges may be declared by another file.
 
 use super::diagnose::{Diagnosis, Word};

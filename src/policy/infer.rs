@@ -37,17 +37,22 @@ pub struct Guess {
     pub evidence: Vec<String>,
 }
 
+/// Transport number, port and protocol.
+type Service = (u8, u16, Option<&'static str>);
+
 /// One service of a host and what it says for each role.
 #[derive(Debug)]
 struct Clue {
     text: String,
+    /// Any kind of host may offer it: it supports a guess but cannot found one.
+    common: bool,
     /// Weight by the role's position.
     weights: BTreeMap<usize, u32>,
 }
 
 /// Roles that hosts seem to play, sorted by address; per host the best supported first.
 pub fn infer(policy: &Policy, services: impl IntoIterator<Item = ServiceOf>) -> Vec<Guess> {
-    let mut seen: BTreeMap<IpAddr, BTreeSet<(u8, u16, Option<&'static str>)>> = BTreeMap::new();
+    let mut seen: BTreeMap<IpAddr, BTreeSet<Service>> = BTreeMap::new();
     for service in services.into_iter().filter(|service| service.flows > 0) {
         seen.entry(service.address).or_default().insert((
             service.transport.0,
@@ -67,7 +72,7 @@ pub fn infer(policy: &Policy, services: impl IntoIterator<Item = ServiceOf>) -> 
 }
 
 impl Policy {
-    fn clue(&self, (number, port, protocol): (u8, u16, Option<&'static str>)) -> Option<Clue> {
+    fn clue(&self, (number, port, protocol): Service) -> Option<Clue> {
         let transport = Transport(number);
         let content = Content::named(protocol);
         let mut offered = RoleSet::EMPTY;
@@ -95,15 +100,17 @@ impl Policy {
             .collect();
         let protocol = protocol.map(|protocol| format!(" {protocol}"));
         let text = format!("{transport}/{port}{}", protocol.unwrap_or_default());
-        (!weights.is_empty()).then_some(Clue { text, weights })
+        let common = COMMON.contains(&port);
+        (!weights.is_empty()).then_some(Clue {
+            text,
+            common,
+            weights,
+        })
     }
 
     fn guess(&self, address: IpAddr, mut clues: Vec<Clue>) -> Vec<Guess> {
         let mut guesses = Vec::new();
-        while let Some((position, weight)) = strongest(&clues) {
-            if weight < DISTINCTIVE {
-                break;
-            }
+        while let Some(position) = strongest(&clues) {
             let (speaking, rest): (Vec<Clue>, Vec<Clue>) = clues
                 .into_iter()
                 .partition(|clue| clue.weights.contains_key(&position));
@@ -126,26 +133,33 @@ fn tells(terms: &Terms) -> bool {
     few(&terms.ports) && !terms.media && !terms.content_required && terms.balances.is_empty()
 }
 
-/// The role with most weight; the one declared first among equals.
-fn strongest(clues: &[Clue]) -> Option<(usize, u32)> {
-    let mut totals: BTreeMap<usize, u32> = BTreeMap::new();
+/// The role with most weight among those with a distinctive clue; the one declared first among
+/// equals.
+fn strongest(clues: &[Clue]) -> Option<usize> {
+    let mut totals: BTreeMap<usize, (bool, u32)> = BTreeMap::new();
     for clue in clues {
         for (position, weight) in &clue.weights {
-            *totals.entry(*position).or_default() += weight;
+            let (founded, total) = totals.entry(*position).or_default();
+            *founded |= !clue.common && *weight >= DISTINCTIVE;
+            *total += weight;
         }
     }
     totals
         .into_iter()
-        .max_by_key(|(position, weight)| (*weight, std::cmp::Reverse(*position)))
+        .filter(|(_, (founded, _))| *founded)
+        .max_by_key(|(position, (_, weight))| (*weight, std::cmp::Reverse(*position)))
+        .map(|(position, _)| position)
 }
 
 /// Weight of a service whose content is the row's, shared by all roles that offer the port.
 const AGREEING: u32 = 240;
 /// Weight of a service whose content says nothing.
 const UNSEEN: u32 = 120;
-/// Weight that a guess needs: agreeing content on a port of at most six roles, or the port alone
-/// of at most three, or several weaker services together.
-const DISTINCTIVE: u32 = 40;
+/// Weight that one clue of a guess needs: agreeing content on a port of at most eight roles, or the
+/// port alone of at most four.
+const DISTINCTIVE: u32 = 30;
+/// Ports of the web, found on hosts of every kind.
+const COMMON: [u16; 4] = [80, 443, 8080, 8443];
 /// Rows over more ports name no service.
 const MAX_PORTS: u32 = 16;
 
@@ -182,6 +196,7 @@ mod tests {
         let seen = guesses(&[
             ("10.0.0.1", 6, 443, Some("tls")),
             ("10.0.0.1", 6, 80, Some("http")),
+            ("10.0.0.1", 6, 8080, Some("http")),
         ]);
         assert_eq!(seen, []);
     }
@@ -192,12 +207,28 @@ mod tests {
             ("10.0.0.2", 6, 5061, Some("tls")),
             ("10.0.0.2", 6, 5063, Some("tls")),
             ("10.0.0.2", 6, 443, Some("tls")),
-            ("10.0.0.1", 17, 53, Some("dns")),
+            ("10.0.0.1", 6, 88, Some("kerberos")),
         ]);
         assert_eq!(seen.len(), 2, "{seen:?}");
-        assert_eq!(seen[0], ("10.0.0.1 dns".into(), "udp/53 dns".into()));
+        assert_eq!(
+            seen[0],
+            (
+                "10.0.0.1 domain-controller".into(),
+                "tcp/88 kerberos".into()
+            )
+        );
         assert_eq!(seen[1].0, "10.0.0.2 front-end");
         assert_eq!(seen[1].1, "tcp/443 tls, tcp/5061 tls, tcp/5063 tls");
+    }
+
+    #[test]
+    fn what_one_role_does_not_explain_may_speak_for_another() {
+        let seen = guesses(&[
+            ("10.0.0.1", 6, 5061, Some("tls")),
+            ("10.0.0.1", 6, 1433, Some("tds")),
+        ]);
+        let roles: Vec<&str> = seen.iter().map(|(role, _)| role.as_str()).collect();
+        assert_eq!(roles, ["10.0.0.1 sql", "10.0.0.1 front-end"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Compares an oriented flow with the rows: which one explains it, or which one comes nearest.
 //!
 //! Every row that names the port and fits both ends is a candidate. Candidates are ranked by what
-//! explains best ([`Rank`]); equal ones stand beside each other in the verdict.
+//! explains best (see `Rank`); equal ones stand beside each other in the verdict.
 
 use std::net::IpAddr;
 
@@ -199,7 +199,7 @@ impl Policy {
             Rank::Specific(Grade::Agrees) | Rank::AgreeingRange => Class::Confirmed,
             Rank::Specific(_) | Rank::Uncompared => match self.terms_at(id.0) {
                 // A transport without ports, such as ESP, is all that such a row speaks of.
-                Some(terms) if terms.breadth == Breadth::NoPorts && !terms.has_application => {
+                Some(terms) if terms.breadth == Breadth::NoPorts && terms.speaks.is_none() => {
                     Class::Confirmed
                 }
                 _ => Class::PortOnly,
@@ -216,6 +216,9 @@ impl Policy {
     /// Exemption rows whose media the flow is, and whether its content shows media.
     fn exempted(&self, ask: &Ask) -> Vec<(ExpectationId, bool)> {
         let shows_media = ask.content.any_of(&self.media_tokens);
+        if ask.content.known() && !shows_media && !self.strict {
+            return Vec::new();
+        }
         self.exempt
             .iter()
             .filter(|terms| (0..2).any(|own| terms.covers(ask, own, shows_media)))
@@ -236,8 +239,12 @@ impl ExemptTerms {
         };
         let transport = ask.transport;
         // A TCP port of the range may be ephemeral, unless it listens or carries media.
-        let own_port = transport != Transport::TCP || own == 1 || shows_media || self.strict;
-        sent && own_port
+        let own_port = transport != Transport::TCP || own == 1;
+        let service_of_peer = ask.ends[peer]
+            .port
+            .is_some_and(|port| port < FIRST_UNRESERVED);
+        let media_port = shows_media || self.strict || (own_port && !service_of_peer);
+        sent && media_port
             && (self.transports.is_empty() || self.transports.contains(&transport.0))
             && (self.roles.is_empty() || self.roles.meets(end.roles))
             && (shows_media || !self.content_required)
@@ -247,3 +254,398 @@ impl ExemptTerms {
 
 /// Ports below are registered for services (RFC 6335, section 6), never a media peer's.
 const FIRST_UNRESERVED: u16 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, SITE, flow, id, judge, policy, read, speaks, strict};
+    use super::*;
+    use crate::identify::Confidence;
+
+    /// Class and row of a verdict.
+    fn told(policy: &Policy, text: &str, protocol: &'static str) -> (Class, String) {
+        let verdict = judge(policy, text, protocol);
+        let row = id(policy, verdict.expectation).to_owned();
+        (verdict.class, row)
+    }
+
+    fn expect(policy: &Policy, text: &str, protocol: &'static str, class: Class, row: &str) {
+        let told = told(policy, text, protocol);
+        assert_eq!(told, (class, row.to_owned()), "{text} {protocol}");
+    }
+
+    const TO_SIP: &str = "tcp 10.0.20.5:50000 -> 10.0.1.11:5061";
+
+    #[test]
+    fn content_confirms_or_cannot_be_seen() {
+        let policy = policy(SITE);
+        expect(&policy, TO_SIP, "tls", Class::Confirmed, "S03");
+        expect(&policy, TO_SIP, "", Class::PortOnly, "S03");
+        let silent = policy.judge(&flow(TO_SIP), &Identification::default());
+        assert_eq!(silent.class, Class::PortOnly);
+        let sql = "tcp 10.0.1.11:50000 -> 10.0.1.20:1433";
+        expect(&policy, sql, "tds", Class::Confirmed, "Q01");
+        let clear = "tcp 10.0.20.5:50000 -> 10.0.1.11:5060";
+        expect(&policy, clear, "sip", Class::Confirmed, "S02");
+        let either = "tcp 10.0.20.5:50000 -> 10.0.1.11:444";
+        expect(&policy, either, "http", Class::Confirmed, "S04");
+        expect(&policy, either, "tls", Class::Confirmed, "S04");
+    }
+
+    #[test]
+    fn clear_text_where_tls_must_be_is_a_contradiction() {
+        let policy = policy(SITE);
+        let verdict = judge(&policy, TO_SIP, "sip");
+        assert_eq!(verdict.class, Class::WrongProtocol);
+        assert_eq!(verdict.contradiction, Some(Contradiction::ClearText));
+        assert_eq!(id(&policy, verdict.expectation), "S03");
+        let bare = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:8060", "http");
+        assert_eq!(bare.contradiction, Some(Contradiction::ClearText));
+    }
+
+    #[test]
+    fn another_application_is_a_contradiction() {
+        let policy = policy(SITE);
+        for (text, protocol) in [
+            (TO_SIP, "http"),
+            ("tcp 10.0.20.5:50000 -> 10.0.1.11:5060", "http"),
+            ("tcp 10.0.20.5:50000 -> 10.0.1.11:5062", "rtp"),
+        ] {
+            let verdict = judge(&policy, text, protocol);
+            assert_eq!(verdict.class, Class::WrongProtocol, "{text} {protocol}");
+            assert_eq!(verdict.contradiction, Some(Contradiction::Application));
+        }
+    }
+
+    #[test]
+    fn low_confidence_neither_contradicts_nor_confirms() {
+        let policy = policy(SITE);
+        let unsure = |protocol| Identification {
+            confidence: Some(Confidence::Low),
+            ..speaks(protocol)
+        };
+        let verdict = policy.judge(&flow(TO_SIP), &unsure("http"));
+        assert_eq!(verdict.class, Class::PortOnly);
+        let medium = Identification {
+            confidence: Some(Confidence::Medium),
+            ..speaks("http")
+        };
+        let verdict = policy.judge(&flow(TO_SIP), &medium);
+        assert_eq!(verdict.class, Class::WrongProtocol);
+    }
+
+    #[test]
+    fn an_equally_sure_claim_that_agrees_is_enough() {
+        let policy = policy(SITE);
+        let torn = Identification {
+            also: vec!["sip"],
+            ..speaks("http")
+        };
+        let verdict = policy.judge(&flow("tcp 10.0.20.5:50000 -> 10.0.1.11:5060"), &torn);
+        assert_eq!(verdict.class, Class::Confirmed);
+    }
+
+    #[test]
+    fn tls_on_a_row_that_does_not_ask_for_it_is_no_fault() {
+        let plain = policy(SITE);
+        let strict = strict(SITE);
+        let unsaid = "tcp 10.0.20.5:50000 -> 10.0.1.11:5062";
+        let none = "tcp 10.0.20.5:50000 -> 10.0.1.11:5060";
+        for policy in [&plain, &strict] {
+            expect(policy, unsaid, "tls", Class::PortOnly, "S06");
+        }
+        expect(&plain, none, "tls", Class::PortOnly, "S02");
+        expect(&strict, none, "tls", Class::WrongProtocol, "S02");
+    }
+
+    #[test]
+    fn equal_rows_stand_beside_each_other() {
+        let policy = policy(SITE);
+        let verdict = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:443", "tls");
+        assert_eq!(id(&policy, verdict.expectation), "S12");
+        let others: Vec<&str> = verdict
+            .others
+            .iter()
+            .map(|row| id(&policy, Some(*row)))
+            .collect();
+        assert_eq!(others, ["S19"]);
+    }
+
+    #[test]
+    fn ranges_need_media_to_be_confirmed() {
+        let policy = policy(SITE);
+        let media = "udp 10.0.1.12:50000 -> 10.0.1.11:52000";
+        expect(&policy, media, "rtp", Class::Confirmed, "S40");
+        expect(&policy, media, "", Class::RangeUnconfirmed, "S40");
+        let verdict = judge(&policy, media, "dns");
+        assert_eq!(verdict.class, Class::Unexpected);
+        let (row, misfit) = verdict.nearest.unwrap();
+        assert_eq!((id(&policy, Some(row)), misfit), ("S40", Misfit::Content));
+    }
+
+    #[test]
+    fn a_specific_row_beats_a_range_unless_the_content_is_the_ranges() {
+        let policy = policy(SITE);
+        let inside = "tcp 10.0.20.5:50000 -> 10.0.1.11:50001";
+        expect(&policy, inside, "tls", Class::Confirmed, "L01");
+        expect(&policy, inside, "", Class::PortOnly, "L01");
+        expect(&policy, inside, "rtp", Class::Confirmed, "S40");
+        let verdict = judge(&policy, inside, "http");
+        assert_eq!(verdict.class, Class::WrongProtocol);
+    }
+
+    #[test]
+    fn over_tcp_a_media_range_counts_on_the_listening_side_only() {
+        let policy = policy(SITE);
+        let out = "tcp 10.0.1.11:50000 -> 203.0.113.9:3000";
+        assert_eq!(judge(&policy, out, "rtp").class, Class::Unexpected);
+        let listens = "tcp 203.0.113.9:3000 -> 10.0.1.11:50000";
+        expect(&policy, listens, "rtp", Class::Confirmed, "S40");
+        expect(&policy, listens, "", Class::RangeUnconfirmed, "S40");
+    }
+
+    #[test]
+    fn over_udp_a_media_port_is_the_hosts_own_whoever_sends_first() {
+        let policy = policy(SITE);
+        let out = "udp 10.0.1.11:50000 -> 203.0.113.9:3000";
+        expect(&policy, out, "rtp", Class::Confirmed, "S40");
+        expect(&policy, out, "", Class::RangeUnconfirmed, "S40");
+        // The other end is a service: only content says media.
+        let service = "udp 10.0.1.11:50000 -> 203.0.113.9:500";
+        assert_eq!(judge(&policy, service, "").class, Class::Unexpected);
+        expect(&policy, service, "rtp", Class::Confirmed, "S40");
+        let back = "udp 203.0.113.9:500 -> 10.0.1.11:50000";
+        assert_eq!(judge(&policy, back, "").class, Class::Unexpected);
+    }
+
+    #[test]
+    fn required_content_is_required_until_the_site_sets_the_range() {
+        let policy = policy(SITE);
+        let peer = "udp 203.0.113.9:3000 -> 10.0.20.5:50025";
+        assert_eq!(judge(&policy, peer, "").class, Class::Unexpected);
+        assert_eq!(
+            judge(&policy, peer, "").nearest,
+            None,
+            "E20: it explains nothing"
+        );
+        expect(&policy, peer, "rtp", Class::Confirmed, "C08");
+        let site = format!("{SITE}\n[media]\nclient = [\"50020-50059\"]\n");
+        let set = fixture::policy(&site);
+        expect(&set, peer, "", Class::PortOnly, "C08");
+        expect(&set, peer, "rtp", Class::Confirmed, "C08");
+        let outside = "udp 203.0.113.9:3000 -> 10.0.20.5:51000";
+        assert_eq!(judge(&set, outside, "rtp").class, Class::Unexpected);
+    }
+
+    #[test]
+    fn infrastructure_is_a_class_of_its_own() {
+        let policy = policy(SITE);
+        let lookup = "udp 10.0.1.11:50000 -> 10.0.9.9:53";
+        expect(&policy, lookup, "dns", Class::Infrastructure, "I01");
+        expect(&policy, lookup, "", Class::Infrastructure, "I01");
+        let verdict = judge(&policy, lookup, "sip");
+        assert_eq!(verdict.class, Class::Unexpected);
+        let (row, misfit) = verdict.nearest.unwrap();
+        assert_eq!((id(&policy, Some(row)), misfit), ("I01", Misfit::Content));
+        let ping = "icmp 10.0.1.11:0 -> 203.0.113.9:0";
+        expect(&policy, ping, "", Class::Infrastructure, "I60");
+    }
+
+    #[test]
+    fn a_relaxed_row_is_strict_once_the_topology_has_its_role() {
+        let site = format!(
+            "{SITE}\n[[host]]\nname = \"dc01\"\naddresses = [\"10.0.9.9\"]\nroles = [\"domain-controller\"]\n"
+        );
+        let policy = policy(&site);
+        let known = "udp 10.0.1.11:50000 -> 10.0.9.9:53";
+        expect(&policy, known, "dns", Class::Infrastructure, "I01");
+        let stranger = "udp 10.0.1.11:50000 -> 203.0.113.9:53";
+        assert_eq!(judge(&policy, stranger, "dns").class, Class::Unexpected);
+    }
+
+    #[test]
+    fn dynamic_rpc_needs_its_content() {
+        let policy = policy(SITE);
+        let dynamic = "tcp 10.0.1.11:50000 -> 10.0.1.20:60000";
+        expect(&policy, dynamic, "dcerpc", Class::Infrastructure, "I15");
+        assert_eq!(judge(&policy, dynamic, "").class, Class::Unexpected);
+    }
+
+    #[test]
+    fn groups_have_no_role_but_rows_to_anyone_match() {
+        let site = format!(
+            "{SITE}\n[[network]]\nname = \"all\"\nprefixes = [\"0.0.0.0/0\"]\nroles = [\"sql\"]\n"
+        );
+        let policy = policy(&site);
+        let query = "udp 10.0.1.11:50000 -> 224.0.0.252:5355";
+        expect(&policy, query, "dns", Class::Infrastructure, "I30");
+        let group = "tcp 10.0.1.11:50000 -> 224.0.0.252:1433";
+        assert_eq!(judge(&policy, group, "").class, Class::Unexpected);
+    }
+
+    #[test]
+    fn strangers_among_themselves_are_out_of_scope() {
+        let policy = policy(SITE);
+        let verdict = judge(&policy, "tcp 192.0.2.1:50000 -> 203.0.113.9:5061", "tls");
+        assert_eq!(verdict.class, Class::OutOfScope);
+        assert_eq!(verdict.expectation, None);
+    }
+
+    #[test]
+    fn a_load_balancer_answers_its_rows_and_those_behind_it_but_no_media() {
+        let policy = policy(SITE);
+        expect(
+            &policy,
+            "tcp 10.0.20.5:50000 -> 10.0.1.5:5061",
+            "tls",
+            Class::Confirmed,
+            "S03",
+        );
+        let verdict = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.5:5061", "tls");
+        assert_eq!(id(&policy, verdict.others.first().copied()), "H01");
+        // H08 names no application; S21 behind it does, and is contradicted.
+        let talk = "tcp 10.0.20.5:50000 -> 10.0.1.5:5072";
+        expect(&policy, talk, "http", Class::WrongProtocol, "S21");
+        expect(&policy, talk, "sip", Class::Confirmed, "S21");
+        // Balanced for another role.
+        let other = "tcp 10.0.20.5:50000 -> 10.0.1.5:5070";
+        assert_eq!(judge(&policy, other, "").class, Class::Unexpected);
+        let media = "udp 10.0.20.5:50000 -> 10.0.1.5:50000";
+        assert_eq!(judge(&policy, media, "").class, Class::Unexpected);
+        // Rows of the balancer are not the servers'.
+        let direct = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:5061", "tls");
+        assert_eq!(direct.others, []);
+    }
+
+    #[test]
+    fn a_load_balancer_may_speak_for_anyone_to_the_servers_behind_it() {
+        let more = "pack = \"site\"\nrow = [{ id = \"Z1\", from = \"sql\", to = \"front-end\", transport = \"tcp\", port = \"7777\" }]";
+        let policy = read(SITE, &[more], false).unwrap();
+        expect(
+            &policy,
+            "tcp 10.0.1.5:50000 -> 10.0.1.11:7777",
+            "",
+            Class::PortOnly,
+            "Z1",
+        );
+        assert_eq!(
+            judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:7777", "").class,
+            Class::Unexpected
+        );
+    }
+
+    #[test]
+    fn the_strict_reading_of_a_row_replaces_its_fields() {
+        let trunk = "tcp 10.0.1.11:50000 -> 10.0.3.1:5081";
+        expect(&policy(SITE), trunk, "sip", Class::Confirmed, "S25");
+        assert_eq!(judge(&strict(SITE), trunk, "sip").class, Class::Unexpected);
+        let trunk = "tcp 10.0.1.12:50000 -> 10.0.3.1:5081";
+        expect(&strict(SITE), trunk, "sip", Class::Confirmed, "S25");
+    }
+
+    fn exempt(policy: &Policy, flow: &Flow, protocol: &'static str) -> Vec<(String, bool)> {
+        let verdict = policy.judge(flow, &speaks(protocol));
+        let rows = verdict.exempt.iter();
+        rows.map(|(row, media)| (id(policy, Some(*row)).to_owned(), *media))
+            .collect()
+    }
+
+    #[test]
+    fn exemptions_follow_role_range_and_direction() {
+        let policy = policy(SITE);
+        let mut call = flow("udp 10.0.3.1:30000 -> 10.0.1.12:50000");
+        let both = [("X05".to_owned(), true), ("X06".to_owned(), true)];
+        assert_eq!(exempt(&policy, &call, "rtp"), both);
+        assert_eq!(exempt(&policy, &call, "")[0], ("X05".to_owned(), false));
+        call.counters[1].packets = 0;
+        assert_eq!(
+            exempt(&policy, &call, "rtp"),
+            both[..1],
+            "nothing came back"
+        );
+        let outside = flow("udp 10.0.3.1:30000 -> 10.0.1.12:60000");
+        assert_eq!(exempt(&policy, &outside, "rtp"), []);
+        let elsewhere = flow("udp 10.0.3.1:30000 -> 10.0.1.11:50000");
+        assert_eq!(exempt(&policy, &elsewhere, "rtp"), []);
+    }
+
+    #[test]
+    fn exemptions_over_tcp_need_the_listener_or_media() {
+        let policy = policy(SITE);
+        let out = flow("tcp 10.0.1.12:50000 -> 10.0.3.1:5081");
+        assert_eq!(exempt(&policy, &out, "sip"), []);
+        assert_eq!(exempt(&policy, &out, "rtp").len(), 2);
+        let listens = flow("tcp 10.0.3.1:5081 -> 10.0.1.12:50000");
+        assert_eq!(exempt(&policy, &listens, "").len(), 2);
+    }
+
+    #[test]
+    fn what_is_shown_to_be_something_else_is_not_exempted_media() {
+        let policy = policy(SITE);
+        let lookup = flow("udp 10.0.1.12:50000 -> 10.0.9.9:5300");
+        assert_eq!(exempt(&policy, &lookup, "").len(), 2);
+        assert_eq!(exempt(&policy, &lookup, "dns"), []);
+        let service = flow("udp 10.0.1.12:50000 -> 10.0.9.9:53");
+        assert_eq!(exempt(&policy, &service, ""), []);
+        assert_eq!(exempt(&policy, &service, "rtp").len(), 2);
+    }
+
+    #[test]
+    fn the_clients_exemption_is_udp_and_needs_media_until_the_range_is_set() {
+        let policy = policy(SITE);
+        let call = flow("udp 10.0.20.5:50025 -> 203.0.113.9:3000");
+        assert_eq!(exempt(&policy, &call, "rtp"), [("X15".to_owned(), true)]);
+        assert_eq!(exempt(&policy, &call, ""), []);
+        let stream = flow("tcp 10.0.20.5:50025 -> 203.0.113.9:3000");
+        assert_eq!(exempt(&policy, &stream, "rtp"), []);
+        let site = format!("{SITE}\n[media]\nclient = [\"50020-50059\"]\n");
+        let set = fixture::policy(&site);
+        assert_eq!(exempt(&set, &call, ""), [("X15".to_owned(), false)]);
+    }
+
+    #[test]
+    fn strictly_every_port_of_an_exempted_role_is_exempt() {
+        let policy = strict(SITE);
+        let any = flow("tcp 10.0.1.12:40000 -> 10.0.3.1:5081");
+        assert_eq!(exempt(&policy, &any, "sip").len(), 2);
+    }
+
+    /// Walking every row must give what the index gives.
+    #[test]
+    fn the_index_finds_every_row_that_fits() {
+        let policy = policy(SITE);
+        let hosts = [
+            "10.0.20.5",
+            "10.0.1.11",
+            "10.0.1.12",
+            "10.0.1.5",
+            "203.0.113.9",
+        ];
+        let ports = [
+            53, 443, 444, 1433, 5060, 5061, 5072, 5355, 8060, 49_152, 50_001, 57_501,
+        ];
+        for transport in [Transport::TCP, Transport::UDP] {
+            for (from, to) in hosts.iter().flat_map(|a| hosts.iter().map(move |b| (a, b))) {
+                for port in ports {
+                    let initiator = policy.end(fixture::address(from), Some(3000));
+                    let responder = policy.end(fixture::address(to), Some(port));
+                    let indexed: Vec<u32> = policy
+                        .rows_at(transport, Some(port))
+                        .filter(|(_, terms)| terms.fits(&initiator, &responder))
+                        .map(|(id, _)| id.0)
+                        .collect();
+                    let walked: Vec<u32> = (0..policy.expectations().len() as u32)
+                        .filter(|row| {
+                            let expectation = policy.expectation(ExpectationId(*row));
+                            expectation.transports.contains(&transport.0)
+                                && expectation.ports.contains(port)
+                                && policy
+                                    .terms_at(*row)
+                                    .is_some_and(|terms| terms.fits(&initiator, &responder))
+                        })
+                        .collect();
+                    assert_eq!(indexed, walked, "{transport} {from} {to} {port}");
+                }
+            }
+        }
+    }
+}

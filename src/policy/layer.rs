@@ -1,5 +1,7 @@
 //! Files of policy and topology as they come into the program.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use super::builtin;
@@ -38,10 +40,17 @@ impl Layer {
     /// Reads a file. Errors: it cannot be opened, is too large, or is not UTF-8.
     pub(super) fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| Error::Open {
+        let file = File::open(path).map_err(|source| Error::Open {
             path: path.to_owned(),
             source,
         })?;
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|source| Error::Read {
+                path: path.to_owned(),
+                source,
+            })?;
         if bytes.len() > MAX_FILE {
             let limit = MAX_FILE / (1024 * 1024);
             return Err(Error::Policy(format!("{name}: larger than {limit} MiB")));

@@ -3,7 +3,8 @@
 //! In: layers of policy files, a topology, and flows with what they speak. Out: for each flow the
 //! expectation that explains it, or the nearest one and the field that failed. The engine knows
 //! nothing of any product: the built-in packs are data under `packs/`, in the same form as a
-//! user's own file. It never sees a payload byte. Read [`Expectation`], then [`judge`].
+//! user's own file. It never sees a payload byte. Read [`Expectation`], then
+//! [`compile`], then [`judge`].
 
 pub mod builtin;
 pub mod compile;
@@ -17,6 +18,7 @@ pub mod ports;
 pub mod roles;
 pub mod topology;
 
+mod intervals;
 mod layer;
 mod names;
 mod near;

@@ -80,11 +80,11 @@ impl Names {
     pub(super) fn set_media(
         &mut self,
         key: &Word,
-        parts: &[Word],
+        texts: &[Word],
         diagnosis: &mut Diagnosis,
     ) -> Option<(String, PortSet)> {
-        let ports = union(parts, diagnosis);
-        if parts.is_empty() {
+        let ports = union(texts, diagnosis);
+        if texts.is_empty() {
             diagnosis.add(&key.span, format!("the range '{}' is empty", key.text));
         }
         let long = format!("{}{MEDIA_SUFFIX}", key.text);

@@ -56,7 +56,9 @@ impl Policy {
                     (false, false) if terms.answered_by(&responder) => return None,
                     (false, false) => Nearness::PortOfOtherHosts,
                 };
-                if terms.content_required {
+                let others_range =
+                    nearness == Nearness::PortOfOtherHosts && terms.breadth == Breadth::Wide;
+                if terms.content_required || others_range || terms.ports.count() > MOST_PORTS {
                     return None;
                 }
                 Some((ranged(nearness, terms), id, Misfit::Peer))
@@ -83,6 +85,7 @@ impl Policy {
         self.rows_at(ask.transport, initiator.port)
             .filter(|(_, terms)| !terms.content_required && terms.fits(&responder, &initiator))
             .filter(|(_, terms)| terms.breadth != Breadth::NoPorts)
+            .filter(|(_, terms)| terms.ports.count() <= MOST_PORTS)
             .map(|(id, terms)| (ranged(Nearness::Direction, terms), id, Misfit::Direction))
             .min()
     }
@@ -95,6 +98,7 @@ impl Policy {
             .filter(|transport| ask.transport.has_ports() && *transport != ask.transport)
             .flat_map(|transport| self.rows_at(transport, responder.port))
             .filter(|(_, terms)| !terms.content_required && terms.fits(&initiator, &responder))
+            .filter(|(_, terms)| terms.ports.count() <= MOST_PORTS)
             .map(|(id, terms)| (ranged(Nearness::Transport, terms), id, Misfit::Transport))
             .min()
     }
@@ -115,7 +119,7 @@ impl Policy {
                 return None;
             }
             let nearness = Nearness::Port {
-                agrees: std::cmp::Reverse(ask.content.any_of(&terms.speaks)),
+                agrees: std::cmp::Reverse(terms.agrees(&ask.content)),
                 distance: terms.ports.distance(port)?,
             };
             Some((nearness, ExpectationId(position as u32), Misfit::Port))
@@ -129,5 +133,98 @@ fn ranged(nearness: Nearness, terms: &Terms) -> Nearness {
     match terms.breadth {
         Breadth::Wide => Nearness::Range,
         Breadth::Specific | Breadth::NoPorts => nearness,
+    }
+}
+
+/// A range over more than half of all ports is near everything, which says nothing.
+const MOST_PORTS: u32 = 32_768;
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{SITE, id, judge, policy, read};
+    use super::*;
+    use crate::policy::Class;
+
+    fn near(policy: &Policy, text: &str, protocol: &'static str) -> (String, Option<Misfit>) {
+        let verdict = judge(policy, text, protocol);
+        assert_eq!(verdict.class, Class::Unexpected, "{text}");
+        let row = id(policy, verdict.nearest.map(|(row, _)| row)).to_owned();
+        (row, verdict.nearest.map(|(_, misfit)| misfit))
+    }
+
+    #[test]
+    fn each_field_that_fails_is_named() {
+        let policy = policy(SITE);
+        for (text, row, misfit) in [
+            ("tcp 10.0.20.5:50000 -> 10.0.1.20:1433", "Q01", Misfit::Peer),
+            ("tcp 10.0.1.11:50000 -> 10.0.1.12:1433", "Q01", Misfit::Peer),
+            (
+                "tcp 10.0.20.5:50000 -> 203.0.113.9:5061",
+                "S03",
+                Misfit::Peer,
+            ),
+            (
+                "tcp 10.0.1.11:5061 -> 10.0.20.5:700",
+                "S03",
+                Misfit::Direction,
+            ),
+            (
+                "udp 10.0.20.5:50000 -> 10.0.1.11:5061",
+                "S03",
+                Misfit::Transport,
+            ),
+            (
+                "sctp 10.0.20.5:50000 -> 10.0.1.11:5061",
+                "S03",
+                Misfit::Transport,
+            ),
+            ("tcp 10.0.20.5:50000 -> 10.0.1.11:5059", "S02", Misfit::Port),
+            (
+                "tcp 10.0.20.5:50000 -> 10.0.1.11:48000",
+                "S40",
+                Misfit::Port,
+            ),
+        ] {
+            let expected = (row.to_owned(), Some(misfit));
+            assert_eq!(near(&policy, text, ""), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn on_another_port_the_application_seen_decides_first() {
+        let policy = policy(SITE);
+        let odd = "tcp 10.0.20.5:50000 -> 10.0.1.11:8061";
+        assert_eq!(near(&policy, odd, "").0, "S15");
+        assert_eq!(near(&policy, odd, "sip").0, "S21");
+    }
+
+    #[test]
+    fn where_no_row_says_anything_nothing_is_near() {
+        let policy = policy(SITE);
+        let text = "tcp 10.0.20.5:50000 -> 203.0.113.9:8443";
+        assert_eq!(near(&policy, text, ""), ("-".to_owned(), None));
+        assert_eq!(near(&policy, "esp 10.0.1.11:0 -> 10.0.1.12:0", "").1, None);
+    }
+
+    #[test]
+    fn a_range_of_nearly_every_port_is_not_near() {
+        let more = "pack = \"site\"\nrow = [{ id = \"A1\", from = \"client\", to = \"client\", transport = \"tcp\", port = \"1024-65535\" }]";
+        let policy = read(SITE, &[more], false).unwrap();
+        let text = "tcp 10.0.20.5:50000 -> 10.0.1.11:31337";
+        assert_eq!(
+            near(&policy, text, ""),
+            ("S40".to_owned(), Some(Misfit::Port))
+        );
+    }
+
+    #[test]
+    fn a_named_role_is_nearer_than_a_shared_port() {
+        let more = "pack = \"site\"\nrow = [{ id = \"A1\", to = \"sql\", transport = \"tcp\", port = \"5081\" }]";
+        let policy = read(SITE, &[more], false).unwrap();
+        let trunk = "tcp 10.0.20.5:50000 -> 10.0.3.1:5081";
+        assert_eq!(
+            near(&policy, trunk, ""),
+            ("S25".to_owned(), Some(Misfit::Peer))
+        );
     }
 }

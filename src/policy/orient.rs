@@ -82,3 +82,100 @@ fn orient_by_ports(flow: &Flow) -> Option<Side> {
 const FIRST_UNRESERVED: u16 = 1024;
 /// The lowest port that common systems hand out (Linux; Windows and RFC 6335 begin at 49152).
 const FIRST_EPHEMERAL: u16 = 32768;
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{SITE, flow, policy, speaks};
+    use super::*;
+    use crate::flow::TcpSeen;
+
+    fn told(text: &str) -> (Side, DirectionBy) {
+        policy(SITE).orient(&flow(text), &Identification::default())
+    }
+
+    #[test]
+    fn the_handshake_counts_before_everything() {
+        let mut odd = flow("tcp 10.0.1.11:5061 -> 10.0.20.5:50000");
+        odd.tcp[0] = TcpSeen(TcpSeen::SYN);
+        let asked = Identification {
+            requester: Some(Side::B),
+            ..speaks("sip")
+        };
+        let policy = policy(SITE);
+        assert_eq!(policy.orient(&odd, &asked), (Side::A, DirectionBy::Syn));
+        odd.tcp = [TcpSeen(TcpSeen::SYN_ACK), TcpSeen(0)];
+        assert_eq!(policy.orient(&odd, &asked), (Side::B, DirectionBy::SynAck));
+    }
+
+    #[test]
+    fn who_asks_counts_before_the_ports_but_not_by_circumstance() {
+        let policy = policy(SITE);
+        let answer = flow("tcp 10.0.1.11:50000 -> 10.0.20.5:5061");
+        let mut asked = Identification {
+            requester: Some(Side::B),
+            ..speaks("sip")
+        };
+        let by_content = (Side::B, DirectionBy::FirstSpeaker);
+        assert_eq!(policy.orient(&answer, &asked), by_content);
+        asked.confidence = Some(Confidence::Low);
+        assert_eq!(policy.orient(&answer, &asked), (Side::A, DirectionBy::Port));
+    }
+
+    #[test]
+    fn a_row_that_fits_one_way_round_tells() {
+        let midstream = told("tcp 10.0.1.11:5061 -> 10.0.20.5:6000");
+        assert_eq!(midstream, (Side::B, DirectionBy::Policy));
+        let midstream = told("tcp 10.0.20.5:6000 -> 10.0.1.11:5061");
+        assert_eq!(midstream, (Side::A, DirectionBy::Policy));
+        // Both ways fit, and media ranges tell nothing.
+        let both = told("tcp 10.0.1.11:5061 -> 10.0.1.11:5062");
+        assert_eq!(both, (Side::A, DirectionBy::Unknown));
+        let range = told("tcp 10.0.1.11:50100 -> 203.0.113.9:50000");
+        assert_eq!(range, (Side::A, DirectionBy::Unknown));
+    }
+
+    #[test]
+    fn ports_tell_by_two_bounds() {
+        for (text, side, by) in [
+            (
+                "tcp 192.0.2.1:443 -> 192.0.2.2:2000",
+                Side::B,
+                DirectionBy::Port,
+            ),
+            (
+                "tcp 192.0.2.1:8000 -> 192.0.2.2:40000",
+                Side::B,
+                DirectionBy::Port,
+            ),
+            (
+                "tcp 192.0.2.1:40000 -> 192.0.2.2:8000",
+                Side::A,
+                DirectionBy::Port,
+            ),
+            (
+                "tcp 192.0.2.1:80 -> 192.0.2.2:443",
+                Side::A,
+                DirectionBy::Unknown,
+            ),
+            (
+                "udp 192.0.2.1:8000 -> 192.0.2.2:9000",
+                Side::A,
+                DirectionBy::FirstSpeaker,
+            ),
+            (
+                "icmp 192.0.2.1:0 -> 192.0.2.2:0",
+                Side::A,
+                DirectionBy::FirstSpeaker,
+            ),
+        ] {
+            assert_eq!(told(text), (side, by), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_group_never_initiates() {
+        let flipped = told("udp 224.0.0.252:53 -> 10.0.1.11:50000");
+        assert_eq!(flipped.0, Side::B);
+        assert_eq!(told("udp 10.0.1.11:53 -> 255.255.255.255:50000").0, Side::A);
+    }
+}

@@ -90,9 +90,12 @@ impl fmt::Display for PortSet {
         let texts: Vec<String> = self
             .ranges
             .iter()
-            .map(|(first, last)| match first == last {
-                true => first.to_string(),
-                false => format!("{first}-{last}"),
+            .map(|(first, last)| {
+                if first == last {
+                    first.to_string()
+                } else {
+                    format!("{first}-{last}")
+                }
             })
             .collect();
         f.pad(&texts.join(","))

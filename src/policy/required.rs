@@ -67,3 +67,52 @@ fn initiator(policy: &Policy, expectation: &Expectation) -> Option<String> {
 
 /// Rows over more ports than this are ranges to choose from, not services.
 const MAX_PORTS: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{SITE, policy};
+
+    #[test]
+    fn every_service_of_every_host_is_listed_once() {
+        let policy = policy(SITE);
+        let list: Vec<String> = policy
+            .required()
+            .iter()
+            .map(|entry| {
+                let row = &policy.expectation(entry.expectation).id;
+                format!("{} {} {row}", entry.responder, entry.port)
+            })
+            .collect();
+        let expected = [
+            "fe01 443 S12",
+            "fe01 443 S19",
+            "fe01 444 S04",
+            "fe01 5060 S02",
+            "fe01 5061 S03",
+            "fe01 5062 S06",
+            "fe01 5072 S21",
+            "fe01 8060 S15",
+            "fe01 50001 L01",
+            "fe01 50002 L01",
+            "fe01 50003 L01",
+            "gw01 5081 S25",
+            "lb01 5061 H01",
+            "lb01 5072 H08",
+            "med01 50001 L01",
+            "med01 50002 L01",
+            "med01 50003 L01",
+            "sql01 1433 Q01",
+        ];
+        assert_eq!(list, expected);
+        let sql = policy.required().last().unwrap();
+        assert_eq!(sql.initiator_role.as_deref(), Some("front-end"));
+        assert_eq!(sql.transports, [6]);
+        assert_eq!(policy.required()[0].initiator_role, None);
+        assert_eq!(policy.required()[0].addresses.len(), 2);
+    }
+
+    #[test]
+    fn without_hosts_nothing_is_required() {
+        assert_eq!(policy("").required(), []);
+    }
+}

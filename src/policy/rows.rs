@@ -108,8 +108,7 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
         infrastructure: expectation.infrastructure,
         content_required: row.content_required && !set_by_site(row.port.as_ref(), context),
         security: expectation.security,
-        has_application: application.is_some(),
-        speaks: application.map_or_else(Vec::new, spoken),
+        speaks: application.map(spoken),
     }
 }
 
@@ -150,10 +149,8 @@ fn exempt_terms(
     if side == MediaSide::Any {
         expectation.from = roles;
     }
-    let content_required = match set_by_site(media_port, context) {
-        true => false,
-        false => row.content_required || ports.count() > MOSTLY_EVERYTHING,
-    };
+    let content_required = !set_by_site(media_port, context)
+        && (row.content_required || ports.count() > MOSTLY_EVERYTHING);
     ExemptTerms {
         id: ExpectationId(0),
         roles,
@@ -202,14 +199,23 @@ fn read_transports(word: &Word, diagnosis: &mut Diagnosis) -> Vec<u8> {
     }
     let mut numbers = Vec::new();
     for part in word.split('+') {
-        match (0..=u8::MAX).find(|number| Transport(*number).to_string() == part.text) {
-            Some(number) => numbers.push(number),
-            None => diagnosis.unknown("transport", &part, TRANSPORTS),
+        let known = transport(&part.text);
+        if known.is_none() {
+            diagnosis.unknown("transport", &part, TRANSPORTS);
         }
+        // A wrong one counts as one with ports, so that the row's ports are not blamed for it.
+        numbers.push(known.unwrap_or(Transport::TCP).0);
     }
     numbers.sort_unstable();
     numbers.dedup();
     numbers
+}
+
+/// A transport by its stable name, or `ip-89`.
+pub(super) fn transport(name: &str) -> Option<Transport> {
+    (0..=u8::MAX)
+        .map(Transport)
+        .find(|transport| transport.to_string() == name)
 }
 
 fn read_security(word: Option<&Word>, diagnosis: &mut Diagnosis) -> Security {

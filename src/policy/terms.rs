@@ -23,9 +23,8 @@ pub(super) struct Terms {
     /// Never explains a flow whose content does not agree.
     pub(super) content_required: bool,
     pub(super) security: Security,
-    pub(super) has_application: bool,
-    /// Detector tokens that agree.
-    pub(super) speaks: Vec<String>,
+    /// Detector tokens that agree with the row's application, where it names one.
+    pub(super) speaks: Option<Vec<String>>,
 }
 
 /// How much a row's ports say by themselves.
@@ -112,17 +111,23 @@ impl Terms {
             .is_none_or(|ports| end.port_within(ports))
     }
 
+    /// Whether the content is the row's application in clear.
+    pub(super) fn agrees(&self, content: &Content) -> bool {
+        let speaks = self.speaks.as_deref().unwrap_or_default();
+        content.any_of(speaks)
+    }
+
     /// Compares the content with what the row demands.
     pub(super) fn grade(&self, content: &Content, strict: bool) -> Grade {
         if !content.known() {
             return Grade::Unseen;
         }
-        let agrees = content.any_of(&self.speaks);
+        let agrees = self.agrees(content);
         if content.is_tls() {
             return self.grade_tls(agrees, strict);
         }
         let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
-        match (agrees || !self.has_application, demands_tls) {
+        match (agrees || self.speaks.is_none(), demands_tls) {
             (true, true) => Grade::ClearText,
             (false, _) => Grade::Application,
             (true, false) if agrees => Grade::Agrees,
@@ -139,12 +144,12 @@ impl Terms {
             return Grade::Agrees;
         }
         let only_content_tells = self.media || self.breadth == Breadth::Wide;
-        if only_content_tells && self.has_application {
+        if only_content_tells && self.speaks.is_some() {
             return Grade::Application;
         }
         match self.security {
             Security::None if strict => Grade::Application,
-            _ if !self.has_application => Grade::Uncompared,
+            _ if self.speaks.is_none() => Grade::Uncompared,
             // Most rows say "TCP" where the product speaks TLS; that is no contradiction.
             _ => Grade::Unseen,
         }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::diagnose::{Diagnosis, Word};
 use super::file::named_lists;
+use super::intervals::{Interval, find, flatten};
 use super::read::{self, Fields};
 use super::roles::{RoleSet, RoleTable};
 
@@ -64,14 +65,6 @@ pub(super) struct Owner<'t> {
     pub(super) roles: RoleSet,
     pub(super) main_role: Option<usize>,
     pub(super) balances: RoleSet,
-}
-
-/// Addresses of one family as numbers, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Interval {
-    first: u128,
-    last: u128,
-    network: u32,
 }
 
 impl Topology {
@@ -131,14 +124,9 @@ impl Topology {
                 balances: host.balances,
             };
         }
-        let number = as_number(address);
         let intervals = &self.intervals[usize::from(address.is_ipv6())];
-        let after = intervals.partition_point(|interval| interval.first <= number);
-        after
-            .checked_sub(1)
-            .and_then(|index| intervals.get(index))
-            .filter(|interval| number <= interval.last)
-            .and_then(|interval| self.networks.get(interval.network as usize))
+        find(intervals, address)
+            .and_then(|network| self.networks.get(network as usize))
             .map(|network| Owner {
                 name: Some(&network.name),
                 roles: network.roles,
@@ -339,64 +327,173 @@ fn parse_prefix(text: &str) -> Option<IpNet> {
     Some(net)
 }
 
-fn as_number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_bits().into(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-/// Disjoint intervals of one family in order, each with the most specific network that covers it. Prefixes
-/// either nest or do not touch, so a stack of the open ones is enough.
-fn flatten(networks: &[Network], ipv6: bool) -> Vec<Interval> {
-    let mut prefixes: Vec<Interval> = Vec::new();
-    for (index, network) in networks.iter().enumerate() {
-        let family = network
-            .prefixes
-            .iter()
-            .filter(|prefix| prefix.addr().is_ipv6() == ipv6);
-        prefixes.extend(family.map(|prefix| Interval {
-            first: as_number(prefix.network()),
-            last: as_number(prefix.broadcast()),
-            network: index as u32,
-        }));
-    }
-    prefixes.sort_by(|a, b| (a.first, b.last, a.network).cmp(&(b.first, a.last, b.network)));
-    let mut flat: Vec<Interval> = Vec::new();
-    let mut open: Vec<Interval> = Vec::new();
-    for prefix in prefixes {
-        while let Some(top) = open.pop_if(|top| top.last < prefix.first) {
-            close(top, &mut open, &mut flat);
-        }
-        if let Some(top) = open.last()
-            && top.first < prefix.first
-        {
-            flat.push(Interval {
-                last: prefix.first - 1,
-                ..*top
-            });
-        }
-        open.push(prefix);
-    }
-    while let Some(top) = open.pop() {
-        close(top, &mut open, &mut flat);
-    }
-    flat
-}
-
-/// Ends the innermost open prefix: what is left of the one around it begins behind it.
-fn close(top: Interval, open: &mut [Interval], flat: &mut Vec<Interval>) {
-    if top.first <= top.last {
-        flat.push(top);
-    }
-    if let Some(outer) = open.last_mut() {
-        match top.last.checked_add(1) {
-            Some(next) => outer.first = outer.first.max(next),
-            // Nothing is behind the last address: the outer one is used up too.
-            None => (outer.first, outer.last) = (u128::MAX, u128::MAX - 1),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {}
+mod tests {
+    use super::super::fixture::{SITE, address, policy, read};
+
+    fn problems(site: &str) -> String {
+        read(site, &[], false).unwrap_err().to_string()
+    }
+
+    fn name(site: &str, of: &str) -> String {
+        let policy = policy(site);
+        policy
+            .party(address(of))
+            .name
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    #[test]
+    fn a_host_beats_a_network_and_the_longest_prefix_wins() {
+        let site = r#"
+[[host]]
+name = "fe01"
+addresses = ["10.0.20.9", "fd00::9"]
+roles = ["front-end", "mediation"]
+[[network]]
+name = "all"
+prefixes = ["0.0.0.0/0"]
+roles = []
+[[network]]
+name = "ten"
+prefixes = ["10.0.0.0/8", "255.255.255.0/24"]
+roles = ["client"]
+[[network]]
+name = "users"
+prefixes = ["10.0.20.0/22", "10.0.21.128"]
+roles = ["client"]
+[[network]]
+name = "lab"
+prefixes = ["10.0.21.0/24", "fd00::/64"]
+roles = ["sql"]
+"#;
+        for (of, expected) in [
+            ("10.0.20.9", "fe01"),
+            ("::ffff:10.0.20.9", "fe01"),
+            ("fd00::9", "fe01"),
+            ("fd00::8", "lab"),
+            ("fd00:0:0:1::", ""),
+            ("10.0.20.8", "users"),
+            ("10.0.21.5", "lab"),
+            ("10.0.21.128", "users"),
+            ("10.0.21.129", "lab"),
+            ("10.0.22.0", "users"),
+            ("10.0.24.0", "ten"),
+            ("10.255.255.255", "ten"),
+            ("11.0.0.0", "all"),
+            ("255.255.255.255", "ten"),
+            ("0.0.0.0", "all"),
+            ("::1", ""),
+        ] {
+            assert_eq!(name(site, of), expected, "{of}");
+        }
+    }
+
+    #[test]
+    fn the_last_addresses_of_both_families_end_cleanly() {
+        let site = r#"
+[[network]]
+name = "six"
+prefixes = ["::/0"]
+roles = ["client"]
+[[network]]
+name = "last"
+prefixes = ["ffff::/16"]
+roles = ["sql"]
+"#;
+        let last = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        assert_eq!(name(site, last), "last");
+        assert_eq!(name(site, "fffe::"), "six");
+        assert_eq!(name(site, "10.0.0.1"), "", "IPv4 is another family");
+    }
+
+    #[test]
+    fn a_party_has_its_main_role_first_declared() {
+        let site = "[[host]]\nname = \"a\"\naddresses = [\"10.0.0.1\"]\nroles = [\"mediation\", \"front-end\"]\n";
+        let policy = policy(site);
+        let party = policy.party(address("10.0.0.1"));
+        assert_eq!((party.role, party.server), (Some("mediation"), true));
+        assert_eq!(policy.role_names(party.roles), ["front-end", "mediation"]);
+        let stranger = policy.party(address("10.0.0.2"));
+        assert!(stranger.roles.is_empty() && stranger.role.is_none() && !stranger.server);
+    }
+
+    #[test]
+    fn an_unknown_role_is_told_exactly() {
+        let told = problems(
+            "[[host]]\nname = \"fe01\"\naddresses = [\"10.0.1.11\"]\nroles = [\"frontend\"]\n",
+        );
+        let expected = "topology.toml:4:10: unknown role 'frontend'\n  |\n4 | roles = [\"frontend\"]\n  |          ^^^^^^^^^^\n  = did you mean 'front-end'?";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_place() {
+        let told = problems(
+            r#"
+[media]
+clinet = ["50020-50059"]
+server-audio = ["60000-50000"]
+[[host]]
+name = "fe01"
+addresses = ["10.0.1.11"]
+roles = ["front-end"]
+[[host]]
+name = "FE01"
+addresses = ["10.0.1.11", "10.0.1.0/24"]
+roles = ["front-end"]
+balences = "front-end"
+[[host]]
+name = "x"
+[[network]]
+name = "n"
+prefixes = ["10.0.0.0/40", "10.0.0.0/8"]
+roles = ["client"]
+[[network]]
+name = "m"
+prefixes = ["10.9.9.9/8"]
+roles = ["client"]
+[ipsec]
+deployed = "yes"
+gateways = ["gw"]
+"#,
+        );
+        for part in [
+            "topology.toml:3:1: unknown media range 'clinet'",
+            "did you mean 'client'?",
+            "the range '60000-50000' is reversed",
+            "'FE01' is already a name of the host 'fe01'",
+            "topology.toml:11:14: 10.0.1.11 belongs to both 'fe01' and 'FE01'",
+            "'10.0.1.0/24' is not an IP address",
+            "unknown key in a host 'balences'",
+            "did you mean 'balances'?",
+            "topology.toml:14:1: a host needs 'addresses'",
+            "a host needs 'roles'",
+            "'10.0.0.0/40' is not a network prefix",
+            "10.0.0.0/8 belongs to both 'n' and 'm'",
+            "'deployed' must be true or false, not string",
+            "'gw' is not an IP address",
+        ] {
+            assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
+        }
+    }
+
+    #[test]
+    fn media_and_ipsec_tables_are_kept() {
+        let policy = policy(
+            "[media]\nserver-audio = \"50000-50999\"\nclient = [\"50020-50039\", \"58000\"]\n[ipsec]\ndeployed = true\ngateways = [\"192.0.2.1\"]\n",
+        );
+        assert!(policy.ipsec_declared());
+        assert_eq!(policy.ipsec_gateways(), [address("192.0.2.1")]);
+        let (ports, set) = policy.range("client-media").unwrap();
+        assert_eq!(
+            (ports.to_string().as_str(), set),
+            ("50020-50039,58000", true)
+        );
+        assert!(!policy.range("rpc-dynamic").unwrap().1);
+        let topology = policy.topology().unwrap();
+        assert_eq!(topology.media()["server-audio"], [(50000, 50999)]);
+        assert!(!super::super::fixture::policy(SITE).ipsec_declared());
+    }
+}
