@@ -198,11 +198,15 @@ fn every_file_is_declared() {
             }
             (stem, folder) => (stem.to_owned(), folder.to_owned()),
         };
-        let home = if home.is_empty() { "lib.rs".to_owned() } else { format!("{home}/mod.rs") };
+        let homes = if home.is_empty() {
+            ["lib.rs".to_owned(), "main.rs".to_owned()]
+        } else {
+            [format!("{home}/mod.rs"), format!("{home}.rs")]
+        };
         let declared = all
             .iter()
-            .find(|other| other.name == home)
-            .is_some_and(|other| other.text.contains(&format!("mod {name};")));
-        assert!(declared, "{} is not declared in {home}", source.name);
+            .filter(|other| homes.contains(&other.name))
+            .any(|other| other.text.contains(&format!("mod {name};")));
+        assert!(declared, "{} is not declared in {}", source.name, homes.join(" or "));
     }
 }

@@ -7,7 +7,7 @@ use super::list::{role_words, rule_row};
 use super::terminal::Terminal;
 use super::{Ended, load_policy, to_stdout};
 use crate::decode::Transport;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::findings::{RULES, Rule};
 use crate::policy::explain::{Explained, Tuple};
 use crate::policy::{Class, Expectation, Misfit, Party, Policy};
@@ -23,7 +23,7 @@ pub(super) fn explain(args: &args::Explain, _terminal: &Terminal) -> Ended {
         return to_stdout(|out| explain_row(&policy, row, out));
     }
     if subject.contains("->") {
-        let tuple = parse_tuple(subject)?;
+        let tuple: Tuple = subject.parse()?;
         let explained = policy.explain_tuple(&tuple)?;
         return to_stdout(|out| explain_tuple(&policy, &tuple, &explained, out));
     }
@@ -105,54 +105,6 @@ fn explain_row(policy: &Policy, row: &Expectation, out: &mut dyn Write) -> io::R
         paragraph(out, "Note", &row.note)?;
     }
     Ok(())
-}
-
-/// Reads `tcp 10.0.0.5:* -> fe01:5061`.
-fn parse_tuple(subject: &str) -> Result<Tuple> {
-    let wrong = |why: &str| {
-        Error::Usage(format!(
-            "'{subject}' is not a 5-tuple: {why}; write \"tcp 10.0.0.5:* -> fe01:5061\""
-        ))
-    };
-    let (left, right) = subject.split_once("->").ok_or_else(|| wrong("no ->"))?;
-    let mut words = left.split_whitespace();
-    let transport = match words.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-        "tcp" => Transport::TCP,
-        "udp" => Transport::UDP,
-        "sctp" => Transport::SCTP,
-        "icmp" => Transport::ICMP,
-        "icmpv6" => Transport::ICMPV6,
-        "esp" => Transport::ESP,
-        "ah" => Transport::AH,
-        other => return Err(wrong(&format!("'{other}' is no transport"))),
-    };
-    let source = words.next().unwrap_or("*");
-    if words.next().is_some() {
-        return Err(wrong("more than one source"));
-    }
-    let (from, from_port) = parse_end(source).map_err(|why| wrong(&why))?;
-    let (to, port) = parse_end(right.trim()).map_err(|why| wrong(&why))?;
-    if transport.has_ports() && port.is_none() {
-        return Err(wrong("the responder needs a port"));
-    }
-    Ok(Tuple { transport, from, from_port, to, port })
-}
-
-/// `host:port`, `[v6]:port`, `host` or `*`.
-fn parse_end(end: &str) -> std::result::Result<(Option<String>, Option<u16>), String> {
-    let (host, port) = if let Some(rest) = end.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or("a [ without ]")?;
-        (host, rest.strip_prefix(':'))
-    } else if end.matches(':').count() > 1 {
-        (end, None)
-    } else {
-        end.split_once(':').map_or((end, None), |(host, port)| (host, Some(port)))
-    };
-    let port = match port {
-        None | Some("*") => None,
-        Some(port) => Some(port.parse().map_err(|_| format!("'{port}' is no port"))?),
-    };
-    Ok(((host != "*" && !host.is_empty()).then(|| host.to_owned()), port))
 }
 
 fn explain_tuple(

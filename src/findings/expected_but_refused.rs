@@ -31,9 +31,9 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         return None;
     }
     Some(Spark {
-        // A media port that closes a moment before its peer's does refuses the last packets.
+        // One-way media whose end is refused may only have closed a moment before its peer.
         severity: if row.media {
-            Severity::Note
+            Severity::Warning
         } else {
             severity(&row)
         },

@@ -14,10 +14,8 @@ use super::names::Names;
 use super::rows::{self, Context, Duty, Resolved};
 use super::terms::{ExemptTerms, Terms};
 use super::topology::{self, Topology};
-use super::{
-    Expectation, ExpectationId, Override, Pack, Party, Profile, Required, Role, RoleSet, Sources,
-    builtin, required,
-};
+use super::{Expectation, ExpectationId, Override, Pack, Party, PortSet, Profile, Required, Role, RoleSet, Sources, builtin, required};
+use crate::decode::Transport;
 use crate::error::{Error, Result};
 
 /// The policy in force, ready to judge.
@@ -34,6 +32,8 @@ pub struct Policy {
     pub(super) overrides: Vec<Override>,
     pub(super) required: Vec<Required>,
     pub(super) media_tokens: Vec<String>,
+    /// Who has media ports of its own over UDP, and which.
+    pub(super) media_ports: Vec<(RoleSet, PortSet)>,
     pub(super) strict: bool,
     profile: Profile,
 }
@@ -287,6 +287,7 @@ impl<'l> Compiler<'l> {
             exempt: Vec::new(),
             index: Index::default(),
             media_tokens: media_tokens(&self.names),
+            media_ports: Vec::new(),
             names: self.names,
             topology,
             packs: Vec::new(),
@@ -311,6 +312,7 @@ impl<'l> Compiler<'l> {
         }
         policy.packs = packs;
         policy.index = index(&policy);
+        policy.media_ports = media_ports(&policy);
         policy.required = required::list(&policy);
         policy
     }
@@ -374,6 +376,19 @@ fn index(policy: &Policy) -> Index {
         })
         .collect();
     Index::new(&entries)
+}
+
+/// Who has media ports of its own over UDP, and which.
+fn media_ports(policy: &Policy) -> Vec<(RoleSet, PortSet)> {
+    policy
+        .terms
+        .iter()
+        .zip(&policy.expectations)
+        .filter(|(_, row)| row.transports.contains(&Transport::UDP.0))
+        .filter_map(|(terms, _)| terms.as_ref())
+        .filter(|terms| terms.media && !terms.to.is_empty())
+        .map(|terms| (terms.to, terms.ports.clone()))
+        .collect()
 }
 
 /// Detector tokens that show media: those of every media application.

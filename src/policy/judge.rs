@@ -138,6 +138,7 @@ impl Policy {
         };
         for (id, terms) in self.rows_at(ask.transport, responder.port) {
             if terms.fits(&initiator, &responder)
+                && self.media_is_in_range(terms, ask, &initiator)
                 && let Some(rank) = self.rank(terms, ask, &initiator)
             {
                 consider(rank, id);
@@ -148,6 +149,7 @@ impl Policy {
             for (id, terms) in self.rows_at(ask.transport, initiator.port) {
                 if terms.media
                     && terms.fits(&responder, &initiator)
+                    && self.media_is_in_range(terms, ask, &responder)
                     && let Some(rank) = self.rank(terms, ask, &responder)
                     && !matches!(rank, Rank::Contradicted(_))
                 {
@@ -164,6 +166,17 @@ impl Policy {
         }
         others.sort_unstable();
         Some((rank, first))
+    }
+
+    /// Whether the other end of media sends from a media port of its own roles. A media row speaks
+    /// for its own end only: a gateway's range does not explain a Mediation Server's port.
+    fn media_is_in_range(&self, terms: &Terms, ask: &Ask, peer: &End) -> bool {
+        let Some(port) = peer.port.filter(|_| terms.media && ask.transport == Transport::UDP) else {
+            return true;
+        };
+        let mut own =
+            self.media_ports.iter().filter(|(roles, _)| roles.meets(peer.roles)).peekable();
+        own.peek().is_none() || own.any(|(_, ports)| ports.contains(port))
     }
 
     /// How well a row that fits both ends explains the flow; `None` when it does not.
@@ -460,6 +473,28 @@ mod tests {
         expect(&policy, known, "dns", Class::Infrastructure, "I01");
         let stranger = "udp 10.0.1.11:50000 -> 203.0.113.9:53";
         assert_eq!(judge(&policy, stranger, "dns").class, Class::Unexpected);
+    }
+
+    #[test]
+    fn a_relaxed_row_is_not_for_hosts_that_play_another_role() {
+        let policy = policy(SITE);
+        let stranger = "udp 10.0.20.5:50000 -> 203.0.113.9:53";
+        expect(&policy, stranger, "dns", Class::Infrastructure, "I01");
+        let front_end = "udp 10.0.20.5:50000 -> 10.0.1.11:53";
+        assert_eq!(judge(&policy, front_end, "dns").class, Class::Unexpected);
+    }
+
+    #[test]
+    fn media_must_be_in_range_at_both_ends() {
+        let policy = policy(SITE);
+        let call = "udp 10.0.1.11:50000 -> 10.0.1.12:50002";
+        expect(&policy, call, "rtp", Class::Confirmed, "S40");
+        for outside in [
+            "udp 10.0.1.11:50000 -> 10.0.1.12:30000",
+            "udp 10.0.1.12:30000 -> 10.0.1.11:50000",
+        ] {
+            assert_eq!(judge(&policy, outside, "rtp").class, Class::Unexpected, "{outside}");
+        }
     }
 
     #[test]

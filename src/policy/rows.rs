@@ -96,6 +96,7 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
         } else {
             expectation.to
         },
+        strangers_only: relaxed,
         balances,
         ports: expectation.ports.clone(),
         from_ports: expectation.from_ports.clone(),

@@ -13,6 +13,9 @@ pub(super) struct Terms {
     pub(super) from: RoleSet,
     /// Who responds; empty means anyone, also where a relaxed row found no host of its roles.
     pub(super) to: RoleSet,
+    /// A relaxed row that found no host of its roles: any host will do that the topology does not
+    /// know. One that it does know plays the roles it says and no other.
+    pub(super) strangers_only: bool,
     /// The responder must balance one of these roles, where any are named.
     pub(super) balances: RoleSet,
     pub(super) ports: PortSet,
@@ -87,6 +90,9 @@ impl Terms {
         if !self.balances.is_empty() {
             return (self.to.is_empty() || self.to.meets(end.roles))
                 && self.balances.meets(end.balances);
+        }
+        if self.strangers_only {
+            return !end.known();
         }
         self.to.is_empty() || self.names_responder(end)
     }
