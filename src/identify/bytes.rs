@@ -92,6 +92,23 @@ impl<'a> Reader<'a> {
         Some(block)
     }
 
+    /// Tag and length of an ASN.1 value with a definite length (X.690, 8.1). Lengths of more than
+    /// four bytes do not occur in what is read here.
+    pub(super) fn der(&mut self) -> Option<(u8, usize)> {
+        let mut ahead = *self;
+        let tag = ahead.u8()?;
+        let len = match ahead.u8()? {
+            short @ 0..=0x7f => usize::from(short),
+            long @ 0x81..=0x84 => ahead
+                .take(usize::from(long & 0x7f))?
+                .iter()
+                .fold(0, |len, &byte| len << 8 | usize::from(byte)),
+            _ => return None,
+        };
+        *self = ahead;
+        Some((tag, len))
+    }
+
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.rest.split_first_chunk()?;
         self.rest = tail;
@@ -211,6 +228,15 @@ mod tests {
         assert_eq!(reader.rest(), [0, 9, 1]);
         assert_eq!(reader.take_up_to(usize::MAX), [0, 9, 1]);
         assert_eq!(reader.block8(), None);
+    }
+
+    #[test]
+    fn asn1_lengths_are_short_or_long() {
+        let mut reader = Reader::new(&[0x30, 5, 0x6a, 0x82, 1, 2, 0x30, 0x80, 0x30, 0x85]);
+        assert_eq!(reader.der(), Some((0x30, 5)));
+        assert_eq!(reader.der(), Some((0x6a, 0x102)));
+        assert_eq!(reader.der(), None);
+        assert_eq!(reader.remaining(), 4);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
 use super::stun::pseudo_tls;
+use crate::flow::key::Side;
 use crate::flow::sample::{Carrier, Sample};
 
 /// How messages are set apart.
@@ -60,14 +61,19 @@ pub(super) fn messages<T>(
             some => judge(&some),
         });
     }
-    sides::streams(sample, |bytes| {
-        let bytes = match pseudo_tls::read(bytes) {
+    SIDES.map(|side| {
+        let bytes = sample.stream(side);
+        if bytes.is_empty() {
+            return Seen::Silent;
+        }
+        let rest = match pseudo_tls::read(&bytes) {
             Seen::Fits((_, rest)) => rest,
-            _ => bytes,
+            _ => &bytes,
         };
+        let readings = Framing::ALL.map(|framing| frames(rest, framing));
         let mut answer = Seen::Foreign;
-        for framing in Framing::ALL {
-            match judge(&frames(bytes, framing)) {
+        for reading in readings.iter().chain([&segments(sample, side)]) {
+            match judge(reading) {
                 Seen::Fits(found) => return Seen::Fits(found),
                 Seen::Short => answer = Seen::Short,
                 Seen::Foreign | Seen::Silent => {}
@@ -75,6 +81,23 @@ pub(super) fn messages<T>(
         }
         answer
     })
+}
+
+/// The segments of one side, if each holds exactly one message behind its length. Shows large
+/// messages of which a stream's beginning would hold but one.
+fn segments(sample: &Sample, side: Side) -> Vec<Message<'_>> {
+    let all: Option<Vec<_>> = sample
+        .pieces(side)
+        .map(|piece| {
+            let mut reader = Reader::new(piece.bytes);
+            let len = reader.u16()?;
+            (u32::from(len) + 2 == piece.wire_len).then(|| Message {
+                bytes: reader.rest(),
+                len: len.into(),
+            })
+        })
+        .collect();
+    all.unwrap_or_default()
 }
 
 fn length(reader: &mut Reader<'_>, framing: Framing) -> Option<usize> {

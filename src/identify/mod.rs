@@ -25,6 +25,28 @@ mod dns;
 
 mod dtls;
 
+mod ssh;
+
+mod smb;
+
+mod dcerpc;
+
+mod dhcp;
+
+mod ssrp;
+
+mod tds;
+
+mod ike;
+
+mod rdp;
+
+mod kerberos;
+
+mod ldap;
+
+mod ntp;
+
 #[cfg(test)]
 mod craft;
 
@@ -138,6 +160,17 @@ pub const DETECTORS: &[Detector] = &[
     rtcp::DETECTOR,
     dns::DETECTOR,
     dtls::DETECTOR,
+    ssh::DETECTOR,
+    smb::DETECTOR,
+    dcerpc::DETECTOR,
+    dhcp::DETECTOR,
+    ssrp::DETECTOR,
+    tds::DETECTOR,
+    ike::DETECTOR,
+    rdp::DETECTOR,
+    kerberos::DETECTOR,
+    ldap::DETECTOR,
+    ntp::DETECTOR,
 ];
 
 /// What a flow speaks.
@@ -255,6 +288,17 @@ mod tests {
             ("rtcp", rtcp::tests::samples()),
             ("dns", dns::tests::samples()),
             ("dtls", dtls::tests::samples()),
+            ("ssh", ssh::tests::samples()),
+            ("smb", smb::tests::samples()),
+            ("dcerpc", dcerpc::tests::samples()),
+            ("dhcp", dhcp::tests::samples()),
+            ("ssrp", ssrp::tests::samples()),
+            ("tds", tds::tests::samples()),
+            ("ike", ike::tests::samples()),
+            ("rdp", rdp::tests::samples()),
+            ("kerberos", kerberos::tests::samples()),
+            ("ldap", ldap::tests::samples()),
+            ("ntp", ntp::tests::samples()),
         ]
     }
 

@@ -64,7 +64,10 @@ enum Clock {
 fn probe(sample: &Sample) -> Probe {
     let seen = frames::messages(sample, |messages| judge(messages, sample.carrier()));
     let trains: Vec<&Train> = seen.iter().filter_map(Seen::fits).collect();
-    let Some(longest) = trains.iter().max_by_key(|train| train.packets) else {
+    let Some(longest) = trains
+        .iter()
+        .max_by_key(|train| (train.packets, train.ssrc))
+    else {
         return sides::undecided(&seen);
     };
     let claim = match trains.len() {
@@ -205,6 +208,7 @@ const MAX_TYPES: usize = 4;
 pub(in crate::identify) mod tests {
     use super::super::craft::{claim, datagrams, hex, stream, survive};
     use super::*;
+    use crate::flow::key::Side;
 
     pub(in crate::identify) fn packet(sequence: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
         let mut out = vec![0x80, 8];
@@ -230,8 +234,22 @@ pub(in crate::identify) mod tests {
         packets.iter().flat_map(frame).collect()
     }
 
+    fn segments(packets: &[Vec<u8>]) -> Sample {
+        let mut sample = Sample::new(Carrier::Stream);
+        let mut sequence = 0;
+        for packet in packets {
+            let mut bytes = packet.clone();
+            bytes.resize(1212, 0xd5);
+            let frame = framed(&[bytes]);
+            sample.push(Side::A, sequence, &frame, frame.len() as u32);
+            sequence += frame.len() as u32;
+        }
+        sample
+    }
+
     pub(in crate::identify) fn samples() -> Vec<Sample> {
         vec![
+            segments(&run(4)),
             datagrams(&slices(&run(3)), &[]),
             datagrams(&slices(&run(2)), &slices(&run(2))),
             datagrams(&slices(&run(2)), &[]),
@@ -241,17 +259,18 @@ pub(in crate::identify) mod tests {
 
     #[test]
     fn recognises() {
-        let one_way = claim(&DETECTOR, &samples()[0]);
+        assert_eq!(claim(&DETECTOR, &samples()[0]).evidence, "an RTP sequence");
+        let one_way = claim(&DETECTOR, &samples()[1]);
         assert_eq!(one_way.confidence, Confidence::High);
         assert_eq!(one_way.requester, None);
         assert_eq!(one_way.facts["payload_type"], "8");
         assert_eq!(one_way.facts["ssrc"], "0x3796cb71");
-        assert_eq!(claim(&DETECTOR, &samples()[1]).confidence, Confidence::High);
+        assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::High);
         assert_eq!(
-            claim(&DETECTOR, &samples()[2]).confidence,
+            claim(&DETECTOR, &samples()[3]).confidence,
             Confidence::Medium
         );
-        assert_eq!(claim(&DETECTOR, &samples()[3]).confidence, Confidence::High);
+        assert_eq!(claim(&DETECTOR, &samples()[4]).confidence, Confidence::High);
     }
 
     #[test]

@@ -1,0 +1,167 @@
+//! TDS, what SQL Server speaks: the pre-login that opens it, or the batches and calls of one under
+//! way. MS-TDS sections 2.2.3.1, 2.2.5.3 and 2.2.6.5.
+//!
+//! ```text
+//!  0      1        2        4      6        7        8
+//! | type | status | length | spid | packet | window | option (1), offset (2), length (2)… ff
+//! ```
+//!
+//! | seen | sure |
+//! |---|---|
+//! | type `12`, whose first option is the version (`00`, 6 bytes) | high |
+//! | type `04`, the answer of the same shape | high |
+//! | type `01` or `03`, then `16 00 00 00 12 00 00 00 02 00`: a batch or call with its transaction | high |
+//!
+//! TLS, where it is used at all, comes next and is wrapped in more packets of type `12`; such a
+//! stream is not recognised from the middle. Easily confused with nothing: status, window and the
+//! bytes behind the header are fixed.
+
+use super::bytes::{self, Prefix, Reader};
+use super::sides::{self, SIDES, Seen};
+use super::{Claim, Confidence, Detector, Probe};
+use crate::flow::sample::{Carrier, Sample};
+
+/// TDS.
+pub(super) const DETECTOR: Detector = Detector {
+    token: "tds",
+    name: "TDS (SQL Server)",
+    reference: "MS-TDS",
+    carriers: &[Carrier::Stream],
+    carried_after: &[],
+    probe,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Request,
+    Response,
+    /// A batch or a call.
+    Call,
+}
+
+fn probe(sample: &Sample) -> Probe {
+    let seen = sides::streams(sample, read);
+    let kinds: Vec<&Kind> = seen.iter().filter_map(Seen::fits).collect();
+    let evidence = match kinds[..] {
+        [] => return sides::undecided(&seen),
+        _ if kinds.contains(&&Kind::Call) => "a batch or call",
+        _ => "pre-login",
+    };
+    let answered = SIDES.map(|side| seen[side.index()].fits() == Some(&Kind::Response));
+    let asked =
+        SIDES.map(|side| matches!(seen[side.index()].fits(), Some(Kind::Request | Kind::Call)));
+    Probe::Match(Claim::new(Confidence::High, evidence).asked_by(sides::requester(asked, answered)))
+}
+
+fn read(bytes: &[u8]) -> Seen<Kind> {
+    let kind = match bytes.first() {
+        Some(0x12) => Kind::Request,
+        Some(0x04) => Kind::Response,
+        Some(0x01 | 0x03) => return call(bytes),
+        _ => return Seen::Foreign,
+    };
+    let mut reader = Reader::new(bytes);
+    let fields = (|| {
+        reader.skip(1)?;
+        let status = reader.u8()?;
+        let length = reader.u16()?;
+        reader.skip(3)?;
+        let window = reader.u8()?;
+        let option = reader.u8()?;
+        let offset = reader.u16()?;
+        let size = reader.u16()?;
+        // The version stands within the packet, behind its own entry and the end mark.
+        let within = (OFFSET..=length.saturating_sub(HEADER + 6)).contains(&offset);
+        Some((status, window, option, size) == (1, 0, 0, 6) && within)
+    })();
+    match fields {
+        Some(true) => Seen::Fits(kind),
+        None if agrees(bytes) => Seen::Short,
+        Some(false) | None => Seen::Foreign,
+    }
+}
+
+/// A batch or call: the header, then the one stream header of the transaction.
+fn call(bytes: &[u8]) -> Seen<Kind> {
+    // Last packet, and the two ways to reset a connection (MS-TDS 2.2.3.1.2).
+    if bytes.get(1).is_some_and(|&status| status & !0x19 != 0) {
+        return Seen::Foreign;
+    }
+    let window = bytes.get(7).copied().unwrap_or_default();
+    match bytes::prefix(bytes.get(8..).unwrap_or_default(), TRANSACTION) {
+        _ if window != 0 => Seen::Foreign,
+        Prefix::Whole => Seen::Fits(Kind::Call),
+        Prefix::Part => Seen::Short,
+        Prefix::Differs => Seen::Foreign,
+    }
+}
+
+/// Whether what is there of the fixed bytes agrees.
+fn agrees(bytes: &[u8]) -> bool {
+    let is = |at: usize, value: u8| bytes.get(at).is_none_or(|&byte| byte == value);
+    is(1, 1) && is(7, 0) && is(8, 0)
+}
+
+/// All headers 22 bytes, this one 18, of type 2 (MS-TDS 2.2.5.3.2).
+const TRANSACTION: &[u8] = &[0x16, 0, 0, 0, 0x12, 0, 0, 0, 2, 0];
+const HEADER: u16 = 8;
+/// One entry of five bytes and the end mark.
+const OFFSET: u16 = 6;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::craft::{claim, hex, stream, survive};
+    use super::*;
+    use crate::flow::key::Side;
+
+    const ASK: &str = "12 01 001a 0000 01 00 00 000b 0006 01 0011 0001 ff 0f0007d00000 02";
+    const ANSWER: &str = "04 01 001a 0000 01 00 00 000b 0006 01 0011 0001 ff 0f0007d00000 03";
+
+    pub(in crate::identify) fn samples() -> Vec<Sample> {
+        vec![
+            stream(&hex(ASK), &hex(ANSWER)),
+            stream(&hex(ANSWER), b""),
+            stream(
+                b"",
+                &hex("03 09 00b9 0000 01 00 16000000 12000000 0200 0000"),
+            ),
+        ]
+    }
+
+    #[test]
+    fn recognises() {
+        let both = claim(&DETECTOR, &samples()[0]);
+        assert_eq!(both.confidence, Confidence::High);
+        assert_eq!(both.requester, Some(Side::A));
+        assert_eq!(claim(&DETECTOR, &samples()[1]).requester, Some(Side::B));
+        assert_eq!(claim(&DETECTOR, &samples()[2]).evidence, "a batch or call");
+        assert_eq!(claim(&DETECTOR, &samples()[2]).requester, Some(Side::B));
+    }
+
+    #[test]
+    fn wants_more() {
+        assert_eq!(probe(&stream(&hex(ASK)[..9], b"")), Probe::NeedMore);
+    }
+
+    #[test]
+    fn refuses_neighbours() {
+        for other in [
+            hex("12 01 001a 0000 01 01 00 000b 0006 01"),
+            hex("12 01 001a 0000 01 00 00 0100 0006 01"),
+            hex("12 01 001a 0000 01 00 16 0301 0040 01"),
+            hex("04 01 01bb 0a00 01 05 00"),
+            hex("12 34 001a 0000"),
+            hex("03 09 00b9 0000 01 00 16000000 12000000 0300 0000"),
+            hex("0300 0013 0e e0 0000 0000 00 01 00 0800 03000000"),
+        ] {
+            assert_eq!(probe(&stream(&other, b"")), Probe::No, "{other:x?}");
+        }
+    }
+
+    #[test]
+    fn survives_truncation() {
+        for sample in samples() {
+            survive(&DETECTOR, &sample);
+        }
+    }
+}
