@@ -180,9 +180,9 @@ mod tests {
 
     #[test]
     fn ethernet_carries_ip() {
-        assert_eq!(vlans_of(LinkType::ETHERNET, &ethernet_frame("0800")), []);
+        assert_eq!(vlans_of(LinkType::ETHERNET, &ethernet_frame("0800")), [] as [u16; 0]);
         let v6 = [hex(MACS), hex("86dd"), ipv6(17, &hex(UDP))].concat();
-        assert_eq!(vlans_of(LinkType::ETHERNET, &v6), []);
+        assert_eq!(vlans_of(LinkType::ETHERNET, &v6), [] as [u16; 0]);
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn snap_names_an_ether_type_and_other_llc_does_not() {
         let snap = ethernet_frame("0028 aaaa03 000000 0800");
-        assert_eq!(vlans_of(LinkType::ETHERNET, &snap), []);
+        assert_eq!(vlans_of(LinkType::ETHERNET, &snap), [] as [u16; 0]);
         let tagged = ethernet_frame("8100 0009 002c aaaa03 000000 0800");
         assert_eq!(vlans_of(LinkType::ETHERNET, &tagged), [9]);
         // Spanning tree, a vendor's SNAP, and a length where SNAP should name a type.
@@ -253,9 +253,9 @@ mod tests {
             [header, hex(tail), ipv4(17, &hex(UDP))].concat()
         };
         let sll = LinkType::LINUX_SLL;
-        assert_eq!(vlans_of(sll, &cooked("0800")), []);
+        assert_eq!(vlans_of(sll, &cooked("0800")), [] as [u16; 0]);
         assert_eq!(vlans_of(sll, &cooked("8100 0014 0800")), [20]);
-        assert_eq!(vlans_of(sll, &cooked("0004 aaaa03 000000 0800")), []);
+        assert_eq!(vlans_of(sll, &cooked("0004 aaaa03 000000 0800")), [] as [u16; 0]);
         assert_eq!(stop(&frame(sll, &cooked("0806"))), Stop::NotIp(0x0806));
         assert_eq!(
             stop(&frame(sll, &cooked("0001 aaaa03 000000 0800"))),
@@ -267,7 +267,7 @@ mod tests {
             [hex(protocol), fields, hex(tail), ipv4(17, &hex(UDP))].concat()
         };
         let sll2 = LinkType::LINUX_SLL2;
-        assert_eq!(vlans_of(sll2, &cooked_2("0800", "")), []);
+        assert_eq!(vlans_of(sll2, &cooked_2("0800", "")), [] as [u16; 0]);
         assert_eq!(vlans_of(sll2, &cooked_2("88a8", "0015 0800")), [21]);
     }
 
@@ -277,9 +277,9 @@ mod tests {
         for family in [
             "02000000", "00000002", "1e000000", "0000001e", "18000000", "0000000a",
         ] {
-            assert_eq!(vlans_of(LinkType::NULL, &loopback(family)), []);
+            assert_eq!(vlans_of(LinkType::NULL, &loopback(family)), [] as [u16; 0]);
         }
-        assert_eq!(vlans_of(LinkType::LOOP, &loopback("00000018")), []);
+        assert_eq!(vlans_of(LinkType::LOOP, &loopback("00000018")), [] as [u16; 0]);
         let swapped = loopback("02000000");
         let swapped = frame(LinkType::LOOP, &swapped);
         assert_eq!(stop(&swapped), Stop::AddressFamily(0x0200_0000));
@@ -290,9 +290,9 @@ mod tests {
     #[test]
     fn raw_link_types_begin_with_ip() {
         for number in [12, 14, 101, 228] {
-            assert_eq!(vlans_of(LinkType(number), &ipv4(17, &hex(UDP))), []);
+            assert_eq!(vlans_of(LinkType(number), &ipv4(17, &hex(UDP))), [] as [u16; 0]);
         }
-        assert_eq!(vlans_of(LinkType::IPV6, &ipv6(17, &hex(UDP))), []);
+        assert_eq!(vlans_of(LinkType::IPV6, &ipv6(17, &hex(UDP))), [] as [u16; 0]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     why: "The service cannot be used from there: a router or a host firewall on the way drops what the port table says must pass, and users see failing sign-ins, calls or conferences.",
     remedy: &[
         "The source address of the ICMP error in the evidence frame is the device that filters.",
-        "Compare its rules with `portassay plan`, which lists what must be open between these roles.",
+        "Compare its rules with `portassay rules --role`, which lists what must be open for a role.",
         "Allow the transport and port from the initiator's to the responder's addresses, then capture again.",
     ],
     sight: Sight::OneWay,

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn infrastructure_is_a_warning_and_late_media_a_note() {
+    fn infrastructure_and_late_media_are_warnings() {
         let bed = Testbed::default();
         let ldap = flow("10.0.1.11:51000", "10.0.1.41:389")
             .class(Class::Infrastructure)
@@ -100,7 +100,7 @@ mod tests {
             .outcome(Outcome::Refused);
         let severity = |sample| bed.fires(&RULE, sample).map(|spark| spark.severity);
         assert_eq!(severity(&ldap), Some(Severity::Warning));
-        assert_eq!(severity(&media), Some(Severity::Note));
+        assert_eq!(severity(&media), Some(Severity::Warning));
     }
 
     #[test]

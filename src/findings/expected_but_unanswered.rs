@@ -14,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
     remedy: &[
         "Check that the responder is up and reachable from the initiator: Test-NetConnection with -Port, or `nc -vz`.",
         "Check that the capture point sees the way back: other flows of the same two hosts should show packets in both directions.",
-        "Compare the firewalls on the way with `portassay plan`, which lists what must be open between these roles.",
+        "Compare the firewalls on the way with `portassay rules --role`, which lists what must be open for a role.",
         "Capture at the responder at the same time: if the packets arrive there, its own firewall or its return route is at fault.",
     ],
     sight: Sight::BothWays,

@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
     why: "Either the topology file lacks a network, and every answer about its hosts is missing too, or a host that does not belong here reaches the servers.",
     remedy: &[
         "Find out what the address is: DHCP leases, ARP tables or the address plan name it.",
-        "If it belongs to the site, add its host or network with its role to the topology file; `portassay infer` drafts the entry.",
+        "If it belongs to the site, add its host or network with its role to the topology file.",
         "If it does not, limit the service to the networks that need it at the firewall.",
     ],
     sight: Sight::OneWay,

@@ -16,6 +16,12 @@ pub const MAX_DATAGRAM: usize = 248;
 /// them.
 pub const MAX_NEXT_DATAGRAM: usize = 52;
 
+/// Payload bytes of a stream's side up to which pieces are kept whole.
+pub const MAX_STREAM_HEAD: usize = 432;
+/// Payload bytes kept of each further piece of a stream: media over TCP puts one frame into one
+/// segment, and the beginning of each shows the sequence.
+pub const MAX_STREAM_PIECE: usize = 16;
+
 /// How the payload is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carrier {
@@ -78,7 +84,7 @@ impl Sample {
     /// Whether `side` still takes payload.
     pub fn wants(&self, side: Side) -> bool {
         let head = &self.heads[side.index()];
-        head.pieces.len() < MAX_PIECES && head.bytes.len() < MAX_BYTES
+        head.pieces.len() < MAX_PIECES
     }
 
     /// Keeps a packet's payload as far as the bounds allow. The rule looks at nothing but what
@@ -88,12 +94,16 @@ impl Sample {
             return;
         }
         let head = &mut self.heads[side.index()];
-        let room = MAX_BYTES - head.bytes.len();
-        let piece = match self.carrier {
-            Carrier::Stream => payload.len().min(room),
-            Carrier::Datagrams if head.pieces.is_empty() => payload.len().min(MAX_DATAGRAM),
-            Carrier::Datagrams => payload.len().min(MAX_NEXT_DATAGRAM),
+        // What a piece may take never grows with what is held, so a part that is read on its own
+        // keeps at least what the whole would keep of it. `MAX_BYTES` follows from the others.
+        let most = match self.carrier {
+            Carrier::Stream => MAX_STREAM_HEAD
+                .saturating_sub(head.bytes.len())
+                .max(MAX_STREAM_PIECE),
+            Carrier::Datagrams if head.pieces.is_empty() => MAX_DATAGRAM,
+            Carrier::Datagrams => MAX_NEXT_DATAGRAM,
         };
+        let piece = payload.len().min(most);
         head.pieces.push(Kept {
             sequence,
             wire_len,
@@ -189,6 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn every_segment_of_a_stream_shows_its_beginning() {
+        let mut sample = Sample::new(Carrier::Stream);
+        for n in 0..9 {
+            sample.push(Side::A, n * 1214, &[7; 1214], 1214);
+        }
+        let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
+        assert_eq!(kept, [432, 16, 16, 16, 16, 16]);
+        assert_eq!(kept.iter().sum::<usize>(), MAX_BYTES);
+        // What was left out is a gap.
+        assert_eq!(sample.stream(Side::A).len(), 432);
+    }
+
+    #[test]
     fn every_datagram_finds_room_behind_large_ones() {
         let mut sample = Sample::new(Carrier::Datagrams);
         for _ in 0..MAX_PIECES {
@@ -203,10 +226,17 @@ mod tests {
 
     #[test]
     fn joining_halves_equals_reading_the_whole() {
-        let payloads: Vec<Vec<u8>> = (0..9u8)
-            .map(|n| vec![n; 40 + usize::from(n) * 23])
-            .collect();
-        for carrier in [Carrier::Stream, Carrier::Datagrams] {
+        let lengths: [[usize; 9]; 4] = [
+            [40, 63, 86, 109, 132, 155, 178, 201, 224],
+            [1, 1, 430, 2, 600, 1, 50, 1400, 3],
+            [431, 600, 1, 600, 5, 20, 600, 1, 1],
+            [1400, 1, 1, 1, 1400, 300, 250, 60, 9],
+        ];
+        let cases = lengths
+            .iter()
+            .flat_map(|case| [(case, Carrier::Stream), (case, Carrier::Datagrams)]);
+        for (case, carrier) in cases {
+            let payloads: Vec<Vec<u8>> = (0..9u8).map(|n| vec![n; case[usize::from(n)]]).collect();
             let mut whole = Sample::new(carrier);
             for (n, p) in payloads.iter().enumerate() {
                 whole.push(Side::A, n as u32, p, p.len() as u32);

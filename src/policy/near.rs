@@ -61,7 +61,12 @@ impl Policy {
                 if terms.content_required || others_range || terms.ports.count() > MOST_PORTS {
                     return None;
                 }
-                Some((ranged(nearness, terms), id, Misfit::Peer))
+                // A host that the topology knows lacks the port; a stranger may be the wrong peer.
+                let misfit = match nearness {
+                    Nearness::PortOfOtherHosts if responder.known() => Misfit::Port,
+                    _ => Misfit::Peer,
+                };
+                Some((ranged(nearness, terms), id, misfit))
             });
         let backward = self
             .rows_at(ask.transport, initiator.port)

@@ -1,8 +1,8 @@
 //! Who initiated: the order in which evidence counts.
 //!
-//! A group of hosts never initiates. Then: the handshake; who asks in the content; the only way
-//! round that a specific row fits; a service's port against an ephemeral one; for transports
-//! without connections, who sent first.
+//! A group of hosts never initiates. Then: the handshake; who asks in the content; without
+//! connections, who alone sent anything; the only way round that a specific row fits; a service's
+//! port against an ephemeral one; for transports without connections, who sent first.
 
 use super::Policy;
 use super::terms::{Breadth, End};
@@ -28,6 +28,9 @@ impl Policy {
         if let Some(side) = identification.requester
             && identification.confidence >= Some(Confidence::Medium)
         {
+            return (side, DirectionBy::FirstSpeaker);
+        }
+        if let Some(side) = only_sender(flow) {
             return (side, DirectionBy::FirstSpeaker);
         }
         if let Some(side) = self.orient_by_rows(flow) {
@@ -64,13 +67,30 @@ impl Policy {
     }
 }
 
+/// Who sent all datagrams, when nothing came back: an answer without a question is rare, a question
+/// without an answer is what this tool looks for.
+fn only_sender(flow: &Flow) -> Option<Side> {
+    let connected = matches!(flow.transport, Transport::TCP | Transport::SCTP);
+    match flow.counters.map(|counters| counters.packets > 0) {
+        [true, false] if !connected => Some(Side::A),
+        [false, true] if !connected => Some(Side::B),
+        _ => None,
+    }
+}
+
 fn orient_by_ports(flow: &Flow) -> Option<Side> {
     if !flow.transport.has_ports() {
         return None;
     }
     let [a, b] = flow.ends.map(|end| end.port);
-    [FIRST_UNRESERVED, FIRST_EPHEMERAL]
-        .into_iter()
+    // Media ports lie on both sides of the ephemeral bound, so over UDP it tells nothing.
+    let bounds: &[u16] = match flow.transport {
+        Transport::UDP => &[FIRST_UNRESERVED],
+        _ => &[FIRST_UNRESERVED, FIRST_EPHEMERAL],
+    };
+    bounds
+        .iter()
+        .copied()
         .find_map(|bound| match (a < bound, b < bound) {
             (false, true) => Some(Side::A),
             (true, false) => Some(Side::B),

@@ -145,7 +145,7 @@ mod tests {
     fn findings_lead_to_their_explanation_and_their_frames() {
         let steps = next_steps(&failing());
         assert!(steps[0].contains("`portassay explain cleartext-signalling`"));
-        assert!(steps[1].contains("`-w findings.pcapng`"));
+        assert!(steps[1].contains("Wireshark"));
         assert!(steps[3].contains("whole frames (`dumpcap -s 0`) and undamaged files"));
         assert_eq!(steps.len(), 4);
     }

@@ -413,8 +413,8 @@ degraded
 ## What to do next
 
 1. Why it matters and every step of the remedy: `portassay explain cleartext-signalling` (and likewise 1 other rule).
-2. See the frames in Wireshark: run the same command with `-w findings.pcapng`.
-3. Accept what is meant to be: `--write-baseline accepted.json` once, then `--baseline accepted.json`.
+2. See the packets in Wireshark: open the capture and paste the finding's filter.
+3. What is meant to be goes into the policy: a row in a file of your own, given with `--policy`.
 4. For a firmer answer capture again with whole frames (`dumpcap -s 0`) and undamaged files (copy them again, or end the capture properly).
 ";
         let got = written(&FORMAT, &failing(), None);

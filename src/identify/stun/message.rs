@@ -6,8 +6,8 @@
 //!                  | cookie (4) | id (12) |
 //! ```
 
-use super::super::bytes::Reader;
-use super::super::sides::{Message, Seen};
+use crate::identify::bytes::Reader;
+use crate::identify::sides::{Message, Seen};
 
 /// Which document the message follows. The later ones are more specific: MS-TURN's cookie decides
 /// even in a message that has the other one too.

@@ -9,8 +9,8 @@
 //! The one suite, anonymous Diffie-Hellman with RC4, and a server done without a certificate give
 //! it away. After the two hellos come MS-TURN frames, not records.
 
-use super::super::bytes::{self, Prefix, Reader};
-use super::super::sides::Seen;
+use crate::identify::bytes::{self, Prefix, Reader};
+use crate::identify::sides::Seen;
 
 /// Which of the two hellos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
