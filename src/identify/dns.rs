@@ -129,7 +129,12 @@ fn read(message: &Message<'_>) -> Seen<Head> {
         Seen::Foreign | Seen::Silent => return Seen::Foreign,
     };
     let netbios = is_netbios(&name);
-    if record_type == 0 || !matches!(class & CLASS_BITS, 1 | 255) {
+    if !is_type(record_type) || !matches!(class & CLASS_BITS, 1 | 255) {
+        return Seen::Foreign;
+    }
+    // A lone question has nothing behind it.
+    let read = message.bytes.len() - reader.remaining();
+    if counts.is_lone_question() && read != message.len {
         return Seen::Foreign;
     }
     // Only NetBIOS registers names in this form (RFC 1002, 4.2.1.1).
@@ -158,6 +163,19 @@ struct Counts {
     additional: u16,
 }
 
+impl Counts {
+    fn is_lone_question(self) -> bool {
+        self.questions == 1 && self.records() == 0
+    }
+
+    fn records(self) -> usize {
+        [self.answers, self.authorities, self.additional]
+            .iter()
+            .map(|&count| usize::from(count))
+            .sum()
+    }
+}
+
 fn counts(reader: &mut Reader<'_>) -> Option<Counts> {
     Some(Counts {
         questions: reader.u16()?,
@@ -169,11 +187,8 @@ fn counts(reader: &mut Reader<'_>) -> Option<Counts> {
 
 /// The counts, if flags and counts are possible in a message of `len` bytes.
 fn plausible(kind: Kind, flags: u16, counts: Counts, len: usize) -> Option<Counts> {
-    let records = [counts.answers, counts.authorities, counts.additional]
-        .iter()
-        .map(|&count| usize::from(count))
-        .sum::<usize>();
-    let size = usize::from(counts.questions) * SHORTEST_QUESTION + records * SHORTEST_RECORD;
+    let size =
+        usize::from(counts.questions) * SHORTEST_QUESTION + counts.records() * SHORTEST_RECORD;
     let fits = match kind {
         // A query has no result, is no authority and offers no recursion.
         Kind::Query => flags & 0x048f == 0 && (1..=MAX_QUESTIONS).contains(&counts.questions),
@@ -185,6 +200,11 @@ fn plausible(kind: Kind, flags: u16, counts: Counts, len: usize) -> Option<Count
     };
     let reserved = flags & 0x0040 != 0;
     (fits && !reserved && HEADER + size <= len).then_some(counts)
+}
+
+/// Whether a type is assigned, or set aside for private use (RFC 6895, 3.1).
+fn is_type(record_type: u16) -> bool {
+    matches!(record_type, 1..=299 | 0x8000 | 0x8001 | 0xff00..=0xfffe)
 }
 
 /// A name, its type and its class, as they begin both a question and a record.
@@ -377,6 +397,9 @@ pub(super) mod tests {
             hex(&format!("1234 0103 0001 0000 0000 0000 {QUESTION}")),
             hex(&format!("1234 0140 0001 0000 0000 0000 {QUESTION}")),
             hex(&format!("1234 2800 0001 0000 0000 0000 {QUESTION}")),
+            // A type that is none; bytes behind a lone question.
+            hex("1234 0100 0001 0000 0000 0000 01 61 00 6005 0001"),
+            hex(&format!("1234 0100 0001 0000 0000 0000 {QUESTION} 00")),
             // A pointer where nothing stands before; RTP; STUN; zeros.
             hex("1234 0100 0001 0000 0000 0000 c00c 0001 0001"),
             hex("8008 0001 000000a0 00000001 d5d5d5d5d5"),

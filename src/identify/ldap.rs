@@ -102,7 +102,7 @@ fn fields(reader: &mut Reader<'_>, len: usize) -> Option<Seen<Operation>> {
     let room = body.checked_sub(before - header + inner);
     let fits = sequence == 0x30
         && !negative
-        && (8..=MAX_LEN).contains(&(body + 1))
+        && (7..MAX_LEN).contains(&body)
         && header + body <= len
         && room.is_some_and(|room| size <= room);
     if !fits {

@@ -69,9 +69,13 @@ fn answer(text: &[u8]) -> Answer {
     let value = |key: &[u8]| {
         words
             .chunks_exact(2)
-            .take_while(|pair| !pair[0].is_empty())
-            .find(|pair| pair[0] == key)
-            .and_then(|pair| bytes::text(pair[1]))
+            .map_while(|pair| match pair {
+                [[], _] => None,
+                [found, value] => Some((*found, *value)),
+                _ => None,
+            })
+            .find(|(found, _)| *found == key)
+            .and_then(|(_, value)| bytes::text(value))
     };
     Answer {
         instance: value(b"InstanceName"),

@@ -18,11 +18,15 @@
 //!
 //! Hellos outgrow the bytes kept, so the extensions are read as far as they go.
 
-use super::bytes::{self, Reader};
+mod hello;
+
+use super::bytes::Reader;
 use super::sides::{self, SIDES, Seen};
 use super::stun::pseudo_tls;
 use super::{Claim, Confidence, Detector, Probe};
 use crate::flow::sample::{Carrier, Sample};
+
+use hello::Hello;
 
 /// TLS.
 pub(super) const DETECTOR: Detector = Detector {
@@ -44,17 +48,6 @@ enum Head {
     Records,
 }
 
-/// What a hello says, as far as it was kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Hello {
-    legacy: u16,
-    supported: Vec<u16>,
-    /// Every extension was read, so that what was not found is not there.
-    complete: bool,
-    sni: Option<String>,
-    alpn: Option<String>,
-}
-
 fn probe(sample: &Sample) -> Probe {
     let seen = sides::streams(sample, read);
     let Some(claim) = claim(&seen) else {
@@ -68,12 +61,12 @@ fn probe(sample: &Sample) -> Probe {
     for head in seen.iter().filter_map(Seen::fits) {
         claim = match head {
             Head::Client(hello) => claim
-                .fact("tls_offered", hello.version().map(name))
+                .fact("tls_offered", hello.version().map(hello::name))
                 .fact("sni", hello.sni.clone())
                 .fact("alpn", hello.alpn.clone()),
-            Head::Server(hello) => claim.fact("tls_version", hello.version().map(name)),
+            Head::Server(hello) => claim.fact("tls_version", hello.version().map(hello::name)),
             Head::OldClient { version } => claim
-                .fact("tls_offered", Some(name(*version)))
+                .fact("tls_offered", Some(hello::name(*version)))
                 .fact("tls_hello", Some("sslv2")),
             Head::Alert | Head::Records => claim,
         };
@@ -118,8 +111,9 @@ fn record(reader: &mut Reader<'_>) -> Seen<(u8, usize)> {
     let (Some(kind), Some(version), Some(len)) = (reader.u8(), reader.u16(), reader.u16()) else {
         return Seen::Short;
     };
+    // Records never say 1.3: its own version field is frozen at 1.2 (RFC 8446, 5.1).
     let fits = (CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(&kind)
-        && is_version(version)
+        && (0x0300..=0x0303).contains(&version)
         && (1..=MAX_RECORD).contains(&len);
     if fits {
         Seen::Fits((kind, len.into()))
@@ -145,161 +139,16 @@ fn handshake(bytes: &[u8]) -> Seen<Head> {
     let size = size as usize;
     match kind {
         CLIENT_HELLO | SERVER_HELLO if !(MIN_HELLO..=MAX_HELLO).contains(&size) => Seen::Foreign,
-        CLIENT_HELLO => client_hello(body.take_up_to(size), size).map(Head::Client),
-        SERVER_HELLO => server_hello(body.take_up_to(size), size).map(Head::Server),
-        // A message of a handshake under way; one that does not fill its record exactly may
-        // share it with others, but never reaches beyond it by chance.
-        _ if LATER_MESSAGES.contains(&kind) && size + 4 <= len => Seen::Fits(Head::Records),
+        CLIENT_HELLO => hello::client(body.take_up_to(size), size).map(Head::Client),
+        SERVER_HELLO => hello::server(body.take_up_to(size), size).map(Head::Server),
+        _ if !LATER_MESSAGES.contains(&kind) => Seen::Foreign,
+        // A message of a handshake under way; it fills its record, or shares it with others.
+        _ if size + 4 == len => Seen::Fits(Head::Records),
+        _ if size + 4 < len => match body.skip(size).and_then(|()| body.u8()) {
+            Some(next) if LATER_MESSAGES.contains(&next) => Seen::Fits(Head::Records),
+            _ => Seen::Foreign,
+        },
         _ => Seen::Foreign,
-    }
-}
-
-fn client_hello(body: &[u8], size: usize) -> Seen<Hello> {
-    let mut reader = Reader::new(body);
-    let mut hello = match hello_version(&mut reader) {
-        Seen::Fits(hello) => hello,
-        other => return other,
-    };
-    match client_lists(&mut reader) {
-        Some(true) => {}
-        Some(false) => return Seen::Foreign,
-        None => return Seen::Fits(hello),
-    }
-    let left = size - (body.len() - reader.remaining());
-    hello.complete = extensions(&mut reader, left, |id, data| match id {
-        SERVER_NAME => hello.sni = server_name(data),
-        ALPN => hello.alpn = alpn(data),
-        SUPPORTED_VERSIONS => {
-            hello.supported = Reader::new(data).block8().map(versions).unwrap_or_default();
-        }
-        _ => {}
-    });
-    Seen::Fits(hello)
-}
-
-fn server_hello(body: &[u8], size: usize) -> Seen<Hello> {
-    let mut reader = Reader::new(body);
-    let mut hello = match hello_version(&mut reader) {
-        Seen::Fits(hello) => hello,
-        other => return other,
-    };
-    match server_choices(&mut reader) {
-        Some(true) => {}
-        Some(false) => return Seen::Foreign,
-        None => return Seen::Fits(hello),
-    }
-    let left = size - (body.len() - reader.remaining());
-    hello.complete = extensions(&mut reader, left, |id, data| {
-        if id == SUPPORTED_VERSIONS {
-            hello.supported = versions(data);
-        }
-    });
-    Seen::Fits(hello)
-}
-
-fn hello_version(reader: &mut Reader<'_>) -> Seen<Hello> {
-    match reader.u16() {
-        None => Seen::Short,
-        Some(legacy) if is_version(legacy) => Seen::Fits(Hello {
-            legacy,
-            ..Hello::default()
-        }),
-        Some(_) => Seen::Foreign,
-    }
-}
-
-/// Moves over random, session, suites and compression; whether they make sense, or `None` where
-/// they are cut.
-fn client_lists(reader: &mut Reader<'_>) -> Option<bool> {
-    reader.skip(32)?;
-    let session = reader.u8()?;
-    if session > 32 {
-        return Some(false);
-    }
-    reader.skip(session.into())?;
-    let suites = reader.u16()?;
-    if suites < 2 || suites % 2 != 0 {
-        return Some(false);
-    }
-    reader.skip(suites.into())?;
-    let compression = reader.u8()?;
-    reader.skip(compression.into())?;
-    Some(compression > 0)
-}
-
-fn server_choices(reader: &mut Reader<'_>) -> Option<bool> {
-    reader.skip(32)?;
-    let session = reader.u8()?;
-    if session > 32 {
-        return Some(false);
-    }
-    reader.skip(session.into())?;
-    reader.skip(2)?;
-    // Null or DEFLATE (RFC 3749); nothing else was ever assigned.
-    Some(reader.u8()? <= 1)
-}
-
-/// Shows each extension that is wholly there to `take`; whether that was all of them. `left` is
-/// what the hello still holds by its length.
-fn extensions(reader: &mut Reader<'_>, left: usize, mut take: impl FnMut(u16, &[u8])) -> bool {
-    if left < 2 {
-        return true;
-    }
-    let Some(total) = reader.u16() else {
-        return false;
-    };
-    let mut list = Reader::new(reader.take_up_to(total.into()));
-    let whole = list.remaining() == usize::from(total);
-    while let Some(id) = list.u16() {
-        let Some(data) = list.block16() else {
-            return false;
-        };
-        take(id, data);
-    }
-    whole
-}
-
-fn server_name(data: &[u8]) -> Option<String> {
-    let mut list = Reader::new(data);
-    list.skip(2)?;
-    // Type 0 is a host name; no other was ever defined (RFC 6066, 3).
-    (list.u8()? == 0)
-        .then(|| list.block16())?
-        .and_then(bytes::text)
-}
-
-fn alpn(data: &[u8]) -> Option<String> {
-    let mut list = Reader::new(data);
-    list.skip(2)?;
-    let names: Vec<String> = std::iter::from_fn(|| list.block8())
-        .filter(|name| !is_grease(name))
-        .filter_map(bytes::text)
-        .collect();
-    (!names.is_empty()).then(|| names.join(","))
-}
-
-/// Names that clients make up so that servers learn to ignore the unknown (RFC 8701).
-fn is_grease(name: &[u8]) -> bool {
-    matches!(name, [a, b] if a == b && a & 0x0f == 0x0a)
-}
-
-fn versions(data: &[u8]) -> Vec<u16> {
-    let mut reader = Reader::new(data);
-    std::iter::from_fn(|| reader.u16())
-        .filter(|&version| is_version(version) || is_draft(version))
-        .collect()
-}
-
-impl Hello {
-    /// The version offered or chosen; `None` where it may stand in what was cut.
-    fn version(&self) -> Option<u16> {
-        let settled = self.complete || self.legacy < 0x0303;
-        let rank = |version: &u16| if is_draft(*version) { 0x0304 } else { *version };
-        self.supported
-            .iter()
-            .map(rank)
-            .max()
-            .or(settled.then_some(self.legacy))
     }
 }
 
@@ -313,7 +162,7 @@ fn old_hello(bytes: &[u8]) -> Seen<Head> {
         let session = usize::from(reader.u16()?);
         let challenge = usize::from(reader.u16()?);
         let fits = kind == CLIENT_HELLO
-            && is_version(version)
+            && hello::is_version(version)
             && suites > 0
             && suites % 3 == 0
             && matches!(session, 0 | 16)
@@ -367,25 +216,6 @@ fn opening(kind: u8, len: usize, body: &[u8]) -> Seen<Head> {
     }
 }
 
-fn is_version(version: u16) -> bool {
-    (0x0300..=0x0304).contains(&version)
-}
-
-/// Drafts of TLS 1.3 counted in their own range.
-fn is_draft(version: u16) -> bool {
-    version >> 8 == 0x7f
-}
-
-fn name(version: u16) -> &'static str {
-    match version {
-        0x0300 => "ssl3",
-        0x0301 => "1.0",
-        0x0302 => "1.1",
-        0x0303 => "1.2",
-        _ => "1.3",
-    }
-}
-
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
@@ -395,9 +225,6 @@ const SERVER_HELLO: u8 = 2;
 /// Handshake messages that are no hellos: new session ticket, encrypted extensions, certificate,
 /// key exchanges, certificate request, hello done, certificate verify, finished, status.
 const LATER_MESSAGES: [u8; 11] = [0, 4, 8, 11, 12, 13, 14, 15, 16, 20, 22];
-const SERVER_NAME: u16 = 0;
-const ALPN: u16 = 16;
-const SUPPORTED_VERSIONS: u16 = 43;
 /// The longest record: 2^14 bytes and the expansion that TLS 1.2 allows (RFC 5246, 6.2.3).
 const MAX_RECORD: u16 = 16384 + 2048;
 /// The shortest hello: version, random, no session, a suite and a compression method.
