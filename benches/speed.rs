@@ -123,9 +123,8 @@ fn programs(capture: &Path, topology: &Path) -> Vec<(&'static str, Vec<String>)>
 }
 
 fn installed(name: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-    })
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
 }
 
 fn measure(words: &[String]) -> Result<Run, Box<dyn Error>> {

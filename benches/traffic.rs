@@ -120,8 +120,7 @@ fn packet(out: &mut Vec<u8>, flow: u64, serial: u64, payload: &[u8], micros: u64
     let (from, to) = if backward { (server, client) } else { (client, server) };
     out.extend_from_slice(&from);
     out.extend_from_slice(&to);
-    let (from, to) =
-        if backward { (server_port, client_port) } else { (client_port, server_port) };
+    let (from, to) = if backward { (server_port, client_port) } else { (client_port, server_port) };
     out.extend_from_slice(&from.to_be_bytes());
     out.extend_from_slice(&to.to_be_bytes());
     if udp {

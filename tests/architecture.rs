@@ -108,7 +108,8 @@ fn first_word(text: &str) -> String {
 
 #[test]
 fn rooms_look_to_their_left_only() {
-    let place: BTreeMap<&str, usize> = ROOMS.iter().enumerate().map(|(n, room)| (*room, n)).collect();
+    let place: BTreeMap<&str, usize> =
+        ROOMS.iter().enumerate().map(|(n, room)| (*room, n)).collect();
     for source in sources() {
         let Some(here) = place.get(source.room()) else {
             assert!(["lib", "main"].contains(&source.room()), "{}: not in a room", source.name);

@@ -15,8 +15,21 @@ use serde_json::Value;
 /// Layers that are read so far; a conversation behind any other belongs to a later step, and is
 /// counted under the reason given here.
 const READ_LAYERS: &[&str] = &[
-    "eth", "vlan", "ip", "ipv6", "sll", "null", "raw", "ah", "udp", "tcp", "sctp", "ipv6.hopopts",
-    "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts",
+    "eth",
+    "vlan",
+    "ip",
+    "ipv6",
+    "sll",
+    "null",
+    "raw",
+    "ah",
+    "udp",
+    "tcp",
+    "sctp",
+    "ipv6.hopopts",
+    "ipv6.routing",
+    "ipv6.fraghdr",
+    "ipv6.dstopts",
 ];
 
 /// Differences that stay: file, conversations, why.
@@ -39,11 +52,7 @@ const EXCEPTIONS: &[(&str, &[&str], &str)] = &[
         ],
         FRAGMENTS,
     ),
-    (
-        "zeek__zeek/ipv4__fragmented-1.pcap",
-        &["udp 164.1.123.61:137 164.1.123.163:123"],
-        FRAGMENTS,
-    ),
+    ("zeek__zeek/ipv4__fragmented-1.pcap", &["udp 164.1.123.61:137 164.1.123.163:123"], FRAGMENTS),
     (
         "zeek__zeek/ipv6-fragmented-dns.pcap",
         &["udp 2001:470:1f11:81f:d138:5f55:6d4:1fe2:51851 2607:f740:b::f93:53"],
@@ -81,8 +90,8 @@ type Conversations = BTreeMap<(String, End, End), [(u64, u64); 2]>;
 
 fn folder() -> Option<PathBuf> {
     let named = std::env::var_os("PORTASSAY_CAPTURES").map(PathBuf::from);
-    let folder = named
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures"));
+    let folder =
+        named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures"));
     if folder.is_dir() {
         return Some(folder);
     }
@@ -248,7 +257,9 @@ fn frames_are_counted_exactly_once_at_any_thread_count() {
     let Some(folder) = folder() else { return };
     for (name, path, oracle) in captures(&folder) {
         let one = survey(&path, 1);
-        let Some(counts) = one.captures.first() else { continue };
+        let Some(counts) = one.captures.first() else {
+            continue;
+        };
         let damaged = oracle["container"]["damage"].is_string() || counts.damage.is_some();
         if let Some(frames) = oracle["record_counts"]["container"].as_u64().filter(|_| !damaged) {
             assert_eq!(counts.tally.frames, frames, "{name}: frames");
@@ -284,7 +295,8 @@ fn security_associations_are_counted() {
                     .map(|(f, _)| f.counters[0].packets)
                     .sum()
             };
-            let there = [flow["packets"][0].as_u64().unwrap(), flow["packets"][1].as_u64().unwrap()];
+            let there =
+                [flow["packets"][0].as_u64().unwrap(), flow["packets"][1].as_u64().unwrap()];
             assert_eq!([sum(a, b), sum(b, a)], there, "{name}: {wanted} {a} {b}");
             compared += 1;
         }

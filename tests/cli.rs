@@ -183,9 +183,23 @@ fn mistakes_in_the_topology_name_line_value_and_the_nearest_word() {
 
 #[test]
 fn a_filter_works_offline_and_a_bad_one_exits_2() {
-    let all = portassay(&["check", &capture("demo-site"), "-t", &topology("demo-site"), "--format", "json"]);
+    let all = portassay(&[
+        "check",
+        &capture("demo-site"),
+        "-t",
+        &topology("demo-site"),
+        "--format",
+        "json",
+    ]);
     let some = portassay(&[
-        "check", &capture("demo-site"), "-t", &topology("demo-site"), "--format", "json", "-f", "tcp port 8888",
+        "check",
+        &capture("demo-site"),
+        "-t",
+        &topology("demo-site"),
+        "--format",
+        "json",
+        "-f",
+        "tcp port 8888",
     ]);
     let all: Value = serde_json::from_str(&stdout(&all)).unwrap();
     let some: Value = serde_json::from_str(&stdout(&some)).unwrap();
@@ -202,7 +216,14 @@ fn any_number_of_threads_gives_the_same_bytes() {
     let run = |threads: &str, format: &str| {
         let folder = fixtures::folder().display().to_string();
         stdout(&portassay(&[
-            "check", &folder, "-t", &topology("demo-site"), "--threads", threads, "--format", format,
+            "check",
+            &folder,
+            "-t",
+            &topology("demo-site"),
+            "--threads",
+            threads,
+            "--format",
+            format,
         ]))
     };
     for format in ["table", "json", "jsonl", "csv", "markdown"] {
@@ -238,8 +259,14 @@ fn several_reports_from_one_run() {
     let json = folder.path().join("report.json");
     let csv = folder.path().join("report.csv");
     let output = portassay(&[
-        "check", &capture(BAD), "-t", &topology(BAD),
-        "-o", &format!("json={}", json.display()), "-o", &format!("csv={}", csv.display()),
+        "check",
+        &capture(BAD),
+        "-t",
+        &topology(BAD),
+        "-o",
+        &format!("json={}", json.display()),
+        "-o",
+        &format!("csv={}", csv.display()),
     ]);
     assert_eq!(code(&output), 1);
     let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
@@ -272,9 +299,26 @@ fn flows_come_as_the_contract_says() {
     let flows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(!flows.is_empty());
     for flow in &flows {
-        for key in ["transport", "initiator", "responder", "direction", "packets", "bytes",
-            "first", "last", "first_frame", "vlan", "tunnel", "outcome", "protocol",
-            "protocol_confidence", "protocol_facts", "class", "expectation", "community_id"] {
+        for key in [
+            "transport",
+            "initiator",
+            "responder",
+            "direction",
+            "packets",
+            "bytes",
+            "first",
+            "last",
+            "first_frame",
+            "vlan",
+            "tunnel",
+            "outcome",
+            "protocol",
+            "protocol_confidence",
+            "protocol_facts",
+            "class",
+            "expectation",
+            "community_id",
+        ] {
             assert!(flow.get(key).is_some(), "no {key} in {flow}");
         }
     }
@@ -335,8 +379,11 @@ fn the_cases_pass_and_a_wrong_expectation_fails_readably() {
     let scratch = tempfile::tempdir().unwrap();
     let copy = scratch.path().join("wrong");
     copy_folder(&case(BAD), &copy);
-    fs::write(copy.join("case.toml"), "[expect]\nexit_code = 0\nfindings = [\"unexpected-port\"]\n")
-        .unwrap();
+    fs::write(
+        copy.join("case.toml"),
+        "[expect]\nexit_code = 0\nfindings = [\"unexpected-port\"]\n",
+    )
+    .unwrap();
     fs::remove_file(copy.join("expected.json")).unwrap();
     let root = scratch.path().display().to_string();
     let wrong = portassay(&["test", &root]);

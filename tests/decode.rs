@@ -58,29 +58,17 @@ fn a_tunnel_shows_who_speaks_inside() {
     assert_eq!(packet.source, ip("10.0.0.1"));
     assert_eq!(packet.payload, b"inside");
     assert_eq!(packet.vlans.as_slice(), [20]);
-    assert_eq!(
-        packet.layers.as_slice(),
-        [Layer::Ah { spi: 0x1000 }, Layer::IpInIp]
-    );
+    assert_eq!(packet.layers.as_slice(), [Layer::Ah { spi: 0x1000 }, Layer::IpInIp]);
 }
 
 #[test]
 fn esp_shows_its_spi_whether_sealed_or_not() {
     let clear = udp(at("10.0.0.1:50000"), at("10.0.0.2:49200")).payload(b"media");
-    for crafted in [
-        clear.clone().esp(0x2000, 5),
-        clear.clone().esp_null(0x2000, 5),
-    ] {
+    for crafted in [clear.clone().esp(0x2000, 5), clear.clone().esp_null(0x2000, 5)] {
         let data = crafted.ip_bytes();
         let packet = packet(LinkType::RAW, &data);
         assert_eq!(packet.transport, Transport::ESP);
-        assert_eq!(
-            packet.detail,
-            Detail::Security {
-                spi: 0x2000,
-                sequence: 5
-            }
-        );
+        assert_eq!(packet.detail, Detail::Security { spi: 0x2000, sequence: 5 });
     }
     let data = clear.esp(0x2000, 5).in_udp(4500, 61000).ip_bytes();
     let packet = packet(LinkType::RAW, &data);
@@ -97,10 +85,7 @@ fn an_error_report_points_at_its_flow() {
     };
     assert_eq!(quoted.kind, IcmpErrorKind::PortUnreachable);
     assert_eq!((quoted.source, quoted.source_port), (ip("fd00::1"), 50000));
-    assert_eq!(
-        (quoted.destination, quoted.destination_port),
-        (ip("fd00::2"), 3478)
-    );
+    assert_eq!((quoted.destination, quoted.destination_port), (ip("fd00::2"), 3478));
 }
 
 #[test]
@@ -144,54 +129,32 @@ fn ends() -> impl Strategy<Value = (SocketAddr, SocketAddr)> {
 fn stacks() -> impl Strategy<Value = Expected> {
     let extensions = vec(prop::sample::select(vec![0, 43, 60, 135, 139, 140]), 0..4);
     let transports = prop::sample::select(vec![Transport::TCP, Transport::UDP, Transport::SCTP]);
-    let wraps = (
-        vec(any::<u32>(), 0..3),
-        any::<bool>(),
-        vec(0_u16..4096, 0..8),
-    );
-    (
-        ends(),
-        ends(),
-        transports,
-        vec(any::<u8>(), 0..200),
-        extensions,
-        wraps,
+    let wraps = (vec(any::<u32>(), 0..3), any::<bool>(), vec(0_u16..4096, 0..8));
+    (ends(), ends(), transports, vec(any::<u8>(), 0..200), extensions, wraps).prop_map(
+        |(inner, gateways, transport, payload, extensions, (spis, tunnel, vlans))| {
+            let (from, to) = inner;
+            let crafted = match transport {
+                Transport::TCP => tcp(from, to).tcp_options(&payload[..payload.len().min(9)]),
+                Transport::UDP => udp(from, to),
+                _ => sctp(from, to),
+            };
+            let crafted = crafted.payload(&payload);
+            let (mut crafted, mut layers) = if tunnel {
+                let crafted = crafted.in_tunnel(gateways.0.ip(), gateways.1.ip()).ah(9, 1);
+                (crafted, vec![Layer::IpInIp, Layer::Ah { spi: 9 }])
+            } else {
+                (crafted, Vec::new())
+            };
+            for spi in spis {
+                crafted = crafted.ah(spi, 1);
+                layers.push(Layer::Ah { spi });
+            }
+            layers.reverse();
+            crafted = extensions.into_iter().fold(crafted, craft::Packet::extension);
+            crafted = vlans.iter().fold(crafted, |packet, id| packet.vlan(*id));
+            Expected { crafted, from, to, transport, payload, vlans, layers }
+        },
     )
-        .prop_map(
-            |(inner, gateways, transport, payload, extensions, (spis, tunnel, vlans))| {
-                let (from, to) = inner;
-                let crafted = match transport {
-                    Transport::TCP => tcp(from, to).tcp_options(&payload[..payload.len().min(9)]),
-                    Transport::UDP => udp(from, to),
-                    _ => sctp(from, to),
-                };
-                let crafted = crafted.payload(&payload);
-                let (mut crafted, mut layers) = if tunnel {
-                    let crafted = crafted.in_tunnel(gateways.0.ip(), gateways.1.ip()).ah(9, 1);
-                    (crafted, vec![Layer::IpInIp, Layer::Ah { spi: 9 }])
-                } else {
-                    (crafted, Vec::new())
-                };
-                for spi in spis {
-                    crafted = crafted.ah(spi, 1);
-                    layers.push(Layer::Ah { spi });
-                }
-                layers.reverse();
-                crafted = extensions
-                    .into_iter()
-                    .fold(crafted, craft::Packet::extension);
-                crafted = vlans.iter().fold(crafted, |packet, id| packet.vlan(*id));
-                Expected {
-                    crafted,
-                    from,
-                    to,
-                    transport,
-                    payload,
-                    vlans,
-                    layers,
-                }
-            },
-        )
 }
 
 proptest! {

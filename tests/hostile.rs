@@ -54,7 +54,9 @@ fn assert_conserved(survey: Survey, name: &str) {
 fn captures_cut_at_every_length_keep_their_whole_records() {
     for path in captures() {
         let bytes = std::fs::read(&path).unwrap();
-        let Some((whole, _)) = count(&bytes) else { continue };
+        let Some((whole, _)) = count(&bytes) else {
+            continue;
+        };
         let mut before = 0;
         let step = if bytes.len() <= CUT_FULLY { 1 } else { 211 };
         let cuts = (0..bytes.len())
@@ -75,7 +77,9 @@ fn captures_cut_at_every_length_keep_their_whole_records() {
 fn frames_cut_at_every_length_are_decoded_as_far_as_they_go() {
     for path in captures() {
         let bytes = std::fs::read(&path).unwrap();
-        let Some(mut records) = records(&bytes) else { continue };
+        let Some(mut records) = records(&bytes) else {
+            continue;
+        };
         while let Some(frame) = records.next() {
             for cut in 0..frame.data.len().min(400) {
                 let cut = Frame { data: &frame.data[..cut], ..frame };

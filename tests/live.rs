@@ -125,8 +125,7 @@ fn capture(name: &str) -> PathBuf {
 }
 
 fn frames(path: &Path) -> Vec<Vec<u8>> {
-    let mut records =
-        Records::from_stream("fixture", Box::new(File::open(path).unwrap())).unwrap();
+    let mut records = Records::from_stream("fixture", Box::new(File::open(path).unwrap())).unwrap();
     let mut frames = Vec::new();
     while let Some(frame) = records.next() {
         frames.push(frame.data.to_vec());
@@ -137,7 +136,9 @@ fn frames(path: &Path) -> Vec<Vec<u8>> {
 /// The helper: does nothing unless a capture is named, and then only inside the namespace.
 #[test]
 fn replays_when_asked() {
-    let Some(path) = std::env::var_os(REPLAY) else { return };
+    let Some(path) = std::env::var_os(REPLAY) else {
+        return;
+    };
     let mut out = Capture::from_device("v0").unwrap().open().unwrap();
     for (n, frame) in frames(Path::new(&path)).into_iter().enumerate() {
         out.sendpacket(frame).unwrap();
@@ -160,22 +161,31 @@ fn findings(report: &Value) -> Vec<Value> {
 
 #[test]
 fn watching_a_replay_finds_what_check_finds_in_the_file() {
-    let Some(namespace) = Namespace::make("a") else { return };
+    let Some(namespace) = Namespace::make("a") else {
+        return;
+    };
     for name in ["demo-site", "sip-in-clear-on-5061", "tcp-5061-refused", "stun-unanswered-3478"] {
         let path = capture(name);
         let topology = fixtures::folder().join(name).join("topology.toml");
         let topology = topology.display().to_string();
         let count = frames(&path).len().to_string();
         let watch = namespace.watch(&[
-            "-t", &topology, "--stop-after", &format!("packets:{count}"), "--stop-after", "60s",
-            "--format", "json",
+            "-t",
+            &topology,
+            "--stop-after",
+            &format!("packets:{count}"),
+            "--stop-after",
+            "60s",
+            "--format",
+            "json",
         ]);
         namespace.replay(&path);
         let (output, said) = watch.finish();
         let text = String::from_utf8(output.stdout).unwrap();
         // Findings as they appeared stand before the report.
         let start = text.find("\n{\n").map_or(0, |at| at + 1);
-        let live: Value = serde_json::from_str(&text[start..]).unwrap_or_else(|e| panic!("{e}: {text}{said}"));
+        let live: Value =
+            serde_json::from_str(&text[start..]).unwrap_or_else(|e| panic!("{e}: {text}{said}"));
         let file = Command::new(env!("CARGO_BIN_EXE_portassay"))
             .args(["check", &path.display().to_string(), "-t", &topology, "--format", "json"])
             .output()
@@ -190,7 +200,9 @@ fn watching_a_replay_finds_what_check_finds_in_the_file() {
 
 #[test]
 fn the_tail_is_read_before_the_report() {
-    let Some(namespace) = Namespace::make("b") else { return };
+    let Some(namespace) = Namespace::make("b") else {
+        return;
+    };
     let path = capture("demo-site");
     let watch = namespace.watch(&["--format", "json", "--stop-after", "60s"]);
     namespace.replay(&path);
@@ -205,7 +217,9 @@ fn the_tail_is_read_before_the_report() {
 
 #[test]
 fn an_idle_watch_ends_at_once_when_told() {
-    let Some(namespace) = Namespace::make("c") else { return };
+    let Some(namespace) = Namespace::make("c") else {
+        return;
+    };
     let watch = namespace.watch(&["--stop-after", "60s"]);
     let asked = Instant::now();
     watch.terminate();

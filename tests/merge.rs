@@ -54,11 +54,14 @@ fn packet(small: &Small, frame: u64) -> Packet<'_> {
     let (transport, detail) = match small.kind {
         0..=2 => {
             let flags = TcpFlags(small.flags);
-            (Transport::TCP, Detail::Tcp {
-                flags,
-                sequence: small.sequence,
-                acknowledgement: small.sequence + 1,
-            })
+            (
+                Transport::TCP,
+                Detail::Tcp {
+                    flags,
+                    sequence: small.sequence,
+                    acknowledgement: small.sequence + 1,
+                },
+            )
         }
         3 => (Transport::UDP, Detail::None),
         4 => (Transport::ICMP, Detail::IcmpError(quoted)),

@@ -6,10 +6,7 @@
 //! `tables/expected.rs` and nowhere else: a port, transport, role, security or
 //! direction that changes in a pack without changing here fails.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot read its data has failed"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 
 mod expected;
 mod packs;
@@ -43,13 +40,8 @@ fn every_exemption_is_the_table_s() {
 
 #[test]
 fn all_106_rows_are_there() {
-    let counts = [
-        server_rows(),
-        load_balancer_rows(),
-        client_rows(),
-        exemption_rows(),
-    ]
-    .map(|rows| rows.len());
+    let counts = [server_rows(), load_balancer_rows(), client_rows(), exemption_rows()]
+        .map(|rows| rows.len());
     assert_eq!(counts, [53, 26, 12, 15]);
 }
 
@@ -107,10 +99,7 @@ fn configurable_ranges_go_by_their_names() {
 fn ids_are_unique_over_all_packs_and_sorted_within_one() {
     let mut seen = BTreeSet::new();
     for (name, _) in PACKS {
-        let ids: Vec<String> = rows(&pack(name))
-            .iter()
-            .map(|row| text(row, "id"))
-            .collect();
+        let ids: Vec<String> = rows(&pack(name)).iter().map(|row| text(row, "id")).collect();
         assert!(ids.is_sorted(), "{name}: {ids:?}");
         for id in ids {
             assert!(seen.insert(id.clone()), "{id} of {name} is there twice");
@@ -125,10 +114,7 @@ fn every_name_is_declared() {
     let mut parties = names(&base, "role");
     for (group, members) in base["groups"].as_table().unwrap() {
         for member in members.as_array().unwrap() {
-            assert!(
-                parties.contains(member.as_str().unwrap()),
-                "{group}: {member}"
-            );
+            assert!(parties.contains(member.as_str().unwrap()), "{group}: {member}");
         }
     }
     parties.extend(base["groups"].as_table().unwrap().keys().cloned());
@@ -168,10 +154,7 @@ fn only_what_may_differ_differs_in_the_strict_reading() {
 #[test]
 fn each_row_is_one_line() {
     for (name, source) in PACKS {
-        let lines = source
-            .lines()
-            .filter(|line| line.starts_with("  { id = \""))
-            .count();
+        let lines = source.lines().filter(|line| line.starts_with("  { id = \"")).count();
         assert_eq!(lines, rows(&pack(name)).len(), "{name}");
     }
 }
@@ -187,14 +170,9 @@ fn compare(name: &str, expected: &BTreeMap<String, Fields>) {
             continue;
         };
         let keys: BTreeSet<&String> = wanted.keys().chain(row.keys()).collect();
-        for key in keys
-            .into_iter()
-            .filter(|key| wanted.get(*key) != row.get(*key))
-        {
+        for key in keys.into_iter().filter(|key| wanted.get(*key) != row.get(*key)) {
             let (wanted, row) = (wanted.get(key), row.get(key));
-            problems.push(format!(
-                "{id}: {key} is {row:?}, the table means {wanted:?}"
-            ));
+            problems.push(format!("{id}: {key} is {row:?}, the table means {wanted:?}"));
         }
     }
     assert!(problems.is_empty(), "{name}:\n{}", problems.join("\n"));

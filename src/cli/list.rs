@@ -1,6 +1,5 @@
 //! The commands that list: `flows`, `rules`, `policy check`, `policy show`.
 
-
 use super::args::{self, ListFormat};
 use super::terminal::Terminal;
 use super::{EXIT_ERROR, Ended, Failure, audit, load_policy, to_stdout};
@@ -43,12 +42,7 @@ pub(super) fn flows(args: &args::Flows, terminal: &Terminal) -> Ended {
     Ok(code)
 }
 
-fn write_flows(
-    listed: &Listed,
-    policy: &Policy,
-    format: ListFormat,
-    terminal: &Terminal,
-) -> Ended {
+fn write_flows(listed: &Listed, policy: &Policy, format: ListFormat, terminal: &Terminal) -> Ended {
     let judged = policy.has_topology();
     let mut rows = listed.flows.iter().map(|flow| FlowRow {
         flow: &flow.flow,
@@ -70,11 +64,8 @@ fn write_flows(
 
 pub(super) fn rules(args: &args::Rules, terminal: &Terminal) -> Ended {
     let policy = load_policy(&args.expected)?;
-    let filter = RowFilter {
-        role: args.role.as_deref(),
-        port: args.port,
-        pack: args.pack.as_deref(),
-    };
+    let filter =
+        RowFilter { role: args.role.as_deref(), port: args.port, pack: args.pack.as_deref() };
     let rows: Vec<RuleRow> =
         policy.rows(&filter)?.into_iter().map(|(_, row)| rule_row(&policy, row)).collect();
     let name = format_name(args.format);

@@ -41,11 +41,8 @@ fn error_kind(transport: Transport, kind: u8, code: u8) -> Option<IcmpErrorKind>
 fn quoted(kind: IcmpErrorKind, quote: Span<'_>) -> Option<Quoted> {
     let mut layers = Layers::new(Layer::IpInIp);
     let datagram = ip::innermost(quote, &mut layers).ok()?;
-    let (source_port, destination_port) = if datagram.transport.has_ports() {
-        ports(datagram.body)?
-    } else {
-        (0, 0)
-    };
+    let (source_port, destination_port) =
+        if datagram.transport.has_ports() { ports(datagram.body)? } else { (0, 0) };
     Some(Quoted {
         kind,
         source: datagram.source,
@@ -127,28 +124,18 @@ mod tests {
         for len in 0..whole.len() {
             let ports = quote_in(&v4_error(3, 13, &whole[..len]))
                 .map(|quoted| (quoted.source_port, quoted.destination_port));
-            assert_eq!(
-                ports,
-                (len >= 24).then_some((50000, 5061)),
-                "quote of {len} bytes"
-            );
+            assert_eq!(ports, (len >= 24).then_some((50000, 5061)), "quote of {len} bytes");
         }
         let chain = [hex("1100 010400000000"), hex(UDP)].concat();
         let quoted = quote_in(&v6_error(1, 4, &ipv6(60, &chain)[..52])).unwrap();
-        assert_eq!(
-            (quoted.transport, quoted.destination_port),
-            (Transport::UDP, 49200)
-        );
+        assert_eq!((quoted.transport, quoted.destination_port), (Transport::UDP, 49200));
     }
 
     #[test]
     fn a_quote_is_opened_like_a_packet() {
         let ah = hex("1104 0000 01020304 00000009 a0a1a2a3a4a5a6a7a8a9aaab");
         let quoted = quote_in(&v4_error(3, 3, &ipv4(51, &[ah, hex(UDP)].concat()))).unwrap();
-        assert_eq!(
-            (quoted.transport, quoted.destination_port),
-            (Transport::UDP, 49200)
-        );
+        assert_eq!((quoted.transport, quoted.destination_port), (Transport::UDP, 49200));
         let quoted = quote_in(&v4_error(3, 2, &ipv4(50, &hex("00001000 00000001")))).unwrap();
         assert_eq!((quoted.transport, quoted.source_port), (Transport::ESP, 0));
     }
@@ -179,10 +166,7 @@ mod tests {
             let cut = cut_frame(LinkType::RAW, &bytes[..len], bytes.len());
             assert_eq!(stop(&cut), Stop::TransportHeader(Transport::ICMP));
         }
-        assert_eq!(
-            packet(&cut_frame(LinkType::RAW, &bytes, 60)).detail,
-            Detail::None
-        );
+        assert_eq!(packet(&cut_frame(LinkType::RAW, &bytes, 60)).detail, Detail::None);
         let short = ipv6(58, &[1, 4, 0, 0]);
         assert_eq!(raw_stop(&short), Stop::TransportHeader(Transport::ICMPV6));
     }

@@ -173,12 +173,7 @@ impl<'a> Datagram<'a> {
             enter(layers, Layer::IpInIp)?;
             return Self::read(body).map(Some);
         }
-        let inner = Self {
-            transport: header.next,
-            body,
-            ..*self
-        }
-        .past_extensions()?;
+        let inner = Self { transport: header.next, body, ..*self }.past_extensions()?;
         if !transport::is_readable(inner.transport) && inner.fragment != Fragment::Later {
             return Ok(None);
         }
@@ -214,11 +209,7 @@ fn fragment(offset: u16, more_fragments: bool) -> Fragment {
 }
 
 fn enter(layers: &mut Layers, layer: Layer) -> Result<(), Stop> {
-    if layers.push(layer) {
-        Ok(())
-    } else {
-        Err(Stop::TooDeep)
-    }
+    if layers.push(layer) { Ok(()) } else { Err(Stop::TooDeep) }
 }
 
 /// Next header of an encapsulated IPv4 datagram (RFC 2003).
@@ -249,10 +240,7 @@ mod tests {
         assert_eq!(packet.transport, Transport::UDP);
         assert_eq!(ports(&packet), (50000, 49200));
         assert_eq!(packet.detail, Detail::None);
-        assert_eq!(
-            (packet.payload, packet.payload_len),
-            (&hex("deadbeef")[..], 4)
-        );
+        assert_eq!((packet.payload, packet.payload_len), (&hex("deadbeef")[..], 4));
         assert!(packet.layers.as_slice().is_empty());
         assert!(!packet.first_fragment);
     }
@@ -289,12 +277,7 @@ mod tests {
         let bytes = ipv4(17, &[hex("c350 c030 03f0 0000"), vec![1; 1000]].concat());
         let cut = packet(&cut_frame(LinkType::RAW, &bytes[..60], bytes.len())).payload_len;
         assert_eq!(cut, 1000);
-        assert_eq!(
-            packet(&cut_frame(LinkType::RAW, &bytes[..60], bytes.len()))
-                .payload
-                .len(),
-            32
-        );
+        assert_eq!(packet(&cut_frame(LinkType::RAW, &bytes[..60], bytes.len())).payload.len(), 32);
     }
 
     #[test]
@@ -356,10 +339,7 @@ mod tests {
         assert_eq!(packet.destination.to_string(), "fd00::2");
         assert_eq!(packet.transport, Transport::UDP);
         assert_eq!(ports(&packet), (50000, 49200));
-        assert_eq!(
-            (packet.payload, packet.payload_len),
-            (&hex("deadbeef")[..], 4)
-        );
+        assert_eq!((packet.payload, packet.payload_len), (&hex("deadbeef")[..], 4));
         for len in 40..96 {
             assert_eq!(raw_stop(&bytes[..len]), Stop::IpHeader, "cut to {len}");
         }
@@ -368,10 +348,7 @@ mod tests {
     #[test]
     fn ipv6_fragments() {
         let fragment = |offset: &str| {
-            ipv6(
-                44,
-                &[hex("1100"), hex(offset), hex("00000001"), hex(UDP)].concat(),
-            )
+            ipv6(44, &[hex("1100"), hex(offset), hex("00000001"), hex(UDP)].concat())
         };
         assert!(raw(&fragment("0001")).first_fragment);
         assert_eq!(raw_stop(&fragment("05a9")), Stop::Fragment);
@@ -391,10 +368,7 @@ mod tests {
         let mut bytes = ipv6(0, &[jumbo, udp, vec![9; 100]].concat());
         bytes[4..6].copy_from_slice(&[0, 0]);
         assert_eq!(raw(&bytes).payload_len, 100);
-        assert_eq!(
-            packet(&cut_frame(LinkType::RAW, &bytes, 70056)).payload_len,
-            70000
-        );
+        assert_eq!(packet(&cut_frame(LinkType::RAW, &bytes, 70056)).payload_len, 70000);
     }
 
     #[test]

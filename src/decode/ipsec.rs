@@ -27,11 +27,9 @@ impl<'a> Authentication<'a> {
     /// would be a check value no algorithm has.
     pub(super) fn read(span: Span<'a>) -> Result<Self, Stop> {
         let bad = Stop::TransportHeader(Transport::AH);
-        let (&[next, words, r1, r0], Some(spi), Some(sequence)) = (
-            span.bytes.first_chunk::<4>().ok_or(bad)?,
-            span.u32(4),
-            span.u32(8),
-        ) else {
+        let (&[next, words, r1, r0], Some(spi), Some(sequence)) =
+            (span.bytes.first_chunk::<4>().ok_or(bad)?, span.u32(4), span.u32(8))
+        else {
             return Err(bad);
         };
         let len = (usize::from(words) + 2) * 4;
@@ -39,22 +37,14 @@ impl<'a> Authentication<'a> {
         {
             return Err(bad);
         }
-        Ok(Self {
-            spi,
-            sequence,
-            next: Transport(next),
-            body: span.after(len),
-        })
+        Ok(Self { spi, sequence, next: Transport(next), body: span.after(len) })
     }
 }
 
 /// AH around something that cannot be read: the AH packet is all there is to tell.
 pub(super) fn opaque_ah(span: Span<'_>) -> Result<Segment<'_>, Stop> {
     let header = Authentication::read(span)?;
-    let detail = Detail::Security {
-        spi: header.spi,
-        sequence: header.sequence,
-    };
+    let detail = Detail::Security { spi: header.spi, sequence: header.sequence };
     Ok(Segment::portless(detail, header.body))
 }
 
@@ -63,10 +53,7 @@ pub(super) fn esp(span: Span<'_>) -> Result<Segment<'_>, Stop> {
     let (Some(spi), Some(sequence)) = (span.u32(0), span.u32(4)) else {
         return Err(Stop::TransportHeader(Transport::ESP));
     };
-    Ok(Segment::portless(
-        Detail::Security { spi, sequence },
-        span.after(ESP_LEN),
-    ))
+    Ok(Segment::portless(Detail::Security { spi, sequence }, span.after(ESP_LEN)))
 }
 
 /// What a datagram on port 4500 carries (RFC 3948, 2); None when it has none of the three shapes.
@@ -130,22 +117,14 @@ mod tests {
 
     /// AH with a 12-byte check value, SPI 0x01020304 and sequence number 9.
     fn ah(next: u8, body: &[u8]) -> Vec<u8> {
-        [
-            vec![next],
-            hex("04 0000 01020304 00000009 a0a1a2a3a4a5a6a7a8a9aaab"),
-            body.to_vec(),
-        ]
-        .concat()
+        [vec![next], hex("04 0000 01020304 00000009 a0a1a2a3a4a5a6a7a8a9aaab"), body.to_vec()]
+            .concat()
     }
 
     fn udp_4500(payload: &str) -> Detail {
         let payload = hex(payload);
         let len = u16::try_from(payload.len() + 8).unwrap().to_be_bytes();
-        raw(&ipv4(
-            17,
-            &[hex("1194 e000"), len.to_vec(), hex("0000"), payload].concat(),
-        ))
-        .detail
+        raw(&ipv4(17, &[hex("1194 e000"), len.to_vec(), hex("0000"), payload].concat())).detail
     }
 
     #[test]
@@ -155,10 +134,7 @@ mod tests {
         assert_eq!(packet.source.to_string(), "10.1.1.10");
         assert_eq!(packet.destination.to_string(), "10.1.2.20");
         assert_eq!(packet.transport, Transport::UDP);
-        assert_eq!(
-            (packet.source_port, packet.destination_port),
-            (50000, 49200)
-        );
+        assert_eq!((packet.source_port, packet.destination_port), (50000, 49200));
         assert_eq!(packet.layers.as_slice(), [Layer::Ah { spi: 0x1020_3040 }]);
         assert_eq!(packet.payload_len, 32);
         assert_eq!(packet.payload.get(..4), Some(&hex("80680101")[..]));
@@ -173,10 +149,7 @@ mod tests {
                 20..32 => assert_eq!(stop(&cut), Stop::TransportHeader(Transport::AH)),
                 32..=44 => {
                     let packet = packet(&cut);
-                    let detail = Detail::Security {
-                        spi: 0x1020_3040,
-                        sequence: 1,
-                    };
+                    let detail = Detail::Security { spi: 0x1020_3040, sequence: 1 };
                     assert_eq!((packet.transport, packet.detail), (Transport::AH, detail));
                     assert_eq!((packet.payload.len(), packet.payload_len), (0, 40));
                 }
@@ -212,13 +185,7 @@ mod tests {
         let bytes = ipv4(51, &ah(50, &hex("00001000 00000003 ffff")));
         let packet = raw(&bytes);
         assert_eq!(packet.transport, Transport::ESP);
-        assert_eq!(
-            packet.detail,
-            Detail::Security {
-                spi: 0x1000,
-                sequence: 3
-            }
-        );
+        assert_eq!(packet.detail, Detail::Security { spi: 0x1000, sequence: 3 });
         assert_eq!(packet.layers.as_slice(), [Layer::Ah { spi: 0x0102_0304 }]);
         assert_eq!((packet.payload, packet.payload_len), (&[0xFF, 0xFF][..], 2));
     }
@@ -229,10 +196,7 @@ mod tests {
             let bytes = ipv4(51, &ah(next, &[1, 2, 3, 4]));
             let packet = raw(&bytes);
             assert_eq!(packet.transport, Transport::AH);
-            let detail = Detail::Security {
-                spi: 0x0102_0304,
-                sequence: 9,
-            };
+            let detail = Detail::Security { spi: 0x0102_0304, sequence: 9 };
             assert_eq!(packet.detail, detail);
             assert!(packet.layers.as_slice().is_empty());
             assert_eq!((packet.payload, packet.payload_len), (&[1, 2, 3, 4][..], 4));
@@ -283,10 +247,7 @@ mod tests {
             assert_eq!(packet.transport, Transport::ESP);
             assert_eq!((packet.source_port, packet.destination_port), (0, 0));
             assert_eq!(packet.detail, Detail::Security { spi, sequence: 1 });
-            assert_eq!(
-                (packet.payload.len(), packet.payload_len),
-                (len as usize, len)
-            );
+            assert_eq!((packet.payload.len(), packet.payload_len), (len as usize, len));
             for cut in 20..28 {
                 let cut = cut_frame(LinkType::RAW, &bytes[..cut], bytes.len());
                 assert_eq!(stop(&cut), Stop::TransportHeader(Transport::ESP));
@@ -309,10 +270,7 @@ mod tests {
             Detail::UdpEncapsulation(inside) => Some(inside),
             _ => None,
         };
-        assert_eq!(
-            inside(UDP_ESP),
-            Some(UdpEncapsulation::Esp { spi: 0x5060_7082 })
-        );
+        assert_eq!(inside(UDP_ESP), Some(UdpEncapsulation::Esp { spi: 0x5060_7082 }));
         assert_eq!(inside(KEEPALIVE), Some(UdpEncapsulation::Keepalive));
         assert_eq!(inside(IKEV2), Some(UdpEncapsulation::Ike));
         // Port 500 is IKE without a marker: a detector's work.

@@ -18,10 +18,7 @@ pub(super) struct Network<'a> {
 impl<'a> Network<'a> {
     /// IP without tags before it.
     fn untagged(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            vlans: Vlans::new(0),
-        }
+        Self { bytes, vlans: Vlans::new(0) }
     }
 }
 
@@ -122,10 +119,8 @@ fn in_host_order(field: [u8; 4]) -> u32 {
 
 /// The number at an offset and what follows it.
 fn u16_then_rest(data: &[u8], at: usize) -> Result<(u16, &[u8]), Stop> {
-    let (field, rest) = data
-        .get(at..)
-        .and_then(|data| data.split_first_chunk::<2>())
-        .ok_or(Stop::LinkHeader)?;
+    let (field, rest) =
+        data.get(at..).and_then(|data| data.split_first_chunk::<2>()).ok_or(Stop::LinkHeader)?;
     Ok((u16::from_be_bytes(*field), rest))
 }
 
@@ -165,10 +160,7 @@ mod tests {
     #[track_caller]
     fn vlans_of(link_type: LinkType, data: &[u8]) -> Vec<u16> {
         let packet = packet(&frame(link_type, data));
-        assert_eq!(
-            (packet.source_port, packet.destination_port),
-            (50000, 49200)
-        );
+        assert_eq!((packet.source_port, packet.destination_port), (50000, 49200));
         assert_eq!(packet.payload, hex("deadbeef"));
         packet.vlans.as_slice().to_vec()
     }
@@ -257,10 +249,7 @@ mod tests {
         assert_eq!(vlans_of(sll, &cooked("8100 0014 0800")), [20]);
         assert_eq!(vlans_of(sll, &cooked("0004 aaaa03 000000 0800")), [] as [u16; 0]);
         assert_eq!(stop(&frame(sll, &cooked("0806"))), Stop::NotIp(0x0806));
-        assert_eq!(
-            stop(&frame(sll, &cooked("0001 aaaa03 000000 0800"))),
-            Stop::NotIp(1)
-        );
+        assert_eq!(stop(&frame(sll, &cooked("0001 aaaa03 000000 0800"))), Stop::NotIp(1));
 
         let cooked_2 = |protocol: &str, tail: &str| {
             let fields = hex("0000 00000003 0001 00 06 020000000001 0000");
@@ -274,9 +263,7 @@ mod tests {
     #[test]
     fn loopback_reads_the_family_in_its_byte_order() {
         let loopback = |family: &str| [hex(family), ipv4(17, &hex(UDP))].concat();
-        for family in [
-            "02000000", "00000002", "1e000000", "0000001e", "18000000", "0000000a",
-        ] {
+        for family in ["02000000", "00000002", "1e000000", "0000001e", "18000000", "0000000a"] {
             assert_eq!(vlans_of(LinkType::NULL, &loopback(family)), [] as [u16; 0]);
         }
         assert_eq!(vlans_of(LinkType::LOOP, &loopback("00000018")), [] as [u16; 0]);

@@ -203,10 +203,7 @@ pub struct Inline<T, const N: usize> {
 impl<T: Copy, const N: usize> Inline<T, N> {
     /// An empty list; `fill` is only a placeholder.
     pub const fn new(fill: T) -> Self {
-        Self {
-            items: [fill; N],
-            len: 0,
-        }
+        Self { items: [fill; N], len: 0 }
     }
 
     /// Appends an item; false when the list is full.

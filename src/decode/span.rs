@@ -17,19 +17,14 @@ impl<'a> Span<'a> {
     /// file than on the wire is taken at its captured length.
     pub(super) fn new(bytes: &'a [u8], wire_len: u32) -> Self {
         let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        Self {
-            bytes,
-            wire_len: wire_len.max(captured),
-        }
+        Self { bytes, wire_len: wire_len.max(captured) }
     }
 
     /// What follows the first `len` bytes; empty where the capture or the wire ends before.
     pub(super) fn after(self, len: usize) -> Self {
         Self {
             bytes: self.bytes.get(len..).unwrap_or(&[]),
-            wire_len: self
-                .wire_len
-                .saturating_sub(u32::try_from(len).unwrap_or(u32::MAX)),
+            wire_len: self.wire_len.saturating_sub(u32::try_from(len).unwrap_or(u32::MAX)),
         }
     }
 
@@ -37,10 +32,7 @@ impl<'a> Span<'a> {
     /// and fall away; a longer length is believed, since the snaplen may have cut the rest.
     pub(super) fn with_len(self, wire_len: u32) -> Self {
         let keep = usize::try_from(wire_len).unwrap_or(usize::MAX);
-        Self {
-            bytes: self.bytes.get(..keep).unwrap_or(self.bytes),
-            wire_len,
-        }
+        Self { bytes: self.bytes.get(..keep).unwrap_or(self.bytes), wire_len }
     }
 
     /// Whether `len` bytes were captured.

@@ -5,10 +5,7 @@ use crate::input::{Frame, LinkType, Timestamp};
 
 /// Bytes from hex digits; blanks are for the reader.
 pub(super) fn hex(digits: &str) -> Vec<u8> {
-    let digits: Vec<u8> = digits
-        .bytes()
-        .filter(|b| !b.is_ascii_whitespace())
-        .collect();
+    let digits: Vec<u8> = digits.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
     assert_eq!(digits.len() % 2, 0, "an odd number of hex digits");
     digits
         .chunks(2)

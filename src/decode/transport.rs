@@ -23,12 +23,7 @@ pub(super) struct Segment<'a> {
 impl<'a> Segment<'a> {
     /// A segment of a transport without ports.
     pub(super) fn portless(detail: Detail, payload: Span<'a>) -> Self {
-        Self {
-            source_port: 0,
-            destination_port: 0,
-            detail,
-            payload,
-        }
+        Self { source_port: 0, destination_port: 0, detail, payload }
     }
 }
 
@@ -70,9 +65,7 @@ pub(super) fn ports(header: Span<'_>) -> Option<(u16, u16)> {
 fn tcp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
     let bad = Stop::TransportHeader(Transport::TCP);
     let (source_port, destination_port) = ports(span).ok_or(bad)?;
-    let header_len = span
-        .u8(12)
-        .map_or(TCP_MIN_LEN, |offset| usize::from(offset >> 4) * 4);
+    let header_len = span.u8(12).map_or(TCP_MIN_LEN, |offset| usize::from(offset >> 4) * 4);
     if header_len < TCP_MIN_LEN || !fits(header_len, span, fragment) {
         return Err(bad);
     }
@@ -110,12 +103,7 @@ fn udp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
     } else {
         Detail::None
     };
-    Ok(Segment {
-        source_port,
-        destination_port,
-        detail,
-        payload,
-    })
+    Ok(Segment { source_port, destination_port, detail, payload })
 }
 
 /// SCTP (RFC 9260, 3.1): the common header is read whole or not at all, since every chunk that
@@ -160,16 +148,9 @@ mod tests {
         let bytes = ipv4(6, &[hex(SYN), hex("160301")].concat());
         let packet = raw(&bytes);
         assert_eq!((packet.source_port, packet.destination_port), (50000, 5061));
-        let syn = Detail::Tcp {
-            flags: TcpFlags(TcpFlags::SYN),
-            sequence: 1,
-            acknowledgement: 0,
-        };
+        let syn = Detail::Tcp { flags: TcpFlags(TcpFlags::SYN), sequence: 1, acknowledgement: 0 };
         assert_eq!(packet.detail, syn);
-        assert_eq!(
-            (packet.payload, packet.payload_len),
-            (&hex("160301")[..], 3)
-        );
+        assert_eq!((packet.payload, packet.payload_len), (&hex("160301")[..], 3));
     }
 
     #[test]
@@ -211,10 +192,7 @@ mod tests {
                 continue;
             }
             let packet = packet(&cut);
-            assert_eq!(
-                (packet.source_port, packet.destination_port),
-                (50000, 49200)
-            );
+            assert_eq!((packet.source_port, packet.destination_port), (50000, 49200));
             assert_eq!(packet.payload.len(), len.saturating_sub(28));
             assert_eq!(packet.payload_len, 4);
         }
@@ -241,10 +219,7 @@ mod tests {
         let bytes = ipv4(132, &sctp);
         let packet = raw(&bytes);
         assert_eq!((packet.source_port, packet.destination_port), (2905, 2906));
-        assert_eq!(
-            (packet.payload, packet.payload_len),
-            (&hex("01000014")[..], 4)
-        );
+        assert_eq!((packet.payload, packet.payload_len), (&hex("01000014")[..], 4));
         for len in 20..32 {
             let cut = cut_frame(LinkType::RAW, &bytes[..len], bytes.len());
             assert_eq!(stop(&cut), BAD_SCTP);
@@ -257,9 +232,6 @@ mod tests {
         let packet = raw(&bytes);
         assert_eq!(packet.transport.to_string(), "ospf");
         assert_eq!((packet.source_port, packet.destination_port), (0, 0));
-        assert_eq!(
-            (packet.payload, packet.payload_len),
-            (&hex("0201002c")[..], 4)
-        );
+        assert_eq!((packet.payload, packet.payload_len), (&hex("0201002c")[..], 4));
     }
 }

@@ -100,9 +100,7 @@ impl<'p> Audit<'p> {
             lookup,
             ledgers: BTreeMap::new(),
             flows: 0,
-            by_class: Class::ALL
-                .map(|class| (class, ClassTotals::default()))
-                .into(),
+            by_class: Class::ALL.map(|class| (class, ClassTotals::default())).into(),
             roll: Roll::new(lookup.required()),
             watch: Watch::new(lookup),
             directions: Directions::default(),
@@ -130,10 +128,7 @@ impl<'p> Audit<'p> {
             let port = judged.flow.responder().port;
             let row = spark.expectation.map(|id| lookup.row(id));
             let slot = slot(&spark, row.as_ref(), port);
-            self.ledgers
-                .entry(key)
-                .or_default()
-                .add(slot, port, Group::of(&case, &spark));
+            self.ledgers.entry(key).or_default().add(slot, port, Group::of(&case, &spark));
         }
     }
 
@@ -191,11 +186,7 @@ impl<'p> Audit<'p> {
 
     fn finding(&self, rule: &Rule, key: &Key, entry: &Entry) -> Finding {
         let group = &entry.group;
-        let ports = if key.transport.has_ports() {
-            entry.ports.clone()
-        } else {
-            Vec::new()
-        };
+        let ports = if key.transport.has_ports() { entry.ports.clone() } else { Vec::new() };
         let blind = rule.sight == Sight::BothWays
             && key.transport != Transport::TCP
             && self.directions.one_way();
@@ -218,16 +209,8 @@ impl<'p> Audit<'p> {
                 &entry.slot,
             ]),
             rule: rule.name,
-            severity: if blind {
-                Severity::Note
-            } else {
-                group.severity
-            },
-            confidence: if blind {
-                Confidence::Low
-            } else {
-                group.confidence
-            },
+            severity: if blind { Severity::Note } else { group.severity },
+            confidence: if blind { Confidence::Low } else { group.confidence },
             message: String::new(),
             why: rule.why,
             remedy: rule.remedy.iter().map(|&step| step.to_owned()).collect(),
@@ -293,9 +276,7 @@ mod tests {
     use crate::flow::FrameRef;
 
     fn unexpected(from: &str, to: &str) -> Sample {
-        flow(from, to)
-            .class(Class::Unexpected)
-            .nearest(WEB, Misfit::Port)
+        flow(from, to).class(Class::Unexpected).nearest(WEB, Misfit::Port)
     }
 
     #[test]
@@ -330,9 +311,8 @@ mod tests {
         let finding = bed.only_finding(&unexpected("10.20.0.101:51000", "10.0.1.11:8888"));
         assert_eq!(finding.fingerprint, PINNED);
         // Neither hosts of the same role, nor source ports, frames or outcomes change them.
-        let other = unexpected("10.20.0.7:1025", "10.0.1.12:8888")
-            .frame(99)
-            .outcome(Outcome::Refused);
+        let other =
+            unexpected("10.20.0.7:1025", "10.0.1.12:8888").frame(99).outcome(Outcome::Refused);
         assert_eq!(bed.only_finding(&other).fingerprint, PINNED);
         for (from, to) in [
             ("10.20.0.101:51000", "10.0.1.11:8889"),
@@ -359,10 +339,7 @@ mod tests {
         let [finding] = findings.as_slice() else {
             panic!("{} findings", findings.len());
         };
-        assert_eq!(
-            (finding.flows, finding.packets, finding.bytes),
-            (40, 400, 40_000)
-        );
+        assert_eq!((finding.flows, finding.packets, finding.bytes), (40, 400, 40_000));
         assert_eq!(finding.initiator.addresses.len(), MAX_ADDRESSES);
         assert!(finding.initiator.more_addresses && !finding.responder.more_addresses);
         assert_eq!(finding.frames[0].frame, 60);
@@ -371,10 +348,7 @@ mod tests {
             "client hosts 10.20.0.1, 10.20.0.2, 10.20.0.3 and more reach front-end fe01 on tcp/8888, \
              where no expectation allows it (nearest: S13 tcp/8080)"
         );
-        assert_eq!(
-            finding.display_filter,
-            "ip.addr == 10.0.1.11 && tcp.port == 8888"
-        );
+        assert_eq!(finding.display_filter, "ip.addr == 10.0.1.11 && tcp.port == 8888");
     }
 
     #[test]
@@ -389,10 +363,7 @@ mod tests {
                 .row(SIP)
                 .outcome(Outcome::Refused),
         ]);
-        let order: Vec<_> = findings
-            .iter()
-            .map(|f| (f.severity, f.rule, f.ports[0].0))
-            .collect();
+        let order: Vec<_> = findings.iter().map(|f| (f.severity, f.rule, f.ports[0].0)).collect();
         assert_eq!(
             order,
             [
@@ -408,9 +379,7 @@ mod tests {
     #[test]
     fn every_class_is_listed_and_counted() {
         let summary = Testbed::default().summary(&[
-            flow("10.20.0.101:51000", "10.0.1.11:5061")
-                .class(Class::Confirmed)
-                .row(SIP),
+            flow("10.20.0.101:51000", "10.0.1.11:5061").class(Class::Confirmed).row(SIP),
             flow("192.0.2.1:1", "192.0.2.2:2"),
             flow("192.0.2.1:1", "192.0.2.2:3"),
         ]);
@@ -418,11 +387,7 @@ mod tests {
         assert_eq!(summary.by_class[&Class::Unexpected], ClassTotals::default());
         assert_eq!(
             summary.by_class[&Class::OutOfScope],
-            ClassTotals {
-                flows: 2,
-                packets: 20,
-                bytes: 2_000
-            }
+            ClassTotals { flows: 2, packets: 20, bytes: 2_000 }
         );
         assert!(summary.findings.is_empty());
     }
@@ -445,11 +410,7 @@ mod tests {
         let findings = bed.findings(&[query, one_sided]);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].severity, Severity::Note);
-        assert!(
-            findings[0].message.ends_with(ONE_WAY),
-            "{}",
-            findings[0].message
-        );
+        assert!(findings[0].message.ends_with(ONE_WAY), "{}", findings[0].message);
     }
 
     #[test]
@@ -486,15 +447,8 @@ mod tests {
             Just(Outcome::Unanswered),
             Just(Outcome::OneSided),
         ];
-        (
-            (hosts.clone(), hosts),
-            ports,
-            kinds,
-            outcomes,
-            1..50_u64,
-            0..3_u64,
-        )
-            .prop_map(|((from, to), port, kind, outcome, frame, back)| {
+        ((hosts.clone(), hosts), ports, kinds, outcomes, 1..50_u64, 0..3_u64).prop_map(
+            |((from, to), port, kind, outcome, frame, back)| {
                 let sample = flow(&format!("{from}:50000"), &format!("{to}:{port}"))
                     .frame(frame)
                     .packets(2, back);
@@ -503,17 +457,15 @@ mod tests {
                     1 => sample.class(Class::Unexpected).nearest(SIP, Misfit::Peer),
                     2 => sample.class(Class::PortOnly).row(SIP).outcome(outcome),
                     3 => sample.class(Class::RangeUnconfirmed).row(AUDIO),
-                    4 => sample
-                        .udp()
-                        .exempt(&[(EXEMPT_IN, back == 0)])
-                        .inside_ah([frame, back]),
+                    4 => sample.udp().exempt(&[(EXEMPT_IN, back == 0)]).inside_ah([frame, back]),
                     5 => sample.esp(7),
                     _ => sample
                         .class(Class::Unexpected)
                         .nearest(WEB, Misfit::Port)
                         .protocol(if back == 0 { "http" } else { "sip" }),
                 }
-            })
+            },
+        )
     }
 
     proptest! {

@@ -43,11 +43,7 @@ impl<'a> Case<'a> {
             row: verdict.expectation.map(|id| lookup.row(id)),
             answers: (verdict.expectation).is_some_and(|id| lookup.expects_answer(id)),
             nearest: verdict.nearest.map(|(id, misfit)| (lookup.row(id), misfit)),
-            exempt: verdict
-                .exempt
-                .iter()
-                .map(|&(id, content)| (lookup.row(id), content))
-                .collect(),
+            exempt: verdict.exempt.iter().map(|&(id, content)| (lookup.row(id), content)).collect(),
         }
     }
 
@@ -135,19 +131,14 @@ impl<'p> Row<'p> {
 
     /// Whether the row names too many ports for one of them to identify a service.
     pub fn is_wide(&self) -> bool {
-        let count: u32 = self
-            .ports
-            .iter()
-            .map(|&(low, high)| u32::from(high.saturating_sub(low)) + 1)
-            .sum();
+        let count: u32 =
+            self.ports.iter().map(|&(low, high)| u32::from(high.saturating_sub(low)) + 1).sum();
         self.ports.is_empty() || count > Expectation::WIDE
     }
 
     /// Whether the row names the port.
     pub(super) fn contains(&self, port: u16) -> bool {
-        self.ports
-            .iter()
-            .any(|&(low, high)| (low..=high).contains(&port))
+        self.ports.iter().any(|&(low, high)| (low..=high).contains(&port))
     }
 }
 

@@ -27,11 +27,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     let row = case.row?;
     Some(Spark {
         severity: Severity::Error,
-        confidence: case
-            .judged
-            .identification
-            .confidence
-            .unwrap_or(Confidence::Medium),
+        confidence: case.judged.identification.confidence.unwrap_or(Confidence::Medium),
         expectation: Some(row.key),
         rows: vec![row.key],
         misfit: None,
@@ -83,9 +79,7 @@ mod tests {
     #[test]
     fn silent_without_the_contradiction() {
         let bed = Testbed::default();
-        let sample = flow("10.20.0.101:51000", "10.0.1.11:5061")
-            .class(Class::PortOnly)
-            .row(SIP);
+        let sample = flow("10.20.0.101:51000", "10.0.1.11:5061").class(Class::PortOnly).row(SIP);
         assert_eq!(bed.fires(&RULE, &sample), None);
     }
 }

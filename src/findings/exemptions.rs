@@ -52,23 +52,17 @@ struct RowWatch {
 
 impl Watch {
     pub(super) fn new(lookup: &dyn Lookup) -> Self {
-        let rows = lookup
-            .exemptions()
-            .into_iter()
-            .map(|(key, has_host)| RowWatch {
-                key,
-                has_host,
-                by_content: 0,
-                by_port: 0,
-                by_range: 0,
-                hidden: 0,
-                evidence: BTreeSet::new(),
-                hidden_evidence: BTreeSet::new(),
-            });
-        Self {
-            rows: rows.collect(),
-            deployed: lookup.ipsec_declared(),
-        }
+        let rows = lookup.exemptions().into_iter().map(|(key, has_host)| RowWatch {
+            key,
+            has_host,
+            by_content: 0,
+            by_port: 0,
+            by_range: 0,
+            hidden: 0,
+            evidence: BTreeSet::new(),
+            hidden_evidence: BTreeSet::new(),
+        });
+        Self { rows: rows.collect(), deployed: lookup.ipsec_declared() }
     }
 
     /// Whether IPsec was seen or declared.
@@ -94,10 +88,7 @@ impl Watch {
     }
 
     pub(super) fn finish(&self, lookup: &dyn Lookup) -> Vec<Exemption> {
-        self.rows
-            .iter()
-            .map(|watch| watch.finish(self.deployed, lookup))
-            .collect()
+        self.rows.iter().map(|watch| watch.finish(self.deployed, lookup)).collect()
     }
 }
 
@@ -221,10 +212,8 @@ fn remedy(row: &Row<'_>, lookup: &dyn Lookup) -> Vec<String> {
     let ports = row.from_ports.map_or_else(
         || "any".to_owned(),
         |ranges| {
-            let shown: Vec<String> = ranges
-                .iter()
-                .map(|(low, high)| format!("{low}-{high}"))
-                .collect();
+            let shown: Vec<String> =
+                ranges.iter().map(|(low, high)| format!("{low}-{high}")).collect();
             shown.join(",")
         },
     );
@@ -288,11 +277,7 @@ mod tests {
     #[test]
     fn without_ipsec_nothing_applies() {
         let clear = flow("10.20.0.101:50020", "10.0.1.31:49200").udp();
-        let Summary {
-            ipsec_deployed,
-            exemptions,
-            ..
-        } = Testbed::default().summary(&[clear]);
+        let Summary { ipsec_deployed, exemptions, .. } = Testbed::default().summary(&[clear]);
         assert!(!ipsec_deployed);
         assert!(exemptions.iter().all(|e| e.status == "not-applicable"));
         assert_eq!(exemptions.len(), 3);
@@ -300,24 +285,13 @@ mod tests {
 
     #[test]
     fn declared_ipsec_makes_rows_with_hosts_applicable() {
-        let bed = Testbed {
-            ipsec_declared: true,
-            ..Testbed::default()
-        };
+        let bed = Testbed { ipsec_declared: true, ..Testbed::default() };
         let summary = bed.summary(&[]);
         assert!(summary.ipsec_deployed);
-        let found: Vec<_> = summary
-            .exemptions
-            .iter()
-            .map(|e| (e.row.as_str(), e.status))
-            .collect();
+        let found: Vec<_> = summary.exemptions.iter().map(|e| (e.row.as_str(), e.status)).collect();
         assert_eq!(
             found,
-            [
-                ("X05", "not-observed"),
-                ("X06", "not-observed"),
-                ("X11", "not-applicable")
-            ]
+            [("X05", "not-observed"), ("X06", "not-observed"), ("X11", "not-applicable")]
         );
     }
 
@@ -327,16 +301,11 @@ mod tests {
         let [inbound, outbound, _] = summary.exemptions.as_slice() else {
             panic!("three rows were expected");
         };
-        assert_eq!(
-            (inbound.status, outbound.status),
-            ("proven", "not-observed")
-        );
+        assert_eq!((inbound.status, outbound.status), ("proven", "not-observed"));
         assert_eq!(
             inbound.evidence,
-            [
-                "udp 10.20.0.101:50020 -> 10.0.1.31:49200 inside AH, SPI 0x10203040, \
-              media by content, 40 packets, capture 0, frame 3"
-            ]
+            ["udp 10.20.0.101:50020 -> 10.0.1.31:49200 inside AH, SPI 0x10203040, \
+              media by content, 40 packets, capture 0, frame 3"]
         );
         assert!(outbound.evidence.is_empty() && outbound.remedy.is_empty());
         assert_eq!(
@@ -359,10 +328,7 @@ mod tests {
         assert_eq!(statuses(&[media([99, 0], false)])[0], "possible");
         assert_eq!(statuses(&[media([100, 0], false)])[0], "likely");
         // Counts of several flows add up.
-        assert_eq!(
-            statuses(&[media([60, 0], false), media([60, 0], false)])[0],
-            "likely"
-        );
+        assert_eq!(statuses(&[media([60, 0], false), media([60, 0], false)])[0], "likely");
     }
 
     #[test]
@@ -375,17 +341,12 @@ mod tests {
         // What is proven is not made inconclusive by other traffic.
         assert_eq!(statuses(&[inbound, media([9, 0], true)])[0], "proven");
         let elsewhere = flow("10.20.0.101:0", "10.0.1.41:0").esp(0xaabb);
-        assert_eq!(
-            statuses(&[elsewhere]),
-            ["not-observed", "not-observed", "not-applicable"]
-        );
+        assert_eq!(statuses(&[elsewhere]), ["not-observed", "not-observed", "not-applicable"]);
     }
 
     #[test]
     fn key_exchange_alone_shows_that_ipsec_is_in_use() {
-        let ike = flow("10.20.0.101:500", "10.0.1.31:500")
-            .udp()
-            .protocol("ike");
+        let ike = flow("10.20.0.101:500", "10.0.1.31:500").udp().protocol("ike");
         let summary = Testbed::default().summary(&[ike]);
         assert!(summary.ipsec_deployed);
         assert_eq!(summary.exemptions[0].status, "not-observed");

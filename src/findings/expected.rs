@@ -79,16 +79,10 @@ impl Roll {
         let mut by_service: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (position, service) in required.iter().enumerate() {
             for &address in &service.addresses {
-                by_service
-                    .entry((address, service.port))
-                    .or_default()
-                    .push(position);
+                by_service.entry((address, service.port)).or_default().push(position);
             }
         }
-        Self {
-            states: vec![ExpectedState::NeverSeen; required.len()],
-            by_service,
-        }
+        Self { states: vec![ExpectedState::NeverSeen; required.len()], by_service }
     }
 
     pub(super) fn add(&mut self, case: &Case<'_>, lookup: &dyn Lookup) {
@@ -97,10 +91,9 @@ impl Roll {
             return;
         };
         for &position in positions {
-            let (Some(service), Some(state)) = (
-                lookup.required().get(position),
-                self.states.get_mut(position),
-            ) else {
+            let (Some(service), Some(state)) =
+                (lookup.required().get(position), self.states.get_mut(position))
+            else {
                 continue;
             };
             let row = lookup.row(service.expectation);
@@ -134,16 +127,11 @@ mod tests {
     use crate::findings::testbed::{Sample, Testbed, flow, required_ldap, required_mediation};
 
     fn states(samples: &[Sample]) -> Vec<ExpectedState> {
-        let bed = Testbed {
-            required: vec![required_ldap(), required_mediation()],
-            ..Testbed::default()
-        };
+        let bed =
+            Testbed { required: vec![required_ldap(), required_mediation()], ..Testbed::default() };
         let expected = bed.summary(samples).expected;
         assert_eq!(expected[0].row, "I05");
-        assert_eq!(
-            expected[1].initiator_role.as_deref(),
-            Some("front-end+director")
-        );
+        assert_eq!(expected[1].initiator_role.as_deref(), Some("front-end+director"));
         expected.iter().map(|entry| entry.state).collect()
     }
 
@@ -170,11 +158,7 @@ mod tests {
 
     #[test]
     fn datagrams_must_go_both_ways() {
-        let query = |back| {
-            flow("10.0.1.11:51000", "10.0.1.41:389")
-                .udp()
-                .packets(2, back)
-        };
+        let query = |back| flow("10.0.1.11:51000", "10.0.1.41:389").udp().packets(2, back);
         assert_eq!(states(&[query(1)])[0], ExpectedState::Seen);
         assert_eq!(states(&[query(0)])[0], ExpectedState::Unanswered);
     }

@@ -68,13 +68,7 @@ mod tests {
         let finding = Testbed::default().only_finding(&sample);
         assert_eq!(finding.rule, "expected-but-prohibited");
         assert_eq!(finding.severity, Severity::Error);
-        assert_eq!(
-            finding.frames,
-            [FrameRef {
-                capture: 0,
-                frame: 17
-            }]
-        );
+        assert_eq!(finding.frames, [FrameRef { capture: 0, frame: 17 }]);
         assert_eq!(
             finding.message,
             "a filter keeps client 10.20.0.101 from front-end fe01 on tcp/5061, which S03 expects"
@@ -88,10 +82,7 @@ mod tests {
             .class(Class::Infrastructure)
             .row(LDAP)
             .outcome(Outcome::Prohibited);
-        assert_eq!(
-            bed.fires(&RULE, &ldap).map(|s| s.severity),
-            Some(Severity::Warning)
-        );
+        assert_eq!(bed.fires(&RULE, &ldap).map(|s| s.severity), Some(Severity::Warning));
         let media = |class| {
             flow("10.20.0.101:50020", "10.0.1.31:49200")
                 .udp()

@@ -32,11 +32,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     }
     Some(Spark {
         // One-way media whose end is refused may only have closed a moment before its peer.
-        severity: if row.media {
-            Severity::Warning
-        } else {
-            severity(&row)
-        },
+        severity: if row.media { Severity::Warning } else { severity(&row) },
         confidence: Confidence::High,
         expectation: Some(row.key),
         rows: vec![row.key],
@@ -48,11 +44,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
 
 /// How grave it is that expected traffic does not get through.
 pub(super) fn severity(row: &Row<'_>) -> Severity {
-    if row.infrastructure {
-        Severity::Warning
-    } else {
-        Severity::Error
-    }
+    if row.infrastructure { Severity::Warning } else { Severity::Error }
 }
 
 fn message(telling: &Telling<'_>) -> String {

@@ -83,10 +83,7 @@ mod tests {
             .outcome(Outcome::Unanswered);
         let finding = Testbed::default().only_finding(&sample);
         assert_eq!(finding.rule, "expected-but-unanswered");
-        assert_eq!(
-            (finding.severity, finding.confidence),
-            (Severity::Error, Confidence::High)
-        );
+        assert_eq!((finding.severity, finding.confidence), (Severity::Error, Confidence::High));
         assert_eq!(
             finding.message,
             "front-end fe01 does not answer client 10.20.0.101 on tcp/5061, which S03 expects"
@@ -127,11 +124,7 @@ mod tests {
                 .class(Class::Confirmed)
                 .row(AUDIO)
                 .outcome(Outcome::Unanswered);
-            let sample = if transport == "udp" {
-                sample.udp()
-            } else {
-                sample
-            };
+            let sample = if transport == "udp" { sample.udp() } else { sample };
             assert_eq!(bed.fires(&RULE, &sample), None, "{transport}");
         }
     }

@@ -63,10 +63,7 @@ pub(super) fn bpf(subject: &Subject<'_>) -> String {
         })
     });
     let ports = if subject.inside_ah {
-        Some(format!(
-            "({} or ah)",
-            ports.unwrap_or_else(|| transport.clone())
-        ))
+        Some(format!("({} or ah)", ports.unwrap_or_else(|| transport.clone())))
     } else {
         ports
     };
@@ -106,9 +103,8 @@ fn shortest_that_fits(
     let pieces = [initiator, responder, Some(what.clone())];
     (0..2)
         .map(|left_out| {
-            let kept: Vec<&str> = (pieces.iter().skip(left_out).flatten())
-                .map(String::as_str)
-                .collect();
+            let kept: Vec<&str> =
+                (pieces.iter().skip(left_out).flatten()).map(String::as_str).collect();
             kept.join(and)
         })
         .find(|text| text.len() <= MAX_LENGTH)
@@ -246,9 +242,8 @@ mod tests {
 
     #[test]
     fn long_addresses_never_make_a_filter_too_long() {
-        let long: Vec<String> = (0..4)
-            .map(|n| format!("fd12:3456:789a:bcde:f012:3456:789a:bcd{n}"))
-            .collect();
+        let long: Vec<String> =
+            (0..4).map(|n| format!("fd12:3456:789a:bcde:f012:3456:789a:bcd{n}")).collect();
         let long: Vec<&str> = long.iter().map(String::as_str).collect();
         let (a, b) = (party(&long), party(&long));
         let subject = Subject {
@@ -284,15 +279,9 @@ mod tests {
         assert_eq!(names(Transport::ICMPV6, false), ["icmpv6", "icmp6"]);
         assert_eq!(
             names(Transport(47), false),
-            [
-                "(ip.proto == 47 || ipv6.nxt == 47)",
-                "(ip proto 47 or ip6 proto 47)"
-            ]
+            ["(ip.proto == 47 || ipv6.nxt == 47)", "(ip proto 47 or ip6 proto 47)"]
         );
         // libpcap does not look inside AH; Wireshark does.
-        assert_eq!(
-            names(Transport::UDP, true),
-            ["udp.port == 0", "(udp port 0 or ah)"]
-        );
+        assert_eq!(names(Transport::UDP, true), ["udp.port == 0", "(udp port 0 or ah)"]);
     }
 }

@@ -25,10 +25,7 @@ mod tests {
         assert_eq!(fingerprint(&[]), "cbf29ce484222325");
         // One zero byte: the published FNV-1a result.
         assert_eq!(fingerprint(&[""]), "af63bd4c8601b7df");
-        assert_eq!(
-            fingerprint(&["unexpected-port", "client", "front-end", "tcp", "8888"]),
-            PINNED
-        );
+        assert_eq!(fingerprint(&["unexpected-port", "client", "front-end", "tcp", "8888"]), PINNED);
     }
 
     #[test]

@@ -24,10 +24,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>) -> Option<Spark> {
-    let broken: Vec<_> = protected(case)
-        .into_iter()
-        .filter(|protected| protected.sign > Sign::TcpRange)
-        .collect();
+    let broken: Vec<_> =
+        protected(case).into_iter().filter(|protected| protected.sign > Sign::TcpRange).collect();
     let first = broken.iter().map(|protected| protected.row.key).min()?;
     let proven = broken
         .iter()
@@ -79,27 +77,15 @@ mod tests {
             .inside_ah([40, 39]);
         let finding = Testbed::default().only_finding(&sample);
         assert_eq!(finding.rule, "ipsec-on-media-range");
-        assert_eq!(
-            (finding.severity, finding.confidence),
-            (Severity::Error, Confidence::High)
-        );
+        assert_eq!((finding.severity, finding.confidence), (Severity::Error, Confidence::High));
         assert_eq!(finding.expectation.as_deref(), Some("X05"));
-        assert_eq!(
-            finding.frames,
-            [FrameRef {
-                capture: 0,
-                frame: 3
-            }]
-        );
+        assert_eq!(finding.frames, [FrameRef { capture: 0, frame: 3 }]);
         assert_eq!(
             finding.message,
             "media between client 10.20.0.101 and mediation med01 on udp/49200 is inside IPsec \
              (AH), as its content shows; X05, X06 exempt it"
         );
-        assert_eq!(
-            finding.bpf,
-            "host 10.20.0.101 and host 10.0.1.31 and (udp port 49200 or ah)"
-        );
+        assert_eq!(finding.bpf, "host 10.20.0.101 and host 10.0.1.31 and (udp port 49200 or ah)");
     }
 
     #[test]
@@ -109,14 +95,9 @@ mod tests {
             .exempt(&[(EXEMPT_IN, false)])
             .inside_ah([40, 0]);
         let finding = Testbed::default().only_finding(&sample);
-        assert_eq!(
-            (finding.severity, finding.confidence),
-            (Severity::Warning, Confidence::Medium)
-        );
+        assert_eq!((finding.severity, finding.confidence), (Severity::Warning, Confidence::Medium));
         assert!(
-            finding
-                .message
-                .ends_with("told by its port; X05 exempts it"),
+            finding.message.ends_with("told by its port; X05 exempts it"),
             "{}",
             finding.message
         );

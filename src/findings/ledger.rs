@@ -124,11 +124,7 @@ impl Ledger {
 
 impl Collapsed {
     fn entry(&self, slot: &str) -> Entry {
-        Entry {
-            slot: slot.to_owned(),
-            ports: self.ports.ranges(),
-            group: self.group.clone(),
-        }
+        Entry { slot: slot.to_owned(), ports: self.ports.ranges(), group: self.group.clone() }
     }
 }
 
@@ -195,11 +191,8 @@ mod tests {
     fn a_scan_keeps_one_group_whatever_its_length() {
         let mut ledger = Ledger::default();
         for port in (1..=60_000).rev() {
-            let slot = if port < FIRST_DYNAMIC {
-                Slot::Port(port)
-            } else {
-                Slot::Range(DYNAMIC.into())
-            };
+            let slot =
+                if port < FIRST_DYNAMIC { Slot::Port(port) } else { Slot::Range(DYNAMIC.into()) };
             ledger.add(slot, port, group());
         }
         assert!(matches!(ledger.single, Single::Many(_)));

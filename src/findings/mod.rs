@@ -230,9 +230,7 @@ mod tests {
         for rule in RULES {
             assert!(names.insert(rule.name), "{} is listed twice", rule.name);
             assert!(
-                rule.name
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '-'),
+                rule.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
                 "{} is not kebab-case",
                 rule.name
             );
@@ -240,10 +238,7 @@ mod tests {
                 assert!(!rule.name.contains(verb), "{} names a remedy", rule.name);
             }
             assert!(!rule.remedy.is_empty(), "{} has no remedy", rule.name);
-            for text in [rule.what, rule.why]
-                .into_iter()
-                .chain(rule.remedy.iter().copied())
-            {
+            for text in [rule.what, rule.why].into_iter().chain(rule.remedy.iter().copied()) {
                 assert!(text.len() > 20, "{}: {text:?}", rule.name);
                 assert!(text.ends_with('.'), "{}: {text:?}", rule.name);
                 assert!(!text.contains("  "), "{}: {text:?}", rule.name);

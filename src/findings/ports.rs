@@ -65,9 +65,9 @@ impl Ports {
         };
         match self {
             Self::Few(list) => list.iter().copied().for_each(&mut push),
-            Self::Many(bits) => (0..=u16::MAX)
-                .filter(|&port| is_set(bits, port))
-                .for_each(&mut push),
+            Self::Many(bits) => {
+                (0..=u16::MAX).filter(|&port| is_set(bits, port)).for_each(&mut push)
+            }
         }
         ranges
     }
@@ -80,8 +80,7 @@ fn set(bits: &mut [u64], port: u16) {
 }
 
 fn is_set(bits: &[u64], port: u16) -> bool {
-    bits.get(usize::from(port / 64))
-        .is_some_and(|word| word & (1 << (port % 64)) != 0)
+    bits.get(usize::from(port / 64)).is_some_and(|word| word & (1 << (port % 64)) != 0)
 }
 
 /// A list longer than this is slower and hardly smaller than the bitmap.
@@ -98,10 +97,7 @@ mod tests {
         for port in [443, 5061, 444, 445, 0, 65535, 443] {
             ports.insert(port);
         }
-        assert_eq!(
-            ports.ranges(),
-            [(0, 0), (443, 445), (5061, 5061), (65535, 65535)]
-        );
+        assert_eq!(ports.ranges(), [(0, 0), (443, 445), (5061, 5061), (65535, 65535)]);
     }
 
     #[test]

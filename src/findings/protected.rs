@@ -62,11 +62,9 @@ pub(super) fn covers(row: &Row<'_>, case: &Case<'_>, sender: Side) -> bool {
         Side::A => (&case.initiator, &case.responder, flow.initiator().port),
         Side::B => (&case.responder, &case.initiator, flow.responder().port),
     };
-    let port_fits = row.from_ports.is_none_or(|ranges| {
-        ranges
-            .iter()
-            .any(|&(low, high)| (low..=high).contains(&port))
-    });
+    let port_fits = row
+        .from_ports
+        .is_none_or(|ranges| ranges.iter().any(|&(low, high)| (low..=high).contains(&port)));
     includes(row.from, from) && includes(row.to, to) && port_fits
 }
 
@@ -89,15 +87,11 @@ mod tests {
             ([0, 7], vec![("X06", 7)]),
             ([5, 7], vec![("X05", 5), ("X06", 7)]),
         ] {
-            let sample = flow("10.20.0.101:50020", "10.0.1.31:49200")
-                .udp()
-                .exempt(&both)
-                .inside_ah(packets);
+            let sample =
+                flow("10.20.0.101:50020", "10.0.1.31:49200").udp().exempt(&both).inside_ah(packets);
             let judged = sample.judged();
-            let found: Vec<(&str, u64)> = protected(&Case::of(&judged, &bed))
-                .iter()
-                .map(|p| (p.row.id, p.packets))
-                .collect();
+            let found: Vec<(&str, u64)> =
+                protected(&Case::of(&judged, &bed)).iter().map(|p| (p.row.id, p.packets)).collect();
             assert_eq!(found, ids);
         }
     }
@@ -105,9 +99,8 @@ mod tests {
     #[test]
     fn clear_media_breaks_nothing() {
         let bed = Testbed::default();
-        let sample = flow("10.20.0.101:50020", "10.0.1.31:49200")
-            .udp()
-            .exempt(&[(EXEMPT_IN, true)]);
+        let sample =
+            flow("10.20.0.101:50020", "10.0.1.31:49200").udp().exempt(&[(EXEMPT_IN, true)]);
         let judged = sample.judged();
         assert!(protected(&Case::of(&judged, &bed)).is_empty());
     }

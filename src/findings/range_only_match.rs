@@ -75,17 +75,13 @@ mod tests {
             "client 10.20.0.101 reaches mediation med01 on tcp/49200-49201,51000, which only the \
              range of S40 matches; its content does not show media"
         );
-        assert_eq!(
-            finding.fingerprint,
-            bed.only_finding(&samples[2]).fingerprint
-        );
+        assert_eq!(finding.fingerprint, bed.only_finding(&samples[2]).fingerprint);
     }
 
     #[test]
     fn silent_when_the_content_says_media() {
-        let sample = flow("10.20.0.101:50020", "10.0.1.31:49200")
-            .class(Class::Confirmed)
-            .row(AUDIO);
+        let sample =
+            flow("10.20.0.101:50020", "10.0.1.31:49200").class(Class::Confirmed).row(AUDIO);
         assert_eq!(Testbed::default().fires(&RULE, &sample), None);
     }
 }

@@ -19,11 +19,7 @@ pub struct Telling<'a> {
 
 impl<'a> Telling<'a> {
     pub(super) fn new(finding: &'a Finding, group: &'a Group, lookup: &'a dyn Lookup) -> Self {
-        Self {
-            finding,
-            group,
-            lookup,
-        }
+        Self { finding, group, lookup }
     }
 
     /// The initiators, such as `client 10.20.0.101` or `front-end fe01`.
@@ -73,20 +69,10 @@ impl<'a> Telling<'a> {
         let shown: Vec<String> = ranges
             .iter()
             .take(MAX_RANGES)
-            .map(|&(low, high)| {
-                if low == high {
-                    low.to_string()
-                } else {
-                    format!("{low}-{high}")
-                }
-            })
+            .map(|&(low, high)| if low == high { low.to_string() } else { format!("{low}-{high}") })
             .collect();
         let rest = ranges.len().saturating_sub(MAX_RANGES);
-        let more = if rest > 0 {
-            format!(" and {rest} more ranges")
-        } else {
-            String::new()
-        };
+        let more = if rest > 0 { format!(" and {rest} more ranges") } else { String::new() };
         format!("{transport}/{}{more}", shown.join(","))
     }
 
@@ -97,10 +83,7 @@ impl<'a> Telling<'a> {
 
     /// `, speaking http`, where the protocol is known.
     pub(super) fn speaking(&self) -> String {
-        self.finding
-            .protocol
-            .map(|protocol| format!(", speaking {protocol}"))
-            .unwrap_or_default()
+        self.finding.protocol.map(|protocol| format!(", speaking {protocol}")).unwrap_or_default()
     }
 
     /// How sure the finding is.
@@ -112,16 +95,8 @@ impl<'a> Telling<'a> {
     pub(super) fn row_ids(&self) -> String {
         let rows = self.rows();
         let ids: Vec<&str> = rows.iter().take(MAX_IDS).map(|row| row.id).collect();
-        let more = if rows.len() > MAX_IDS {
-            " and more"
-        } else {
-            ""
-        };
-        if ids.is_empty() {
-            "the policy".into()
-        } else {
-            format!("{}{more}", ids.join(", "))
-        }
+        let more = if rows.len() > MAX_IDS { " and more" } else { "" };
+        if ids.is_empty() { "the policy".into() } else { format!("{}{more}", ids.join(", ")) }
     }
 
     /// The rows' ids with their verb, such as `S03 expects` or `X05, X06 exempt`.
@@ -165,15 +140,9 @@ impl<'a> Telling<'a> {
             let names = self.lookup.role_names(set);
             (!names.is_empty()).then(|| format!("{word} {}", names.join(", ")))
         };
-        let sides: Vec<String> = [side("from", row.from), side("to", row.to)]
-            .into_iter()
-            .flatten()
-            .collect();
-        if sides.is_empty() {
-            "between other parties".into()
-        } else {
-            sides.join(" ")
-        }
+        let sides: Vec<String> =
+            [side("from", row.from), side("to", row.to)].into_iter().flatten().collect();
+        if sides.is_empty() { "between other parties".into() } else { sides.join(" ") }
     }
 }
 

@@ -219,23 +219,13 @@ impl Lookup for Testbed {
                 [10, 0, 1, 41] => (3, "dc01"),
                 [198, 51, 100, 5] => (4, "edge01"),
                 _ => {
-                    return Party {
-                        roles: ANYONE,
-                        role: None,
-                        name: None,
-                        server: false,
-                    };
+                    return Party { roles: ANYONE, role: None, name: None, server: false };
                 }
             },
             IpAddr::V6(_) => (0, "users"),
         };
         let (role, server) = ROLES[bit];
-        Party {
-            roles: RoleSet(1 << bit),
-            role: Some(role),
-            name: Some(name),
-            server,
-        }
+        Party { roles: RoleSet(1 << bit), role: Some(role), name: Some(name), server }
     }
 
     fn row(&self, id: ExpectationId) -> Row<'_> {
@@ -260,11 +250,7 @@ impl Lookup for Testbed {
     }
 
     fn exemptions(&self) -> Vec<(ExpectationId, bool)> {
-        vec![
-            (EXEMPT_IN.key, true),
-            (EXEMPT_OUT.key, true),
-            (EXEMPT_EXCHANGE.key, false),
-        ]
+        vec![(EXEMPT_IN.key, true), (EXEMPT_OUT.key, true), (EXEMPT_EXCHANGE.key, false)]
     }
 
     fn ipsec_declared(&self) -> bool {
@@ -285,15 +271,9 @@ pub(super) struct Sample {
 pub(super) fn flow(from: &str, to: &str) -> Sample {
     let end = |text: &str| {
         let socket: SocketAddr = text.parse().unwrap();
-        Endpoint {
-            address: socket.ip(),
-            port: socket.port(),
-        }
+        Endpoint { address: socket.ip(), port: socket.port() }
     };
-    let first_frame = FrameRef {
-        capture: 0,
-        frame: 1,
-    };
+    let first_frame = FrameRef { capture: 0, frame: 1 };
     Sample {
         flow: Flow {
             transport: Transport::TCP,
@@ -412,10 +392,7 @@ impl Sample {
     pub(super) fn inside_ah(mut self, packets: [u64; 2]) -> Self {
         self.flow.ah = Some(Box::new(AhSeen {
             packets,
-            first_frame: FrameRef {
-                capture: 0,
-                frame: 3,
-            },
+            first_frame: FrameRef { capture: 0, frame: 3 },
             spi: 0x1020_3040,
         }));
         self

@@ -39,10 +39,7 @@ fn message(telling: &Telling<'_>) -> String {
     let rows = telling.rows();
     let allowed = match rows.as_slice() {
         [row] => format!("which {row} allows only {}", telling.parties(row)),
-        _ => format!(
-            "which {} for other peers only",
-            telling.rows_do("allows", "allow")
-        ),
+        _ => format!("which {} for other peers only", telling.rows_do("allows", "allow")),
     };
     format!(
         "{} {} {} on {}{}, {allowed}",
@@ -95,9 +92,7 @@ mod tests {
         let bed = Testbed::default();
         let base = || flow("10.20.0.101:51000", "10.0.1.31:5070");
         for sample in [
-            base()
-                .class(Class::Unexpected)
-                .nearest(MEDIATION_SIP, Misfit::Port),
+            base().class(Class::Unexpected).nearest(MEDIATION_SIP, Misfit::Port),
             base().class(Class::Unexpected),
             base().class(Class::Unexpected).nearest(AUDIO, Misfit::Peer),
             base().class(Class::Confirmed).row(MEDIATION_SIP),

@@ -39,9 +39,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         severity: severity(case),
         confidence: case.direction_confidence(),
         // The nearest row with another port is a hint, not what the finding is about.
-        expectation: nearest
-            .filter(|(_, misfit)| *misfit != Misfit::Port)
-            .map(|(row, _)| row.key),
+        expectation: nearest.filter(|(_, misfit)| *misfit != Misfit::Port).map(|(row, _)| row.key),
         rows: nearest.map(|(row, _)| row.key).into_iter().collect(),
         misfit: nearest.map(|&(_, misfit)| misfit),
         range: None,
@@ -121,10 +119,7 @@ mod tests {
             .class(Class::Unexpected)
             .nearest(AUDIO, Misfit::Peer);
         let finding = Testbed::default().only_finding(&sample);
-        assert_eq!(
-            (finding.rule, finding.expectation),
-            ("unexpected-port", None)
-        );
+        assert_eq!((finding.rule, finding.expectation), ("unexpected-port", None));
         assert_eq!(
             finding.message,
             "client 10.20.0.101 reaches front-end fe01 on tcp/8888, where no expectation allows it"

@@ -32,12 +32,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     if !stranger || !case.responder.server || is_group(initiator) {
         return None;
     }
-    if case
-        .responder
-        .role
-        .is_some_and(|role| PUBLIC.contains(&role))
-        || !talks(case)
-    {
+    if case.responder.role.is_some_and(|role| PUBLIC.contains(&role)) || !talks(case) {
         return None;
     }
     Some(Spark {
@@ -72,12 +67,8 @@ fn message(telling: &Telling<'_>) -> String {
 }
 
 /// Roles that exist to be used by strangers from the Internet.
-const PUBLIC: &[&str] = &[
-    "access-edge",
-    "av-edge-external",
-    "reverse-proxy",
-    "web-conferencing-edge",
-];
+const PUBLIC: &[&str] =
+    &["access-edge", "av-edge-external", "reverse-proxy", "web-conferencing-edge"];
 
 #[cfg(test)]
 mod tests {
@@ -86,9 +77,7 @@ mod tests {
 
     #[test]
     fn a_stranger_at_the_front_end() {
-        let sample = flow("192.0.2.9:51000", "10.0.1.11:5061")
-            .class(Class::Confirmed)
-            .row(SIP);
+        let sample = flow("192.0.2.9:51000", "10.0.1.11:5061").class(Class::Confirmed).row(SIP);
         let finding = Testbed::default().only_finding(&sample);
         assert_eq!(finding.rule, "unknown-host-talks-to-role");
         assert_eq!(finding.severity, Severity::Warning);
@@ -102,12 +91,9 @@ mod tests {
 
     #[test]
     fn infrastructure_is_a_note() {
-        let sample = flow("192.0.2.9:51000", "10.0.1.41:389")
-            .class(Class::Infrastructure)
-            .row(LDAP);
-        let severity = Testbed::default()
-            .fires(&RULE, &sample)
-            .map(|spark| spark.severity);
+        let sample =
+            flow("192.0.2.9:51000", "10.0.1.41:389").class(Class::Infrastructure).row(LDAP);
+        let severity = Testbed::default().fires(&RULE, &sample).map(|spark| spark.severity);
         assert_eq!(severity, Some(Severity::Note));
     }
 

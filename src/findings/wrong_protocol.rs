@@ -100,9 +100,7 @@ mod tests {
         let bed = Testbed::default();
         let base = || flow("10.20.0.101:51000", "10.0.1.11:5061").row(SIP);
         let agrees = base().class(Class::Confirmed);
-        let clear = base()
-            .class(Class::WrongProtocol)
-            .contradiction(Contradiction::ClearText);
+        let clear = base().class(Class::WrongProtocol).contradiction(Contradiction::ClearText);
         assert_eq!(bed.fires(&RULE, &agrees), None);
         assert_eq!(bed.fires(&RULE, &clear), None);
     }

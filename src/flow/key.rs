@@ -71,18 +71,8 @@ impl FlowKey {
         destination: (IpAddr, u16),
     ) -> (Self, bool) {
         let forward = source <= destination;
-        let (low, high) = if forward {
-            (source, destination)
-        } else {
-            (destination, source)
-        };
-        let key = Self {
-            low: low.0,
-            high: high.0,
-            low_port: low.1,
-            high_port: high.1,
-            transport,
-        };
+        let (low, high) = if forward { (source, destination) } else { (destination, source) };
+        let key = Self { low: low.0, high: high.0, low_port: low.1, high_port: high.1, transport };
         (key, forward)
     }
 }

@@ -9,6 +9,8 @@ pub mod key;
 pub mod sample;
 pub mod table;
 
+mod entry;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -297,11 +299,7 @@ impl Flow {
             }
             return Outcome::Established;
         }
-        if forward && backward {
-            Outcome::MidStream
-        } else {
-            Outcome::OneSided
-        }
+        if forward && backward { Outcome::MidStream } else { Outcome::OneSided }
     }
 }
 

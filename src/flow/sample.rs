@@ -65,10 +65,7 @@ pub struct Sample {
 impl Sample {
     /// An empty sample.
     pub fn new(carrier: Carrier) -> Self {
-        Self {
-            carrier,
-            heads: [Head::default(), Head::default()],
-        }
+        Self { carrier, heads: [Head::default(), Head::default()] }
     }
 
     /// How the payload is carried.
@@ -97,20 +94,15 @@ impl Sample {
         // What a piece may take never grows with what is held, so a part that is read on its own
         // keeps at least what the whole would keep of it. `MAX_BYTES` follows from the others.
         let most = match self.carrier {
-            Carrier::Stream => MAX_STREAM_HEAD
-                .saturating_sub(head.bytes.len())
-                .max(MAX_STREAM_PIECE),
+            Carrier::Stream => {
+                MAX_STREAM_HEAD.saturating_sub(head.bytes.len()).max(MAX_STREAM_PIECE)
+            }
             Carrier::Datagrams if head.pieces.is_empty() => MAX_DATAGRAM,
             Carrier::Datagrams => MAX_NEXT_DATAGRAM,
         };
         let piece = payload.len().min(most);
-        head.pieces.push(Kept {
-            sequence,
-            wire_len,
-            len: piece as u16,
-        });
-        head.bytes
-            .extend_from_slice(payload.get(..piece).unwrap_or(payload));
+        head.pieces.push(Kept { sequence, wire_len, len: piece as u16 });
+        head.bytes.extend_from_slice(payload.get(..piece).unwrap_or(payload));
     }
 
     /// Appends the sample of the part that follows; `flipped` when its sides are the other way
@@ -136,11 +128,7 @@ impl Sample {
         head.pieces.iter().map(move |kept| {
             let (bytes, tail) = rest.split_at(usize::from(kept.len).min(rest.len()));
             rest = tail;
-            Piece {
-                sequence: kept.sequence,
-                wire_len: kept.wire_len,
-                bytes,
-            }
+            Piece { sequence: kept.sequence, wire_len: kept.wire_len, bytes }
         })
     }
 
@@ -232,9 +220,8 @@ mod tests {
             [431, 600, 1, 600, 5, 20, 600, 1, 1],
             [1400, 1, 1, 1, 1400, 300, 250, 60, 9],
         ];
-        let cases = lengths
-            .iter()
-            .flat_map(|case| [(case, Carrier::Stream), (case, Carrier::Datagrams)]);
+        let cases =
+            lengths.iter().flat_map(|case| [(case, Carrier::Stream), (case, Carrier::Datagrams)]);
         for (case, carrier) in cases {
             let payloads: Vec<Vec<u8>> = (0..9u8).map(|n| vec![n; case[usize::from(n)]]).collect();
             let mut whole = Sample::new(carrier);

@@ -60,8 +60,7 @@ impl<'a> Reader<'a> {
 
     /// Three bytes, the high one first.
     pub(super) fn u24(&mut self) -> Option<u32> {
-        self.array()
-            .map(|[a, b, c]: [u8; 3]| u32::from_be_bytes([0, a, b, c]))
+        self.array().map(|[a, b, c]: [u8; 3]| u32::from_be_bytes([0, a, b, c]))
     }
 
     /// Four bytes, the high one first.
@@ -165,9 +164,7 @@ pub(super) fn header<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
     header_lines(bytes).find_map(|line| {
         let (field, value) = line.split_at_checked(name.len())?;
         let value = value.trim_ascii_start().strip_prefix(b":")?;
-        field
-            .eq_ignore_ascii_case(name.as_bytes())
-            .then(|| value.trim_ascii())
+        field.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
     })
 }
 

@@ -12,10 +12,7 @@ pub(super) fn hex(digits: &str) -> Vec<u8> {
         .map(|b| char::from(b).to_digit(16).expect("hexadecimal digit") as u8)
         .collect();
     assert_eq!(digits.len() % 2, 0, "half a byte");
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 /// A stream sample; an empty side is silent.
@@ -80,9 +77,7 @@ pub(super) fn survive(detector: &Detector, sample: &Sample) {
 
 /// The sample as a snap length leaves it: bytes missing, the lengths on the wire known.
 pub(super) fn snapped(sample: &Sample, len: usize) -> Sample {
-    rebuilt(sample, |bytes, wire_len| {
-        (bytes[..len.min(bytes.len())].to_vec(), wire_len)
-    })
+    rebuilt(sample, |bytes, wire_len| (bytes[..len.min(bytes.len())].to_vec(), wire_len))
 }
 
 /// The sample with shorter packets.

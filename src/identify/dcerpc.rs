@@ -53,11 +53,7 @@ enum Kind {
 fn probe(sample: &Sample) -> Probe {
     let seen = sides::streams(sample, read);
     let has = |kinds: [Kind; 2]| {
-        SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|head| kinds.contains(&head.kind))
-        })
+        SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| kinds.contains(&head.kind)))
     };
     let asked = has([Kind::Opens, Kind::Calls]);
     let answered = has([Kind::Opened, Kind::Answers]);
@@ -71,15 +67,8 @@ fn probe(sample: &Sample) -> Probe {
     } else {
         return sides::undecided(&seen);
     };
-    let interface = seen
-        .iter()
-        .filter_map(Seen::fits)
-        .find_map(|head| head.interface.clone());
-    Probe::Match(
-        claim
-            .asked_by(sides::requester(asked, answered))
-            .fact("rpc_interface", interface),
-    )
+    let interface = seen.iter().filter_map(Seen::fits).find_map(|head| head.interface.clone());
+    Probe::Match(claim.asked_by(sides::requester(asked, answered)).fact("rpc_interface", interface))
 }
 
 fn read(bytes: &[u8]) -> Seen<Head> {
@@ -156,11 +145,7 @@ fn interface(mut reader: Reader<'_>, order: Order) -> Option<String> {
     // The first three fields follow the byte order (C706, appendix A).
     let (first, second, third) = match order {
         Order::Big => (reader.u32()?, reader.u16()?, reader.u16()?),
-        Order::Little => (
-            reader.u32()?.swap_bytes(),
-            reader.u16_le()?,
-            reader.u16_le()?,
-        ),
+        Order::Little => (reader.u32()?.swap_bytes(), reader.u16_le()?, reader.u16_le()?),
     };
     let fourth = reader.u16()?;
     let node = u64::from(reader.u16()?) << 32 | u64::from(reader.u32()?);
@@ -207,10 +192,7 @@ pub(super) mod tests {
             stream(&bind(), &accepted()),
             stream(&answer, &call),
             stream(&call, b""),
-            stream(
-                &hex("05 00 0b 03 00000000 0048 0000 00000001 10b8 10b8"),
-                b"",
-            ),
+            stream(&hex("05 00 0b 03 00000000 0048 0000 00000001 10b8 10b8"), b""),
         ]
     }
 
@@ -225,10 +207,7 @@ pub(super) mod tests {
         assert_eq!(middle.confidence, Confidence::High);
         assert_eq!(middle.requester, Some(Side::B));
 
-        assert_eq!(
-            claim(&DETECTOR, &samples()[2]).confidence,
-            Confidence::Medium
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::Medium);
         assert_eq!(claim(&DETECTOR, &samples()[3]).confidence, Confidence::High);
     }
 
@@ -237,10 +216,7 @@ pub(super) mod tests {
         let mut other = bind();
         other[32] ^= 0xff;
         let claim = claim(&DETECTOR, &stream(&other, b""));
-        assert_eq!(
-            claim.facts["rpc_interface"],
-            "e1af83f7-5d1f-11c9-91a4-08002b14a0fa"
-        );
+        assert_eq!(claim.facts["rpc_interface"], "e1af83f7-5d1f-11c9-91a4-08002b14a0fa");
     }
 
     #[test]

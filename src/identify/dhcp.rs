@@ -49,13 +49,8 @@ fn probe(sample: &Sample) -> Probe {
         Some(confidence) => Claim::new(confidence, "BOOTP header"),
         None => return sides::undecided(&seen),
     };
-    let sent = |kind| {
-        SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|head| head.kind == kind)
-        })
-    };
+    let sent =
+        |kind| SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| head.kind == kind));
     Probe::Match(
         claim
             .asked_by(sides::requester(sent(Kind::Request), sent(Kind::Reply)))
@@ -104,29 +99,21 @@ fn header(reader: &mut Reader<'_>) -> Option<Seen<(Kind, Padding)>> {
     };
     // Bits of the flags other than the broadcast bit must be zero (RFC 2131, figure 2).
     let fits = hardware.1 <= 16 && hops <= MAX_HOPS && matches!(flags, 0 | BROADCAST);
-    Some(if fits {
-        Seen::Fits((kind, padding))
-    } else {
-        Seen::Foreign
-    })
+    Some(if fits { Seen::Fits((kind, padding)) } else { Seen::Foreign })
 }
 
 fn cookie(message: &Message<'_>, kind: Kind, padding: Padding) -> Seen<Head> {
     let mut reader = Reader::new(message.bytes);
     let cookie = reader.skip(COOKIE_AT).and_then(|()| reader.take(4));
     match (cookie, padding) {
-        (Some(COOKIE), _) => Seen::Fits(Head {
-            kind,
-            confidence: Confidence::High,
-            message: message_type(reader),
-        }),
+        (Some(COOKIE), _) => {
+            Seen::Fits(Head { kind, confidence: Confidence::High, message: message_type(reader) })
+        }
         // Plain BOOTP may have other vendor data here, but is not seen any more.
         (Some(_), _) => Seen::Foreign,
-        (None, Padding::Zero) => Seen::Fits(Head {
-            kind,
-            confidence: Confidence::Medium,
-            message: None,
-        }),
+        (None, Padding::Zero) => {
+            Seen::Fits(Head { kind, confidence: Confidence::Medium, message: None })
+        }
         (None, Padding::Other) => message.ran_out(),
     }
 }
@@ -215,16 +202,8 @@ pub(super) mod tests {
         other_cookie[COOKIE_AT] = 0;
         let mut other_flags = message(1, 1);
         other_flags[11] = 1;
-        for other in [
-            other_cookie,
-            other_flags,
-            message(3, 1),
-            message(1, 1)[..200].to_vec(),
-        ] {
-            assert!(
-                !matches(&DETECTOR, &datagrams(&[&other], &[])),
-                "{other:x?}"
-            );
+        for other in [other_cookie, other_flags, message(3, 1), message(1, 1)[..200].to_vec()] {
+            assert!(!matches(&DETECTOR, &datagrams(&[&other], &[])), "{other:x?}");
         }
     }
 

@@ -63,11 +63,7 @@ fn probe(sample: &Sample) -> Probe {
         Carrier::Stream => sides::streams(sample, read_stream),
     };
     let heads: Vec<&Head> = seen.iter().filter_map(Seen::fits).collect();
-    let Some(first) = heads
-        .iter()
-        .find(|head| head.kind == Kind::Query)
-        .or(heads.first())
-    else {
+    let Some(first) = heads.iter().find(|head| head.kind == Kind::Query).or(heads.first()) else {
         return sides::undecided(&seen);
     };
     let agree = match heads[..] {
@@ -80,13 +76,8 @@ fn probe(sample: &Sample) -> Probe {
         Form::OddQuestion => Claim::new(Confidence::Medium, "a question"),
         Form::Record => Claim::new(Confidence::Medium, "an answer"),
     };
-    let sent = |kind| {
-        SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|head| head.kind == kind)
-        })
-    };
+    let sent =
+        |kind| SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| head.kind == kind));
     Probe::Match(
         claim
             .asked_by(sides::requester(sent(Kind::Query), sent(Kind::Response)))
@@ -100,10 +91,7 @@ fn read_stream(bytes: &[u8]) -> Seen<Head> {
     let Some(len) = reader.u16() else {
         return Seen::Short;
     };
-    read(&Message {
-        bytes: reader.take_up_to(len.into()),
-        len: len.into(),
-    })
+    read(&Message { bytes: reader.take_up_to(len.into()), len: len.into() })
 }
 
 fn read(message: &Message<'_>) -> Seen<Head> {
@@ -115,11 +103,7 @@ fn read(message: &Message<'_>) -> Seen<Head> {
     else {
         return message.ran_out();
     };
-    let kind = if flags & 0x8000 == 0 {
-        Kind::Query
-    } else {
-        Kind::Response
-    };
+    let kind = if flags & 0x8000 == 0 { Kind::Query } else { Kind::Response };
     let Some(counts) = plausible(kind, flags, counts, message.len) else {
         return Seen::Foreign;
     };
@@ -331,9 +315,7 @@ pub(super) mod tests {
     fn netbios() -> Vec<u8> {
         let mut out = hex("8001 2910 0001 0000 0000 0001 20");
         out.extend(b"EGEFDADBCACACACACACACACACACACACA");
-        out.extend(hex(
-            "00 0020 0001 c00c 0020 0001 00000000 0006 0000 0a000105",
-        ));
+        out.extend(hex("00 0020 0001 c00c 0020 0001 00000000 0006 0000 0a000105"));
         out
     }
 
@@ -348,9 +330,7 @@ pub(super) mod tests {
             stream(&framed(&query()), &framed(&answer())),
             datagrams(&[&netbios()], &[]),
             datagrams(
-                &[&hex(
-                    "0000 8400 0000 0001 0000 0000 01 61 00 0001 8001 00000078 0004 0a000105",
-                )],
+                &[&hex("0000 8400 0000 0001 0000 0000 01 61 00 0001 8001 00000078 0004 0a000105")],
                 &[],
             ),
         ]
@@ -372,10 +352,7 @@ pub(super) mod tests {
         assert_eq!(netbios.confidence, Confidence::Medium);
         assert_eq!(netbios.facts["qtype"], "NB");
         assert_eq!(netbios.facts["qname"], "FE01<20>");
-        assert_eq!(
-            claim(&DETECTOR, &samples()[4]).confidence,
-            Confidence::Medium
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[4]).confidence, Confidence::Medium);
     }
 
     #[test]

@@ -65,20 +65,14 @@ fn probe(sample: &Sample) -> Probe {
         Head::Server { version } => Some(name(*version)),
         Head::Records | Head::Client | Head::Verify => None,
     });
-    Probe::Match(
-        claim
-            .asked_by(sides::requester(asked, answered))
-            .fact("dtls_version", version),
-    )
+    Probe::Match(claim.asked_by(sides::requester(asked, answered)).fact("dtls_version", version))
 }
 
 /// The most telling of a side's datagrams, or else what the first one is.
 fn read_all(datagrams: &[Message<'_>]) -> Seen<Head> {
     let mut seen = datagrams.iter().map(read);
     let first = seen.next().unwrap_or(Seen::Silent);
-    let heads = seen
-        .chain([first.clone()])
-        .filter_map(|seen| seen.fits().copied());
+    let heads = seen.chain([first.clone()]).filter_map(|seen| seen.fits().copied());
     heads.max().map_or(first, Seen::Fits)
 }
 
@@ -198,9 +192,8 @@ pub(super) mod tests {
     use crate::flow::key::Side;
 
     fn hello(kind: &str) -> Vec<u8> {
-        let mut out = hex(&format!(
-            "16 feff 0000 000000000000 002e {kind} 000022 0000 000000 000022 fefd"
-        ));
+        let mut out =
+            hex(&format!("16 feff 0000 000000000000 002e {kind} 000022 0000 000000 000022 fefd"));
         out.extend([7; 32]);
         out
     }
@@ -230,10 +223,7 @@ pub(super) mod tests {
         assert_eq!(verify.requester, Some(Side::B));
         assert_eq!(verify.facts.get("dtls_version"), None);
         assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::High);
-        assert_eq!(
-            claim(&DETECTOR, &samples()[3]).confidence,
-            Confidence::Medium
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[3]).confidence, Confidence::Medium);
     }
 
     #[test]

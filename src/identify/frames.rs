@@ -41,10 +41,7 @@ pub(super) fn frames(bytes: &[u8], framing: Framing) -> Vec<Message<'_>> {
     let mut reader = Reader::new(bytes);
     let mut found = Vec::new();
     while let Some(len) = length(&mut reader, framing) {
-        found.push(Message {
-            bytes: reader.take_up_to(len),
-            len,
-        });
+        found.push(Message { bytes: reader.take_up_to(len), len });
     }
     found
 }
@@ -91,10 +88,8 @@ fn segments(sample: &Sample, side: Side) -> Vec<Message<'_>> {
         .map(|piece| {
             let mut reader = Reader::new(piece.bytes);
             let len = reader.u16()?;
-            (u32::from(len) + 2 == piece.wire_len).then(|| Message {
-                bytes: reader.rest(),
-                len: len.into(),
-            })
+            (u32::from(len) + 2 == piece.wire_len)
+                .then(|| Message { bytes: reader.rest(), len: len.into() })
         })
         .collect();
     all.unwrap_or_default()

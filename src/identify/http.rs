@@ -57,11 +57,7 @@ fn probe(sample: &Sample) -> Probe {
     let mut claim = Claim::new(confidence, evidence).asked_by(sides::requester(asked, answered));
     for head in heads() {
         claim = match head {
-            Head::Request {
-                method,
-                version,
-                host,
-            } => claim
+            Head::Request { method, version, host } => claim
                 .fact("method", method.clone())
                 .fact("version", Some(*version))
                 .fact("host", host.clone()),
@@ -118,9 +114,7 @@ fn status(bytes: &[u8]) -> Seen<Head> {
         Some([minor, b' ', a, b, c, b' ' | b'\r' | b'\n', ..])
             if [a, b, c].iter().all(|digit| digit.is_ascii_digit()) =>
         {
-            version(*minor).map_or(Seen::Foreign, |version| {
-                Seen::Fits(Head::Status { version })
-            })
+            version(*minor).map_or(Seen::Foreign, |version| Seen::Fits(Head::Status { version }))
         }
         Some(rest) if rest.len() < 6 => Seen::Short,
         _ => Seen::Foreign,
@@ -152,11 +146,7 @@ fn cut_request(line: &[u8]) -> Seen<Head> {
     let mut words = line.splitn(3, |&b| b == b' ');
     let method = words.next().unwrap_or_default();
     let Some(target) = words.next() else {
-        return if is_method(method) {
-            Seen::Short
-        } else {
-            Seen::Foreign
-        };
+        return if is_method(method) { Seen::Short } else { Seen::Foreign };
     };
     let begins = |with: &[u8]| bytes::prefix(target, with) != Prefix::Differs;
     let plausible = is_method(method)
@@ -167,9 +157,7 @@ fn cut_request(line: &[u8]) -> Seen<Head> {
             || method == b"CONNECT");
     match plausible {
         true if line.len() >= LONG_LINE && METHODS.contains(&method) => {
-            Seen::Fits(Head::CutRequest {
-                method: bytes::text(method),
-            })
+            Seen::Fits(Head::CutRequest { method: bytes::text(method) })
         }
         true => Seen::Short,
         false => Seen::Foreign,
@@ -178,9 +166,7 @@ fn cut_request(line: &[u8]) -> Seen<Head> {
 
 fn is_method(word: &[u8]) -> bool {
     (1..=MAX_METHOD).contains(&word.len())
-        && word
-            .iter()
-            .all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
+        && word.iter().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
 }
 
 fn version(minor: u8) -> Option<&'static str> {
@@ -251,21 +237,12 @@ pub(super) mod tests {
         assert_eq!(preface.facts["version"], "2");
         assert_eq!(preface.requester, Some(Side::A));
 
-        assert_eq!(
-            claim(&DETECTOR, &samples()[4]).confidence,
-            Confidence::Medium
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[4]).confidence, Confidence::Medium);
     }
 
     #[test]
     fn wants_more() {
-        for cut in [
-            &b"G"[..],
-            b"GET /index",
-            b"HTTP/1.1 2",
-            b"PRI * HT",
-            b"PATCH",
-        ] {
+        for cut in [&b"G"[..], b"GET /index", b"HTTP/1.1 2", b"PRI * HT", b"PATCH"] {
             assert_eq!(probe(&stream(cut, b"")), Probe::NeedMore, "{cut:?}");
         }
     }

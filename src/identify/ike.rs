@@ -48,18 +48,11 @@ fn probe(sample: &Sample) -> Probe {
         return sides::undecided(&seen);
     };
     let sent = |sender| {
-        SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|head| head.sender == sender)
-        })
+        SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| head.sender == sender))
     };
     Probe::Match(
         Claim::new(Confidence::High, "IKE header")
-            .asked_by(sides::requester(
-                sent(Sender::Initiator),
-                sent(Sender::Responder),
-            ))
+            .asked_by(sides::requester(sent(Sender::Initiator), sent(Sender::Responder)))
             .fact("ike_version", Some(first.version))
             .fact("ike_exchange", Some(first.exchange)),
     )
@@ -67,10 +60,9 @@ fn probe(sample: &Sample) -> Probe {
 
 fn read(message: &Message<'_>) -> Seen<Head> {
     match message.bytes {
-        [0, 0, 0, 0, rest @ ..] => header(&Message {
-            bytes: rest,
-            len: message.len.saturating_sub(4),
-        }),
+        [0, 0, 0, 0, rest @ ..] => {
+            header(&Message { bytes: rest, len: message.len.saturating_sub(4) })
+        }
         _ => header(message),
     }
 }
@@ -165,9 +157,7 @@ pub(super) mod tests {
     use crate::flow::key::Side;
 
     fn message(responder: &str, kind: &str) -> Vec<u8> {
-        hex(&format!(
-            "0011223344556677 {responder} {kind} 00000000 00000024 0102030405060708"
-        ))
+        hex(&format!("0011223344556677 {responder} {kind} 00000000 00000024 0102030405060708"))
     }
 
     const ZERO: &str = "0000000000000000";
@@ -175,18 +165,9 @@ pub(super) mod tests {
 
     pub(in crate::identify) fn samples() -> Vec<Sample> {
         vec![
-            datagrams(
-                &[&message(ZERO, "21 20 22 08")],
-                &[&message(SOME, "21 20 22 20")],
-            ),
-            datagrams(
-                &[&[0xff], &message(SOME, "08 10 05 01")],
-                &[&message(ZERO, "01 10 02 00")],
-            ),
-            datagrams(
-                &[&[hex("00000000"), message(SOME, "2e 20 23 08")].concat()],
-                &[],
-            ),
+            datagrams(&[&message(ZERO, "21 20 22 08")], &[&message(SOME, "21 20 22 20")]),
+            datagrams(&[&[0xff], &message(SOME, "08 10 05 01")], &[&message(ZERO, "01 10 02 00")]),
+            datagrams(&[&[hex("00000000"), message(SOME, "2e 20 23 08")].concat()], &[]),
             datagrams(&[&message(ZERO, "85 10 f3 00")], &[]),
         ]
     }
@@ -203,14 +184,8 @@ pub(super) mod tests {
         assert_eq!(first.requester, Some(Side::B));
         assert_eq!(first.facts["ike_version"], "1");
 
-        assert_eq!(
-            claim(&DETECTOR, &samples()[2]).facts["ike_exchange"],
-            "auth"
-        );
-        assert_eq!(
-            claim(&DETECTOR, &samples()[3]).facts["ike_version"],
-            "authip"
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[2]).facts["ike_exchange"], "auth");
+        assert_eq!(claim(&DETECTOR, &samples()[3]).facts["ike_version"], "authip");
     }
 
     #[test]

@@ -30,19 +30,11 @@ fn probe(sample: &Sample) -> Probe {
         Carrier::Stream => sides::streams(sample, read_stream),
     };
     let sent = |kinds: &[u8]| {
-        SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|kind| kinds.contains(kind))
-        })
+        SIDES.map(|side| seen[side.index()].fits().is_some_and(|kind| kinds.contains(kind)))
     };
     let requester = sides::requester(sent(&REQUESTS), sent(&REPLIES));
     let kinds: Vec<&u8> = seen.iter().filter_map(Seen::fits).collect();
-    let Some(kind) = kinds
-        .iter()
-        .find(|kind| REQUESTS.contains(kind))
-        .or(kinds.first())
-    else {
+    let Some(kind) = kinds.iter().find(|kind| REQUESTS.contains(kind)).or(kinds.first()) else {
         return sides::undecided(&seen);
     };
     Probe::Match(
@@ -56,10 +48,9 @@ fn read_stream(bytes: &[u8]) -> Seen<u8> {
     let mut reader = Reader::new(bytes);
     match reader.u32() {
         None if bytes.first() == Some(&0) => Seen::Short,
-        Some(len) if len <= MAX_LEN => read(&Message {
-            bytes: reader.take_up_to(len as usize),
-            len: len as usize,
-        }),
+        Some(len) if len <= MAX_LEN => {
+            read(&Message { bytes: reader.take_up_to(len as usize), len: len as usize })
+        }
         _ => Seen::Foreign,
     }
 }
@@ -69,13 +60,9 @@ fn read(message: &Message<'_>) -> Seen<u8> {
     let mut reader = Reader::new(message.bytes);
     let fields = (|| {
         let (outer, outer_len) = reader.der()?;
-        let outer_rest = message
-            .len
-            .checked_sub(message.bytes.len() - reader.remaining())?;
+        let outer_rest = message.len.checked_sub(message.bytes.len() - reader.remaining())?;
         let (sequence, sequence_len) = reader.der()?;
-        let sequence_rest = message
-            .len
-            .checked_sub(message.bytes.len() - reader.remaining())?;
+        let sequence_rest = message.len.checked_sub(message.bytes.len() - reader.remaining())?;
         let fixed = reader.take(10)?;
         let kind = outer & 0x1f;
         // Requests for tickets number their fields from 1, all others from 0.
@@ -161,14 +148,8 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(
-            probe(&snapped(&datagrams(&[&request()], &[]), 8)),
-            Probe::NeedMore
-        );
-        assert_eq!(
-            probe(&stream(&framed(&request())[..7], b"")),
-            Probe::NeedMore
-        );
+        assert_eq!(probe(&snapped(&datagrams(&[&request()], &[]), 8)), Probe::NeedMore);
+        assert_eq!(probe(&stream(&framed(&request())[..7], b"")), Probe::NeedMore);
     }
 
     #[test]
@@ -182,11 +163,7 @@ pub(super) mod tests {
             error()[..9].to_vec(),
         ] {
             assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
-            assert_eq!(
-                probe(&stream(&framed(&other), b"")),
-                Probe::No,
-                "{other:x?}"
-            );
+            assert_eq!(probe(&stream(&framed(&other), b"")), Probe::No, "{other:x?}");
         }
     }
 

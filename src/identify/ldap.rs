@@ -38,12 +38,9 @@ fn probe(sample: &Sample) -> Probe {
     let seen = match sample.carrier() {
         Carrier::Datagrams => sides::first_fit(sample, read),
         // A stream has no end that the length could miss.
-        Carrier::Stream => sides::streams(sample, |bytes| {
-            read(&Message {
-                bytes,
-                len: usize::MAX,
-            })
-        }),
+        Carrier::Stream => {
+            sides::streams(sample, |bytes| read(&Message { bytes, len: usize::MAX }))
+        }
     };
     let asked = SIDES.map(|side| {
         let operation = seen[side.index()].fits();
@@ -65,11 +62,7 @@ fn probe(sample: &Sample) -> Probe {
         Operation::Request(name) => Some(name),
         Operation::Response => None,
     });
-    Probe::Match(
-        claim
-            .asked_by(sides::requester(asked, answered))
-            .fact("ldap_operation", name),
-    )
+    Probe::Match(claim.asked_by(sides::requester(asked, answered)).fact("ldap_operation", name))
 }
 
 fn read(message: &Message<'_>) -> Seen<Operation> {
@@ -91,10 +84,7 @@ fn fields(reader: &mut Reader<'_>, len: usize) -> Option<Seen<Operation>> {
     let (0x02, number @ 1..=4) = reader.der()? else {
         return Some(Seen::Foreign);
     };
-    let negative = reader
-        .take(number)?
-        .first()
-        .is_some_and(|byte| byte & 0x80 != 0);
+    let negative = reader.take(number)?.first().is_some_and(|byte| byte & 0x80 != 0);
     let before = start - reader.remaining();
     let (tag, size) = reader.der()?;
     let inner = start - reader.remaining() - before;
@@ -176,20 +166,14 @@ pub(super) mod tests {
         assert_eq!(search.confidence, Confidence::High);
         assert_eq!(search.facts["ldap_operation"], "search");
 
-        assert_eq!(
-            claim(&DETECTOR, &samples()[2]).confidence,
-            Confidence::Medium
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::Medium);
         assert_eq!(claim(&DETECTOR, &samples()[3]).requester, Some(Side::A));
     }
 
     #[test]
     fn wants_more() {
         assert_eq!(probe(&stream(&hex(BIND)[..6], b"")), Probe::NeedMore);
-        assert_eq!(
-            probe(&snapped(&datagrams(&[&hex(SEARCH)], &[]), 8)),
-            Probe::NeedMore
-        );
+        assert_eq!(probe(&snapped(&datagrams(&[&hex(SEARCH)], &[]), 8)), Probe::NeedMore);
     }
 
     #[test]

@@ -126,12 +126,7 @@ pub struct Detector {
 impl Claim {
     /// A claim without facts.
     fn new(confidence: Confidence, evidence: &'static str) -> Self {
-        Self {
-            confidence,
-            evidence,
-            requester: None,
-            facts: Facts::new(),
-        }
+        Self { confidence, evidence, requester: None, facts: Facts::new() }
     }
 
     /// Names the side that asked first, where it is known.
@@ -208,10 +203,7 @@ impl Identification {
 pub fn identify(sample: &Sample) -> Identification {
     let mut claims = surest(sample);
     let Some(at) = foremost(&claims) else {
-        return Identification {
-            payload_seen: payload_seen(sample),
-            ..Identification::default()
-        };
+        return Identification { payload_seen: payload_seen(sample), ..Identification::default() };
     };
     let (detector, mut best) = claims.remove(at);
     for (other, claim) in &claims {
@@ -253,11 +245,8 @@ fn surest(sample: &Sample) -> Vec<Claimed> {
 
 /// The first claim that no other is carried after.
 fn foremost(claims: &[Claimed]) -> Option<usize> {
-    let prepares = |token: &str| {
-        claims
-            .iter()
-            .any(|(other, _)| other.carried_after.contains(&token))
-    };
+    let prepares =
+        |token: &str| claims.iter().any(|(other, _)| other.carried_after.contains(&token));
     claims
         .iter()
         .position(|(detector, _)| !prepares(detector.token))
@@ -325,10 +314,7 @@ mod tests {
         for (at, detector) in DETECTORS.iter().enumerate() {
             assert!(!detector.reference.is_empty(), "{}", detector.token);
             assert!(!detector.carriers.is_empty(), "{}", detector.token);
-            let twin = DETECTORS
-                .iter()
-                .skip(at + 1)
-                .find(|d| d.token == detector.token);
+            let twin = DETECTORS.iter().skip(at + 1).find(|d| d.token == detector.token);
             assert!(twin.is_none(), "{} twice", detector.token);
             for before in detector.carried_after {
                 let known = DETECTORS.iter().any(|other| other.token == *before);
@@ -356,10 +342,9 @@ mod tests {
         for _ in 0..100_000 {
             let sample = random.sample();
             for detector in DETECTORS {
-                if let (true, Probe::Match(claim)) = (
-                    detector.carriers.contains(&sample.carrier()),
-                    (detector.probe)(&sample),
-                ) {
+                if let (true, Probe::Match(claim)) =
+                    (detector.carriers.contains(&sample.carrier()), (detector.probe)(&sample))
+                {
                     assert_ne!(claim.confidence, Confidence::High, "{claim:?} {sample:x?}");
                     *medium.entry(detector.token).or_default() += 1;
                 }
@@ -372,9 +357,7 @@ mod tests {
     #[test]
     fn media_names_the_flow_that_began_with_checks() {
         let check = hex("0001 0000 2112a442 000102030405060708090a0b");
-        let media: Vec<_> = (0..3)
-            .map(|n| rtp::tests::packet(n, 160 * u32::from(n), 9))
-            .collect();
+        let media: Vec<_> = (0..3).map(|n| rtp::tests::packet(n, 160 * u32::from(n), 9)).collect();
         let found = identify(&datagrams(&[&check, &media[0], &media[1], &media[2]], &[]));
         assert_eq!(found.protocol, Some("rtp"));
         assert_eq!(found.confidence, Some(Confidence::High));

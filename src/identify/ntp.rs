@@ -60,13 +60,8 @@ fn probe(sample: &Sample) -> Probe {
         }
         _ => return Probe::NeedMore,
     };
-    let sent = |mode| {
-        SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|head| head.mode == mode)
-        })
-    };
+    let sent =
+        |mode| SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| head.mode == mode));
     Probe::Match(claim.asked_by(sides::requester(sent(Mode::Client), sent(Mode::Server))))
 }
 
@@ -106,12 +101,7 @@ fn fields(reader: &mut Reader<'_>) -> Option<Seen<Head>> {
     if !fits {
         return Some(Seen::Foreign);
     }
-    Some(Seen::Fits(Head {
-        mode,
-        origin,
-        receive,
-        transmit,
-    }))
+    Some(Seen::Fits(Head { mode, origin, receive, transmit }))
 }
 
 impl Head {
@@ -142,9 +132,7 @@ pub(super) mod tests {
     const ASKED: &str = "e5f1a2b3 12345678";
 
     fn message(first: &str, origin: &str, receive: &str, transmit: &str) -> Vec<u8> {
-        hex(&format!(
-            "{first} 00000000 00000010 0a000105 {ZERO} {origin} {receive} {transmit}"
-        ))
+        hex(&format!("{first} 00000000 00000010 0a000105 {ZERO} {origin} {receive} {transmit}"))
     }
 
     fn question() -> Vec<u8> {
@@ -152,19 +140,11 @@ pub(super) mod tests {
     }
 
     fn answer() -> Vec<u8> {
-        message(
-            "24 02 06 e9",
-            ASKED,
-            "e5f1a2b4 00000000",
-            "e5f1a2b4 00001000",
-        )
+        message("24 02 06 e9", ASKED, "e5f1a2b4 00000000", "e5f1a2b4 00001000")
     }
 
     pub(in crate::identify) fn samples() -> Vec<Sample> {
-        vec![
-            datagrams(&[&question()], &[&answer()]),
-            datagrams(&[&answer()], &[]),
-        ]
+        vec![datagrams(&[&question()], &[&answer()]), datagrams(&[&answer()], &[])]
     }
 
     #[test]
@@ -185,12 +165,7 @@ pub(super) mod tests {
 
     #[test]
     fn refuses_neighbours() {
-        let late = message(
-            "24 02 06 e9",
-            ASKED,
-            "e5f10000 00000000",
-            "e5f1a2b4 00001000",
-        );
+        let late = message("24 02 06 e9", ASKED, "e5f10000 00000000", "e5f1a2b4 00001000");
         assert!(!matches(&DETECTOR, &datagrams(&[&late], &[])));
         let mut longer = answer();
         longer.push(0);

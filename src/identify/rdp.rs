@@ -64,13 +64,8 @@ fn probe(sample: &Sample) -> Probe {
             _ => return Probe::NeedMore,
         }
     };
-    let sent = |kind| {
-        SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|head| head.kind == kind)
-        })
-    };
+    let sent =
+        |kind| SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| head.kind == kind));
     Probe::Match(
         claim
             .asked_by(sides::requester(sent(Kind::Request), sent(Kind::Confirm)))
@@ -115,13 +110,7 @@ fn header(reader: &mut Reader<'_>) -> Option<Seen<(Kind, usize)>> {
 
 /// What stands behind the header: `size` bytes, of which `bytes` were kept.
 fn data(kind: Kind, size: usize, bytes: &[u8]) -> Seen<Head> {
-    let found = |proof, security| {
-        Seen::Fits(Head {
-            kind,
-            proof,
-            security,
-        })
-    };
+    let found = |proof, security| Seen::Fits(Head { kind, proof, security });
     match (kind, bytes) {
         _ if size == 0 => found(Proof::Bare, None),
         (Kind::Request, [1, _, 8, 0, ..]) => found(Proof::Own, None),

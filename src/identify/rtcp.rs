@@ -124,11 +124,9 @@ pub(in crate::identify) mod tests {
     use super::*;
 
     fn compound() -> Vec<u8> {
-        hex(
-            "80c8 0006 3796cb71 c70c8f2a 9db22d0e 00000640 00000009 000005a0
+        hex("80c8 0006 3796cb71 c70c8f2a 9db22d0e 00000640 00000009 000005a0
              81ca 0003 3796cb71 0105 7540612e62 00
-             81cb 0001 3796cb71",
-        )
+             81cb 0001 3796cb71")
     }
 
     fn protected(tail: usize) -> Vec<u8> {

@@ -64,10 +64,7 @@ enum Clock {
 fn probe(sample: &Sample) -> Probe {
     let seen = frames::messages(sample, |messages| judge(messages, sample.carrier()));
     let trains: Vec<&Train> = seen.iter().filter_map(Seen::fits).collect();
-    let Some(longest) = trains
-        .iter()
-        .max_by_key(|train| (train.packets, train.ssrc))
-    else {
+    let Some(longest) = trains.iter().max_by_key(|train| (train.packets, train.ssrc)) else {
         return sides::undecided(&seen);
     };
     let claim = match trains.len() {
@@ -77,10 +74,7 @@ fn probe(sample: &Sample) -> Probe {
         }
         _ => Claim::new(Confidence::Medium, "two RTP packets in sequence"),
     };
-    let mut types: Vec<u8> = trains
-        .iter()
-        .flat_map(|t| t.payload_types.clone())
-        .collect();
+    let mut types: Vec<u8> = trains.iter().flat_map(|t| t.payload_types.clone()).collect();
     types.sort_unstable();
     types.dedup();
     let types: Vec<String> = types.iter().map(u8::to_string).collect();
@@ -107,10 +101,9 @@ fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Train> {
         .filter_map(|first| train(&headers, first.ssrc))
         .max_by_key(|train| train.packets);
     match (train, headers.is_empty()) {
-        (Some(train), _) => Seen::Fits(Train {
-            checks: messages.iter().filter(|m| is_check(m)).count(),
-            ..train
-        }),
+        (Some(train), _) => {
+            Seen::Fits(Train { checks: messages.iter().filter(|m| is_check(m)).count(), ..train })
+        }
         (None, true) => Seen::Foreign,
         (None, false) if headers.len() > 1 => Seen::Foreign,
         (None, false) => Seen::Short,
@@ -124,10 +117,7 @@ fn is_media(message: &Message<'_>) -> bool {
 
 /// STUN by its cookie (RFC 8489, 5).
 fn is_check(message: &Message<'_>) -> bool {
-    message
-        .bytes
-        .get(4..)
-        .is_some_and(|rest| rest.starts_with(&[0x21, 0x12, 0xa4, 0x42]))
+    message.bytes.get(4..).is_some_and(|rest| rest.starts_with(&[0x21, 0x12, 0xa4, 0x42]))
 }
 
 /// The header, if everything in it fits into the message.
@@ -186,13 +176,7 @@ fn train(headers: &[Header], ssrc: u32) -> Option<Train> {
     payload_types.sort_unstable();
     payload_types.dedup();
     let holds = steps > breaks && payload_types.len() <= MAX_TYPES;
-    holds.then_some(Train {
-        ssrc,
-        packets: steps + 1,
-        clock,
-        payload_types,
-        checks: 0,
-    })
+    holds.then_some(Train { ssrc, packets: steps + 1, clock, payload_types, checks: 0 })
 }
 
 /// Bytes of the fixed header.
@@ -266,10 +250,7 @@ pub(in crate::identify) mod tests {
         assert_eq!(one_way.facts["payload_type"], "8");
         assert_eq!(one_way.facts["ssrc"], "0x3796cb71");
         assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::High);
-        assert_eq!(
-            claim(&DETECTOR, &samples()[3]).confidence,
-            Confidence::Medium
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[3]).confidence, Confidence::Medium);
         assert_eq!(claim(&DETECTOR, &samples()[4]).confidence, Confidence::High);
     }
 
@@ -301,11 +282,7 @@ pub(in crate::identify) mod tests {
     #[test]
     fn refuses_neighbours() {
         let no = |packets: &[Vec<u8>]| {
-            assert_eq!(
-                probe(&datagrams(&slices(packets), &[])),
-                Probe::No,
-                "{packets:x?}"
-            );
+            assert_eq!(probe(&datagrams(&slices(packets), &[])), Probe::No, "{packets:x?}");
         };
         // DNS queries whose ids look like a version.
         no(&[
@@ -313,17 +290,11 @@ pub(in crate::identify) mod tests {
             hex("8002 0100 0001 0000 0000 0000 01610000010001"),
         ]);
         // RTCP.
-        no(&[
-            hex("80c9 0001 00000001").repeat(2),
-            hex("80c9 0001 00000001").repeat(2),
-        ]);
+        no(&[hex("80c9 0001 00000001").repeat(2), hex("80c9 0001 00000001").repeat(2)]);
         // Another source each time; a sequence that jumps; sources beyond the end.
         no(&[packet(1, 0, 1), packet(2, 160, 2), packet(3, 320, 3)]);
         no(&[packet(1, 0, 1), packet(900, 160, 1), packet(5000, 320, 1)]);
-        no(&[
-            hex("8f08 0001 00000000 00000001"),
-            hex("8f08 0002 000000a0 00000001"),
-        ]);
+        no(&[hex("8f08 0001 00000000 00000001"), hex("8f08 0002 000000a0 00000001")]);
         // Over TCP one frame that is no media makes the lengths doubtful.
         let mut packets = run(3);
         packets.push(b"GET / HTTP".to_vec());

@@ -51,11 +51,7 @@ pub(super) struct Message<'a> {
 impl Message<'_> {
     /// Answer for a reader that ran out of bytes: something else, unless bytes are missing.
     pub(super) fn ran_out<T>(&self) -> Seen<T> {
-        if self.bytes.len() < self.len {
-            Seen::Short
-        } else {
-            Seen::Foreign
-        }
+        if self.bytes.len() < self.len { Seen::Short } else { Seen::Foreign }
     }
 }
 
@@ -66,11 +62,7 @@ pub(super) const SIDES: [Side; 2] = [Side::A, Side::B];
 pub(super) fn streams<T>(sample: &Sample, read: impl Fn(&[u8]) -> Seen<T>) -> [Seen<T>; 2] {
     SIDES.map(|side| {
         let bytes = sample.stream(side);
-        if bytes.is_empty() {
-            Seen::Silent
-        } else {
-            read(&bytes)
-        }
+        if bytes.is_empty() { Seen::Silent } else { read(&bytes) }
     })
 }
 
@@ -79,10 +71,7 @@ pub(super) fn datagrams(sample: &Sample, side: Side) -> Vec<Message<'_>> {
     sample
         .pieces(side)
         .filter(|piece| !piece.bytes.is_empty())
-        .map(|piece| Message {
-            bytes: piece.bytes,
-            len: piece.wire_len as usize,
-        })
+        .map(|piece| Message { bytes: piece.bytes, len: piece.wire_len as usize })
         .collect()
 }
 
@@ -107,11 +96,7 @@ pub(super) fn first_fit<T>(
 
 /// The answer when no side fits: more payload can only help while no side is something else.
 pub(super) fn undecided<T>(sides: &[Seen<T>; 2]) -> Probe {
-    if sides.iter().any(|side| matches!(side, Seen::Foreign)) {
-        Probe::No
-    } else {
-        Probe::NeedMore
-    }
+    if sides.iter().any(|side| matches!(side, Seen::Foreign)) { Probe::No } else { Probe::NeedMore }
 }
 
 /// The one side for which `holds`, if it holds for just one.
@@ -139,14 +124,8 @@ mod tests {
 
     #[test]
     fn more_payload_helps_only_while_nothing_is_foreign() {
-        assert_eq!(
-            undecided::<()>(&[Seen::Silent, Seen::Silent]),
-            Probe::NeedMore
-        );
-        assert_eq!(
-            undecided::<()>(&[Seen::Short, Seen::Silent]),
-            Probe::NeedMore
-        );
+        assert_eq!(undecided::<()>(&[Seen::Silent, Seen::Silent]), Probe::NeedMore);
+        assert_eq!(undecided::<()>(&[Seen::Short, Seen::Silent]), Probe::NeedMore);
         assert_eq!(undecided::<()>(&[Seen::Short, Seen::Foreign]), Probe::No);
     }
 

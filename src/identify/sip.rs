@@ -160,19 +160,15 @@ impl Head {
             kind,
             method,
             user_agent: bytes::header(bytes, "user-agent").and_then(bytes::text),
-            microsoft: bytes::header_lines(bytes).any(|line| {
-                line.get(..3)
-                    .is_some_and(|p| p.eq_ignore_ascii_case(b"ms-"))
-            }),
+            microsoft: bytes::header_lines(bytes)
+                .any(|line| line.get(..3).is_some_and(|p| p.eq_ignore_ascii_case(b"ms-"))),
         }
     }
 }
 
 fn is_method(word: &[u8]) -> bool {
     (1..=MAX_METHOD).contains(&word.len())
-        && word
-            .iter()
-            .all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
+        && word.iter().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
 }
 
 /// A keepalive holds nothing but line ends, or zeros as some clients send (RFC 5626, 3.5.1).
@@ -241,10 +237,7 @@ pub(super) mod tests {
         assert_eq!(both.confidence, Confidence::High);
         assert_eq!(both.requester, Some(Side::A));
         assert_eq!(both.facts["sip_method"], "REGISTER");
-        assert_eq!(
-            both.facts["user_agent"],
-            "UCCAPI/16.0.4266.1001 OC/16.0.4266.1001"
-        );
+        assert_eq!(both.facts["user_agent"], "UCCAPI/16.0.4266.1001 OC/16.0.4266.1001");
         assert_eq!(both.facts["microsoft"], "true");
 
         let answer = claim(&DETECTOR, &samples()[2]);
@@ -252,21 +245,12 @@ pub(super) mod tests {
         assert_eq!(answer.facts["sip_method"], "INVITE");
         assert_eq!(answer.facts.get("microsoft"), None);
 
-        assert_eq!(
-            claim(&DETECTOR, &samples()[5]).confidence,
-            Confidence::Medium
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[5]).confidence, Confidence::Medium);
     }
 
     #[test]
     fn wants_more() {
-        for cut in [
-            &b"\r\n\r\n"[..],
-            b"INV",
-            b"INVITE si",
-            b"SIP/2",
-            b"SIP/2.0 40",
-        ] {
+        for cut in [&b"\r\n\r\n"[..], b"INV", b"INVITE si", b"SIP/2", b"SIP/2.0 40"] {
             assert_eq!(probe(&stream(cut, b"")), Probe::NeedMore, "{cut:?}");
         }
         assert_eq!(probe(&datagrams(&[b"\r\n"], &[])), Probe::NeedMore);

@@ -46,19 +46,12 @@ fn probe(sample: &Sample) -> Probe {
     let seen = sides::streams(sample, read);
     let heads = || seen.iter().filter_map(Seen::fits);
     // The answer tells which version was agreed on.
-    let speaker = heads()
-        .find(|head| head.kind == Kind::Response)
-        .or_else(|| heads().next());
+    let speaker = heads().find(|head| head.kind == Kind::Response).or_else(|| heads().next());
     let Some(speaker) = speaker else {
         return sides::undecided(&seen);
     };
-    let sent = |kind| {
-        SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|head| head.kind == kind)
-        })
-    };
+    let sent =
+        |kind| SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| head.kind == kind));
     Probe::Match(
         Claim::new(Confidence::High, speaker.evidence)
             .asked_by(sides::requester(sent(Kind::Request), sent(Kind::Response)))
@@ -101,11 +94,7 @@ fn message(mut reader: Reader<'_>) -> Seen<Head> {
 }
 
 fn hidden(evidence: &'static str) -> Seen<Head> {
-    Seen::Fits(Head {
-        kind: Kind::Hidden,
-        evidence,
-        dialect: None,
-    })
+    Seen::Fits(Head { kind: Kind::Hidden, evidence, dialect: None })
 }
 
 /// Command, status (4), then the flags whose top bit marks a response.
@@ -114,11 +103,7 @@ fn smb1(mut reader: Reader<'_>) -> Seen<Head> {
         return Seen::Short;
     };
     Seen::Fits(Head {
-        kind: if flags & 0x80 == 0 {
-            Kind::Request
-        } else {
-            Kind::Response
-        },
+        kind: if flags & 0x80 == 0 { Kind::Request } else { Kind::Response },
         evidence: "SMB 1 header",
         dialect: None,
     })
@@ -140,20 +125,12 @@ fn smb2(mut reader: Reader<'_>) -> Seen<Head> {
     if size != 64 || command > LAST_COMMAND {
         return Seen::Foreign;
     }
-    let kind = if flags & 1 == 0 {
-        Kind::Request
-    } else {
-        Kind::Response
-    };
+    let kind = if flags & 1 == 0 { Kind::Request } else { Kind::Response };
     let dialect = match (command, kind) {
         (NEGOTIATE, Kind::Response) => agreed(reader),
         _ => None,
     };
-    Seen::Fits(Head {
-        kind,
-        evidence: "SMB 2 header",
-        dialect,
-    })
+    Seen::Fits(Head { kind, evidence: "SMB 2 header", dialect })
 }
 
 /// The dialect of a negotiate response: behind the rest of the header (46 bytes), the structure
@@ -187,11 +164,7 @@ fn session_request(mut reader: Reader<'_>) -> Seen<Head> {
             return Seen::Foreign;
         }
     }
-    Seen::Fits(Head {
-        kind: Kind::Request,
-        evidence: "NetBIOS session request",
-        dialect: None,
-    })
+    Seen::Fits(Head { kind: Kind::Request, evidence: "NetBIOS session request", dialect: None })
 }
 
 const MESSAGE: u8 = 0x00;
@@ -208,9 +181,8 @@ pub(super) mod tests {
     use crate::flow::key::Side;
 
     fn smb2(flags: &str) -> Vec<u8> {
-        let mut out = hex(&format!(
-            "00 000080 fe534d42 4000 0000 00000000 0000 0100 {flags}000000"
-        ));
+        let mut out =
+            hex(&format!("00 000080 fe534d42 4000 0000 00000000 0000 0100 {flags}000000"));
         out.extend([0; 44]);
         out.extend(hex("4100 0100 1103 0000"));
         out
@@ -230,10 +202,7 @@ pub(super) mod tests {
         vec![
             stream(&smb2("00"), &smb2("01")),
             stream(&hex("00 000054 ff534d42 72 00000000 18 0128 0000"), b""),
-            stream(
-                &[hex("82 000000"), hex("00 000054 ff534d42 72 00000000 98")].concat(),
-                b"",
-            ),
+            stream(&[hex("82 000000"), hex("00 000054 ff534d42 72 00000000 98")].concat(), b""),
             stream(&session(), &hex("82 000000")),
             stream(&hex("00 0000a0 fd534d42 0011223344556677"), b""),
         ]

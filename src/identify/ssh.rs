@@ -29,11 +29,8 @@ fn probe(sample: &Sample) -> Probe {
     if software.is_empty() {
         return sides::undecided(&seen);
     }
-    let mut names: Vec<&str> = software
-        .iter()
-        .map(|name| name.as_str())
-        .filter(|name| !name.is_empty())
-        .collect();
+    let mut names: Vec<&str> =
+        software.iter().map(|name| name.as_str()).filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
     Probe::Match(
         Claim::new(Confidence::High, "version line")
@@ -82,10 +79,7 @@ pub(super) mod tests {
         assert_eq!(both.confidence, Confidence::High);
         assert_eq!(both.requester, None);
         assert_eq!(both.facts["ssh_software"], "OpenSSH_9.6,dropbear");
-        assert_eq!(
-            claim(&DETECTOR, &samples()[1]).facts["ssh_software"],
-            "Cisco-1.25"
-        );
+        assert_eq!(claim(&DETECTOR, &samples()[1]).facts["ssh_software"], "Cisco-1.25");
     }
 
     #[test]
@@ -95,11 +89,7 @@ pub(super) mod tests {
 
     #[test]
     fn refuses_neighbours() {
-        for other in [
-            &b"SSH-3.0-x\r\n"[..],
-            b"SSH-2.0-\x00\x01",
-            b"220 SSH-2.0-x\r\n",
-        ] {
+        for other in [&b"SSH-3.0-x\r\n"[..], b"SSH-2.0-\x00\x01", b"220 SSH-2.0-x\r\n"] {
             assert_eq!(probe(&stream(other, b"")), Probe::No, "{other:?}");
         }
     }

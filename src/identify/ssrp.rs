@@ -113,10 +113,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::identify) fn samples() -> Vec<Sample> {
-        vec![
-            datagrams(&[b"\x04RTC\0"], &[&reply(LIST)]),
-            datagrams(&[&reply(LIST)], &[]),
-        ]
+        vec![datagrams(&[b"\x04RTC\0"], &[&reply(LIST)]), datagrams(&[&reply(LIST)], &[])]
     }
 
     #[test]
@@ -140,12 +137,7 @@ pub(super) mod tests {
     fn refuses_neighbours() {
         let mut longer = reply(LIST);
         longer.push(0);
-        for other in [
-            longer,
-            reply(b"ServerNam"),
-            b"\x04\x01\x02".to_vec(),
-            b"\x02\x02".to_vec(),
-        ] {
+        for other in [longer, reply(b"ServerNam"), b"\x04\x01\x02".to_vec(), b"\x02\x02".to_vec()] {
             assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
     }

@@ -56,10 +56,7 @@ fn probe(sample: &Sample) -> Probe {
     let pseudo = heads.iter().any(|head| head.pseudo_tls.is_some());
     let Some(variant) = messages().map(|message| message.variant).max() else {
         return if pseudo {
-            Probe::Match(described(
-                &seen,
-                Claim::new(Confidence::High, "pseudo-TLS hello"),
-            ))
+            Probe::Match(described(&seen, Claim::new(Confidence::High, "pseudo-TLS hello")))
         } else {
             sides::undecided(&seen)
         };
@@ -69,10 +66,7 @@ fn probe(sample: &Sample) -> Probe {
         Variant::Rfc8489 => Claim::new(Confidence::High, "STUN cookie"),
         Variant::Classic => Claim::new(Confidence::Medium, "classic STUN, answered"),
     };
-    Probe::Match(described(
-        &seen,
-        claim.fact("variant", Some(variant.token())),
-    ))
+    Probe::Match(described(&seen, claim.fact("variant", Some(variant.token()))))
 }
 
 /// A message without a cookie counts only beside an answer with its id. Drops the others; whether
@@ -86,9 +80,7 @@ fn drop_unanswered(seen: &mut [Seen<Head>; 2]) -> bool {
         let before = found.messages.len();
         found.messages.retain(|message| {
             message.variant != Variant::Classic
-                || other
-                    .iter()
-                    .any(|answer| answer.answers(message) || message.answers(answer))
+                || other.iter().any(|answer| answer.answers(message) || message.answers(answer))
         });
         dropped |= found.messages.len() < before;
     }
@@ -105,29 +97,20 @@ fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
     let sent = |class: &[Class]| {
         SIDES.map(|side| {
             seen[side.index()].fits().is_some_and(|head| {
-                head.messages
-                    .iter()
-                    .any(|message| class.contains(&message.class()))
+                head.messages.iter().any(|message| class.contains(&message.class()))
             })
         })
     };
     let hello = |wanted| {
         SIDES.map(|side| {
-            seen[side.index()]
-                .fits()
-                .is_some_and(|head| head.pseudo_tls == Some(wanted))
+            seen[side.index()].fits().is_some_and(|head| head.pseudo_tls == Some(wanted))
         })
     };
-    let requester = sides::requester(
-        hello(pseudo_tls::Hello::Client),
-        hello(pseudo_tls::Hello::Server),
-    )
-    .or_else(|| {
-        sides::requester(
-            sent(&[Class::Request]),
-            sent(&[Class::Success, Class::Error]),
-        )
-    });
+    let requester =
+        sides::requester(hello(pseudo_tls::Hello::Client), hello(pseudo_tls::Hello::Server))
+            .or_else(|| {
+                sides::requester(sent(&[Class::Request]), sent(&[Class::Success, Class::Error]))
+            });
     let pseudo = heads.iter().any(|head| head.pseudo_tls.is_some());
     let turn = pseudo || messages().any(StunMessage::is_turn);
     // The method that says most: what TURN does before the checks around it.
@@ -140,17 +123,8 @@ fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
         .fact("stun_method", method)
         .fact("variant", pseudo.then_some("pseudo-tls"))
         .fact("turn", turn.then_some("true"))
-        .fact(
-            "fingerprint",
-            messages().any(|m| m.fingerprint).then_some("true"),
-        )
-        .fact(
-            "framing",
-            heads
-                .iter()
-                .find_map(|head| head.framing)
-                .map(Framing::token),
-        )
+        .fact("fingerprint", messages().any(|m| m.fingerprint).then_some("true"))
+        .fact("framing", heads.iter().find_map(|head| head.framing).map(Framing::token))
 }
 
 /// The messages among a side's datagrams; media beside them says nothing against them.
@@ -164,11 +138,7 @@ fn read_datagrams(datagrams: &[Message<'_>]) -> Seen<Head> {
             _ => {}
         }
     }
-    if head.messages.is_empty() {
-        first
-    } else {
-        Seen::Fits(head)
-    }
+    if head.messages.is_empty() { first } else { Seen::Fits(head) }
 }
 
 fn read_stream(bytes: &[u8]) -> Seen<Head> {
@@ -177,16 +147,9 @@ fn read_stream(bytes: &[u8]) -> Seen<Head> {
         Seen::Short => return Seen::Short,
         Seen::Foreign | Seen::Silent => (None, bytes),
     };
-    let head = Head {
-        pseudo_tls,
-        ..Head::default()
-    };
+    let head = Head { pseudo_tls, ..Head::default() };
     match messages(rest) {
-        Seen::Fits((messages, framing)) => Seen::Fits(Head {
-            messages,
-            framing,
-            ..head
-        }),
+        Seen::Fits((messages, framing)) => Seen::Fits(Head { messages, framing, ..head }),
         _ if head.pseudo_tls.is_some() => Seen::Fits(head),
         other => other.map(|_| head),
     }
@@ -213,11 +176,7 @@ fn messages(bytes: &[u8]) -> Seen<Found> {
         }
     }
     let begins = bytes.first().is_some_and(|&first| first <= 3);
-    if begins && bytes.len() < SHORTEST_PROOF {
-        Seen::Short
-    } else {
-        Seen::Foreign
-    }
+    if begins && bytes.len() < SHORTEST_PROOF { Seen::Short } else { Seen::Foreign }
 }
 
 /// An MS-TURN frame header, a message header and the cookie attribute.
@@ -230,9 +189,7 @@ pub(super) mod tests {
     use crate::flow::key::Side;
 
     fn binding(kind: &str) -> Vec<u8> {
-        hex(&format!(
-            "{kind} 0008 2112a442 000102030405060708090a0b 8028 0004 01020304"
-        ))
+        hex(&format!("{kind} 0008 2112a442 000102030405060708090a0b 8028 0004 01020304"))
     }
 
     fn allocate() -> Vec<u8> {
@@ -242,9 +199,7 @@ pub(super) mod tests {
     }
 
     fn classic(kind: &str) -> Vec<u8> {
-        hex(&format!(
-            "{kind} 0008 00112233445566778899aabbccddeeff 0003 0004 00000000"
-        ))
+        hex(&format!("{kind} 0008 00112233445566778899aabbccddeeff 0003 0004 00000000"))
     }
 
     fn framed(header: &str, message: &[u8]) -> Vec<u8> {
@@ -294,12 +249,7 @@ pub(super) mod tests {
 
     #[test]
     fn recognises_every_framing_over_tcp() {
-        let framing = |at: usize| {
-            claim(&DETECTOR, &samples()[at])
-                .facts
-                .get("framing")
-                .cloned()
-        };
+        let framing = |at: usize| claim(&DETECTOR, &samples()[at]).facts.get("framing").cloned();
         assert_eq!(framing(3), None);
         assert_eq!(framing(4).as_deref(), Some("ms-turn"));
         assert_eq!(framing(5).as_deref(), Some("rfc4571"));
@@ -322,10 +272,7 @@ pub(super) mod tests {
     #[test]
     fn wants_more() {
         assert_eq!(probe(&stream(&binding("0001")[..7], b"")), Probe::NeedMore);
-        assert_eq!(
-            probe(&stream(&pseudo_tls::tests::client()[..30], b"")),
-            Probe::NeedMore
-        );
+        assert_eq!(probe(&stream(&pseudo_tls::tests::client()[..30], b"")), Probe::NeedMore);
         // Without a cookie one side proves nothing.
         assert_eq!(probe(&datagrams(&[&classic("0001")], &[])), Probe::NeedMore);
     }
@@ -347,10 +294,7 @@ pub(super) mod tests {
         reply[10] ^= 1;
         let sample = datagrams(&[&classic("0001")], &[&reply]);
         assert_eq!(probe(&sample), Probe::NeedMore);
-        assert_eq!(
-            probe(&stream(&hex("160301 0200 010001fc 0303").repeat(5), b"")),
-            Probe::No
-        );
+        assert_eq!(probe(&stream(&hex("160301 0200 010001fc 0303").repeat(5), b"")), Probe::No);
     }
 
     #[test]

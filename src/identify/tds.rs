@@ -121,10 +121,7 @@ pub(super) mod tests {
         vec![
             stream(&hex(ASK), &hex(ANSWER)),
             stream(&hex(ANSWER), b""),
-            stream(
-                b"",
-                &hex("03 09 00b9 0000 01 00 16000000 12000000 0200 0000"),
-            ),
+            stream(b"", &hex("03 09 00b9 0000 01 00 16000000 12000000 0200 0000")),
         ]
     }
 

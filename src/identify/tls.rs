@@ -115,11 +115,7 @@ fn record(reader: &mut Reader<'_>) -> Seen<(u8, usize)> {
     let fits = (CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(&kind)
         && (0x0300..=0x0303).contains(&version)
         && (1..=MAX_RECORD).contains(&len);
-    if fits {
-        Seen::Fits((kind, len.into()))
-    } else {
-        Seen::Foreign
-    }
+    if fits { Seen::Fits((kind, len.into())) } else { Seen::Foreign }
 }
 
 fn handshake(bytes: &[u8]) -> Seen<Head> {

@@ -24,43 +24,29 @@ impl Filter {
     /// Compiles for one link type at once, so that a bad expression is found before any reading.
     pub fn compile(expression: &str, link_type: LinkType) -> Result<Self> {
         let program = program(expression, link_type)?;
-        Ok(Self {
-            expression: expression.to_owned(),
-            programs: vec![(link_type, program)],
-        })
+        Ok(Self { expression: expression.to_owned(), programs: vec![(link_type, program)] })
     }
 
     /// Whether the frame passes; compiles on the first frame of a further link type.
     pub fn passes(&mut self, frame: &Frame<'_>) -> Result<bool> {
-        let known = self
-            .programs
-            .iter()
-            .position(|(link_type, _)| *link_type == frame.link_type);
+        let known = self.programs.iter().position(|(link_type, _)| *link_type == frame.link_type);
         let index = match known {
             Some(index) => index,
             None => self.learn(frame.link_type)?,
         };
-        Ok(self
-            .programs
-            .get(index)
-            .is_some_and(|(_, program)| program.filter(frame.data)))
+        Ok(self.programs.get(index).is_some_and(|(_, program)| program.filter(frame.data)))
     }
 
     #[cold]
     fn learn(&mut self, link_type: LinkType) -> Result<usize> {
-        self.programs
-            .push((link_type, program(&self.expression, link_type)?));
+        self.programs.push((link_type, program(&self.expression, link_type)?));
         Ok(self.programs.len() - 1)
     }
 }
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let link_types: Vec<_> = self
-            .programs
-            .iter()
-            .map(|(link_type, _)| link_type)
-            .collect();
+        let link_types: Vec<_> = self.programs.iter().map(|(link_type, _)| link_type).collect();
         f.debug_struct("Filter")
             .field("expression", &self.expression)
             .field("link_types", &link_types)
@@ -70,13 +56,13 @@ impl fmt::Debug for Filter {
 
 fn program(expression: &str, link_type: LinkType) -> Result<BpfProgram> {
     let link = dlt::to_libpcap(link_type);
-    Capture::dead(link)
-        .and_then(|capture| capture.compile(expression, true))
-        .map_err(|error| Error::Filter {
+    Capture::dead(link).and_then(|capture| capture.compile(expression, true)).map_err(|error| {
+        Error::Filter {
             expression: expression.to_owned(),
             link_type: link.get_name().unwrap_or_else(|_| link_type.0.to_string()),
             why: message(error),
-        })
+        }
+    })
 }
 
 /// What libpcap said, without the crate's preface.
@@ -95,21 +81,13 @@ mod tests {
     /// An Ethernet frame of UDP from port 1000 to port 5061, without payload.
     fn udp() -> Vec<u8> {
         let mut bytes = vec![2; 12];
-        bytes.extend([
-            8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-        ]);
+        bytes.extend([8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
         bytes.extend([3, 232, 19, 197, 0, 8, 0, 0]);
         bytes
     }
 
     fn passes(filter: &mut Filter, link_type: LinkType, data: &[u8]) -> bool {
-        let frame = Frame {
-            number: 1,
-            time: Timestamp(0),
-            link_type,
-            data,
-            original_len: 1_500,
-        };
+        let frame = Frame { number: 1, time: Timestamp(0), link_type, data, original_len: 1_500 };
         filter.passes(&frame).unwrap()
     }
 
@@ -141,17 +119,10 @@ mod tests {
 
     #[test]
     fn errors_carry_libpcaps_words() {
-        let error = Filter::compile("udp prot 5", LinkType::ETHERNET)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("'udp prot 5'") && error.contains("EN10MB"),
-            "{error}"
-        );
+        let error = Filter::compile("udp prot 5", LinkType::ETHERNET).unwrap_err().to_string();
+        assert!(error.contains("'udp prot 5'") && error.contains("EN10MB"), "{error}");
         assert!(error.contains("syntax error"), "{error}");
-        let error = Filter::compile("wlan type mgt", LinkType::RAW)
-            .unwrap_err()
-            .to_string();
+        let error = Filter::compile("wlan type mgt", LinkType::RAW).unwrap_err().to_string();
         assert!(error.contains("802.11"), "{error}");
         let mut filter = Filter::compile("tcp", LinkType::ETHERNET).unwrap();
         let frame = Frame {

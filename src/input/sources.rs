@@ -34,10 +34,7 @@ pub fn find(arguments: &[PathBuf]) -> Vec<Result<Source>> {
             continue;
         }
         match argument.metadata() {
-            Err(source) => found.push(Err(Error::Open {
-                path: argument.clone(),
-                source,
-            })),
+            Err(source) => found.push(Err(Error::Open { path: argument.clone(), source })),
             Ok(metadata) if metadata.is_dir() => Search::through(argument, &metadata, &mut found),
             Ok(metadata) if metadata.is_file() => found.push(Ok(Source::File(argument.clone()))),
             Ok(_) => found.push(Ok(Source::Pipe(argument.clone()))),
@@ -56,19 +53,14 @@ struct Search<'a> {
 impl Search<'_> {
     fn through(folder: &Path, metadata: &Metadata, found: &mut Vec<Result<Source>>) {
         let before = found.len();
-        let mut search = Search {
-            found,
-            seen: BTreeSet::from([identity(metadata)]),
-        };
+        let mut search = Search { found, seen: BTreeSet::from([identity(metadata)]) };
         // A stack instead of recursion: folders may be nested deeper than the thread's stack.
         let mut pending = search.entries(folder);
         while let Some(path) = pending.pop() {
             pending.extend(search.visit(path));
         }
         if found.len() == before {
-            found.push(Err(Error::NoCaptures {
-                path: folder.to_owned(),
-            }));
+            found.push(Err(Error::NoCaptures { path: folder.to_owned() }));
         }
     }
 
@@ -91,11 +83,7 @@ impl Search<'_> {
         if !is_file {
             return self.entries(&path);
         }
-        let wanted = if is_named_like_a_capture(&path) {
-            Ok(true)
-        } else {
-            begins_as_one(&path)
-        };
+        let wanted = if is_named_like_a_capture(&path) { Ok(true) } else { begins_as_one(&path) };
         match wanted {
             Ok(true) => self.found.push(Ok(Source::File(path))),
             Ok(false) => {}
@@ -106,12 +94,7 @@ impl Search<'_> {
 
     /// What is in a folder, last name first, so that the first is popped first.
     fn entries(&mut self, folder: &Path) -> Vec<PathBuf> {
-        let cannot_open = |source| {
-            Err(Error::Open {
-                path: folder.to_owned(),
-                source,
-            })
-        };
+        let cannot_open = |source| Err(Error::Open { path: folder.to_owned(), source });
         let mut paths = Vec::new();
         match folder.read_dir() {
             Err(source) => self.found.push(cannot_open(source)),
@@ -140,10 +123,7 @@ fn is_named_like_a_capture(path: &Path) -> bool {
         return false;
     };
     let name = name.to_string_lossy().to_ascii_lowercase();
-    let name = COMPRESSED
-        .iter()
-        .find_map(|end| name.strip_suffix(end))
-        .unwrap_or(&name);
+    let name = COMPRESSED.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     NAMES.iter().any(|end| name.ends_with(end))
 }
 
@@ -189,16 +169,11 @@ mod tests {
         let root = folder.path();
         let mut found = find(&[root.to_owned()]).into_iter();
         let broken = found.next().unwrap().unwrap_err().to_string();
-        assert!(
-            broken.starts_with("cannot open") && broken.contains("a.cap"),
-            "{broken}"
-        );
+        assert!(broken.starts_with("cannot open") && broken.contains("a.cap"), "{broken}");
         let files: Vec<Source> = found.map(|source| source.unwrap()).collect();
         let expected = ["b/deep/dump0", "b/x.pcap.gz", "z.PCAPNG"];
-        let expected: Vec<Source> = expected
-            .iter()
-            .map(|name| Source::File(root.join(name)))
-            .collect();
+        let expected: Vec<Source> =
+            expected.iter().map(|name| Source::File(root.join(name))).collect();
         assert_eq!(files, expected);
     }
 
@@ -206,19 +181,11 @@ mod tests {
     fn arguments_are_taken_as_they_come() {
         let folder = folder();
         let notes = folder.path().join("b/notes.txt");
-        let found = find(&[
-            "-".into(),
-            notes.clone(),
-            "/dev/null".into(),
-            "/nowhere".into(),
-        ]);
+        let found = find(&["-".into(), notes.clone(), "/dev/null".into(), "/nowhere".into()]);
         let [Ok(first), Ok(second), Ok(third), Err(error)] = found.as_slice() else {
             panic!("{found:?}")
         };
-        assert_eq!(
-            (first, second),
-            (&Source::StandardInput, &Source::File(notes))
-        );
+        assert_eq!((first, second), (&Source::StandardInput, &Source::File(notes)));
         assert_eq!(third, &Source::Pipe("/dev/null".into()));
         assert!(error.to_string().starts_with("cannot open /nowhere"));
     }
@@ -228,9 +195,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("notes.txt"), b"no").unwrap();
         let found = find(&[folder.path().to_owned()]);
-        assert!(
-            matches!(found.as_slice(), [Err(Error::NoCaptures { .. })]),
-            "{found:?}"
-        );
+        assert!(matches!(found.as_slice(), [Err(Error::NoCaptures { .. })]), "{found:?}");
     }
 }

@@ -106,7 +106,9 @@ fn collect(
 
 fn is_case(paths: &BTreeSet<PathBuf>) -> bool {
     let has = |name: &str| paths.iter().any(|path| path.file_name().is_some_and(|n| n == name));
-    has("case.toml") || has("expected.json") || (has("topology.toml") && paths.iter().any(is_capture))
+    has("case.toml")
+        || has("expected.json")
+        || (has("topology.toml") && paths.iter().any(is_capture))
 }
 
 fn is_capture(path: &PathBuf) -> bool {
@@ -189,8 +191,8 @@ fn read_case(folder: &Path) -> Result<CaseFile> {
     if !path.is_file() {
         return Ok(CaseFile::default());
     }
-    let text =
-        std::fs::read_to_string(&path).map_err(|source| Error::Open { path: path.clone(), source })?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| Error::Open { path: path.clone(), source })?;
     toml::from_str(&text).map_err(|error| Error::Policy(format!("{}: {error}", path.display())))
 }
 
@@ -210,9 +212,8 @@ fn differences(folder: &Path, case: &CaseFile, checked: &Checked) -> Result<Vec<
     if golden.is_file() {
         let text = std::fs::read_to_string(&golden)
             .map_err(|source| Error::Open { path: golden.clone(), source })?;
-        let expected: Value = serde_json::from_str(&text).map_err(|error| {
-            Error::Usage(format!("{}: not JSON: {error}", golden.display()))
-        })?;
+        let expected: Value = serde_json::from_str(&text)
+            .map_err(|error| Error::Usage(format!("{}: not JSON: {error}", golden.display())))?;
         compare("", &expected, &portable_report(folder, checked)?, &mut out);
     }
     Ok(out)
@@ -319,19 +320,16 @@ fn compare_entry(at: &str, old: Option<&Value>, new: Option<&Value>, out: &mut V
 }
 
 fn by_fingerprint(items: &[Value]) -> Option<BTreeMap<&str, &Value>> {
-    let keyed: Option<BTreeMap<&str, &Value>> = items
-        .iter()
-        .map(|item| Some((item.get("fingerprint")?.as_str()?, item)))
-        .collect();
+    let keyed: Option<BTreeMap<&str, &Value>> =
+        items.iter().map(|item| Some((item.get("fingerprint")?.as_str()?, item))).collect();
     keyed.filter(|map| map.len() == items.len() && !map.is_empty())
 }
 
 /// A value on one line: a finding by its rule and message, anything else as JSON, cut.
 fn short(value: &Value) -> String {
-    if let (Some(rule), Some(message)) = (
-        value.get("rule").and_then(Value::as_str),
-        value.get("message").and_then(Value::as_str),
-    ) {
+    if let (Some(rule), Some(message)) =
+        (value.get("rule").and_then(Value::as_str), value.get("message").and_then(Value::as_str))
+    {
         return format!("{rule}: {message}");
     }
     let text = value.to_string();

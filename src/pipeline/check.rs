@@ -61,8 +61,7 @@ pub fn check(
         sides.add(flow);
     }
     let (grade, reasons) = quality::grade(&survey.captures, &sides, untracked);
-    let mut report =
-        draft(policy, &survey.captures, audit.finish(), (grade, reasons), untracked);
+    let mut report = draft(policy, &survey.captures, audit.finish(), (grade, reasons), untracked);
     if !policy.has_topology() {
         let mut services = Services::default();
         flows.iter().for_each(|flow| services.add(flow));
@@ -226,12 +225,8 @@ impl Services {
         if responder.port == 0 || flow.counters[1].packets == 0 {
             return;
         }
-        let key = (
-            responder.address,
-            flow.transport.0,
-            responder.port,
-            judged.identification.protocol,
-        );
+        let key =
+            (responder.address, flow.transport.0, responder.port, judged.identification.protocol);
         let totals = self.0.entry(key).or_default();
         totals.flows += 1;
         totals.packets += flow.packets();
@@ -240,15 +235,14 @@ impl Services {
 
     /// Adds the roles that hosts seem to play and the services seen to a report.
     pub(crate) fn describe(&self, policy: &Policy, report: &mut Report) {
-        let seen = self.0.iter().map(|(&(address, transport, port, protocol), totals)| {
-            infer::ServiceOf {
+        let seen =
+            self.0.iter().map(|(&(address, transport, port, protocol), totals)| infer::ServiceOf {
                 address,
                 transport: Transport(transport),
                 port,
                 protocol,
                 flows: totals.flows,
-            }
-        });
+            });
         report.seeming_roles = infer::infer(policy, seen)
             .into_iter()
             .map(|guess| SeemingRole {

@@ -18,9 +18,7 @@ use std::time::Duration;
 
 /// How much work may run side by side: all cores unless told otherwise. Never changes a result.
 pub fn threads(asked: Option<NonZeroUsize>) -> usize {
-    asked
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get)
+    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
 /// A worker pool of the given size for the parallel steps of one run.

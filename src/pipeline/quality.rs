@@ -32,29 +32,35 @@ pub fn grade(
         let tally = &capture.tally;
         if tally.truncated_frames > 0 {
             let share = percent(tally.truncated_frames, tally.frames);
-            weaken(Grade::Degraded, format!(
-                "{path}: {share} of the frames are cut by the snaplen, so less content can be seen"
-            ));
-        }
-        if let Some(dropped) = tally.dropped_by_capture.filter(|dropped| *dropped > 0) {
             weaken(
                 Grade::Degraded,
-                format!("{path}: the capturing system lost {dropped} frames"),
+                format!(
+                    "{path}: {share} of the frames are cut by the snaplen, so less content can be seen"
+                ),
             );
+        }
+        if let Some(dropped) = tally.dropped_by_capture.filter(|dropped| *dropped > 0) {
+            weaken(Grade::Degraded, format!("{path}: the capturing system lost {dropped} frames"));
         }
     }
     if untracked_packets > 0 {
-        weaken(Grade::Degraded, format!(
-            "the flow table was full: {untracked_packets} packets of further flows were counted \
+        weaken(
+            Grade::Degraded,
+            format!(
+                "the flow table was full: {untracked_packets} packets of further flows were counted \
              but not judged (raise --max-flows)"
-        ));
+            ),
+        );
     }
     let OneSided { one_sided, tcp } = *sides;
     if tcp >= MIN_TCP_FLOWS && one_sided * 2 > tcp {
-        weaken(Grade::Inconclusive, format!(
-            "{} of the TCP flows show one direction only: capture both directions (SPAN rx and tx)",
-            percent(one_sided, tcp)
-        ));
+        weaken(
+            Grade::Inconclusive,
+            format!(
+                "{} of the TCP flows show one direction only: capture both directions (SPAN rx and tx)",
+                percent(one_sided, tcp)
+            ),
+        );
     }
     (grade, reasons)
 }

@@ -110,10 +110,9 @@ fn run(
         }
         if now >= next_tick {
             next_tick = after(now, TICK);
-            watcher.tick(now, tell).map_err(|source| Error::Write {
-                path: "standard output".into(),
-                source,
-            })?;
+            watcher
+                .tick(now, tell)
+                .map_err(|source| Error::Write { path: "standard output".into(), source })?;
         }
     }
 }

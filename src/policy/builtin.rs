@@ -9,32 +9,20 @@ pub const LAYER: &str = "built-in";
 pub const PACKS: &[(&str, &str)] = &[
     ("base.toml", include_str!("packs/base.toml")),
     ("servers.toml", include_str!("packs/servers.toml")),
-    (
-        "load-balancers.toml",
-        include_str!("packs/load-balancers.toml"),
-    ),
+    ("load-balancers.toml", include_str!("packs/load-balancers.toml")),
     ("clients.toml", include_str!("packs/clients.toml")),
-    (
-        "ipsec-exemptions.toml",
-        include_str!("packs/ipsec-exemptions.toml"),
-    ),
+    ("ipsec-exemptions.toml", include_str!("packs/ipsec-exemptions.toml")),
     ("edge.toml", include_str!("packs/edge.toml")),
     ("web.toml", include_str!("packs/web.toml")),
     ("sql.toml", include_str!("packs/sql.toml")),
-    (
-        "infrastructure.toml",
-        include_str!("packs/infrastructure.toml"),
-    ),
+    ("infrastructure.toml", include_str!("packs/infrastructure.toml")),
     ("fabric.toml", include_str!("packs/fabric.toml")),
     ("neighbours.toml", include_str!("packs/neighbours.toml")),
 ];
 
 /// The built-in packs as layers.
 pub fn layers() -> Vec<Layer> {
-    PACKS
-        .iter()
-        .map(|(file, text)| Layer::builtin(file, text))
-        .collect()
+    PACKS.iter().map(|(file, text)| Layer::builtin(file, text)).collect()
 }
 
 #[cfg(test)]

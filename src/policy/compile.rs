@@ -14,7 +14,10 @@ use super::names::Names;
 use super::rows::{self, Context, Duty, Resolved};
 use super::terms::{ExemptTerms, Terms};
 use super::topology::{self, Topology};
-use super::{Expectation, ExpectationId, Override, Pack, Party, PortSet, Profile, Required, Role, RoleSet, Sources, builtin, required};
+use super::{
+    Expectation, ExpectationId, Override, Pack, Party, PortSet, Profile, Required, Role, RoleSet,
+    Sources, builtin, required,
+};
 use crate::decode::Transport;
 use crate::error::{Error, Result};
 
@@ -41,11 +44,7 @@ pub struct Policy {
 impl Policy {
     /// Loads and compiles every layer. Errors name file, line, value and the nearest valid one.
     pub fn load(sources: &Sources) -> Result<Self> {
-        let mut layers = if sources.no_builtin {
-            Vec::new()
-        } else {
-            builtin::layers()
-        };
+        let mut layers = if sources.no_builtin { Vec::new() } else { builtin::layers() };
         for path in &sources.policies {
             layers.push(Layer::load(path)?);
         }
@@ -81,9 +80,7 @@ impl Policy {
 
     /// Rows with this id (case-insensitive).
     pub fn find(&self, id: &str) -> Option<&Expectation> {
-        self.expectations
-            .iter()
-            .find(|expectation| expectation.id.eq_ignore_ascii_case(id))
+        self.expectations.iter().find(|expectation| expectation.id.eq_ignore_ascii_case(id))
     }
 
     /// Roles in declaration order.
@@ -129,9 +126,7 @@ impl Policy {
     /// Who an address is.
     pub fn party(&self, address: IpAddr) -> Party<'_> {
         let owner = self.owner(address);
-        let role = owner
-            .main_role
-            .and_then(|position| self.roles().get(position));
+        let role = owner.main_role.and_then(|position| self.roles().get(position));
         Party {
             roles: owner.roles,
             role: role.map(|role| role.name.as_str()),
@@ -159,10 +154,7 @@ impl Policy {
     }
 
     pub(super) fn owner(&self, address: IpAddr) -> topology::Owner<'_> {
-        self.topology
-            .as_ref()
-            .map(|topology| topology.owner(address))
-            .unwrap_or_default()
+        self.topology.as_ref().map(|topology| topology.owner(address)).unwrap_or_default()
     }
 }
 
@@ -200,9 +192,7 @@ impl<'l> Compiler<'l> {
                     "choose another name: rows with a known id replace that row anyway",
                 );
             }
-            compiler
-                .names
-                .declare(&file, layer.is_builtin(), &mut diagnosis);
+            compiler.names.declare(&file, layer.is_builtin(), &mut diagnosis);
             compiler.files.push(file);
             compiler.diagnoses.push(diagnosis);
         }
@@ -422,9 +412,7 @@ mod tests {
 
     fn ids(policy: &Policy, pack: &str) -> Vec<String> {
         let rows = policy.expectations().iter();
-        rows.filter(|row| row.pack == pack)
-            .map(|row| row.id.clone())
-            .collect()
+        rows.filter(|row| row.pack == pack).map(|row| row.id.clone()).collect()
     }
 
     #[test]
@@ -432,10 +420,7 @@ mod tests {
         let site = "pack = \"site\"\nrow = [\n  { id = \"s03\", to = \"front-end\", transport = \"tcp\", port = \"5071\" },\n]\n";
         let policy = read(SITE, &[site], false).unwrap();
         let row = policy.find("S03").unwrap();
-        assert_eq!(
-            (row.pack.as_str(), row.layer.as_str()),
-            ("site", "site.toml")
-        );
+        assert_eq!((row.pack.as_str(), row.layer.as_str()), ("site", "site.toml"));
         assert_eq!(row.ports.ranges(), [(5071, 5071)]);
         let expected = Override {
             id: "S03".into(),
@@ -472,11 +457,8 @@ mod tests {
         let site = format!("pack = \"site\"\nrow = [{rows}]\n");
         let policy = read(SITE, &[&site], false).unwrap();
         assert_eq!(ids(&policy, "site"), ["A3", "B2", "B10"]);
-        let packs: Vec<(&str, usize)> = policy
-            .packs()
-            .iter()
-            .map(|pack| (pack.name.as_str(), pack.rows))
-            .collect();
+        let packs: Vec<(&str, usize)> =
+            policy.packs().iter().map(|pack| (pack.name.as_str(), pack.rows)).collect();
         assert_eq!(packs[0], ("base", 0));
         assert_eq!(packs[5], ("site", 3));
         let sum: usize = packs.iter().map(|(_, rows)| rows).sum();
@@ -551,10 +533,7 @@ speaks = ["htpp"]
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("site.toml");
         std::fs::write(&path, "\u{feff}pack = \"site\"\n").unwrap();
-        let mut sources = Sources {
-            policies: vec![path.clone()],
-            ..Sources::default()
-        };
+        let mut sources = Sources { policies: vec![path.clone()], ..Sources::default() };
         assert!(Policy::load(&sources).is_ok());
         std::fs::write(&path, [b'a', 0xff]).unwrap();
         let error = Policy::load(&sources).unwrap_err().to_string();

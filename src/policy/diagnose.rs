@@ -36,20 +36,14 @@ impl Word {
     /// The parts between separators, trimmed, each with its place.
     pub(super) fn split(&self, separator: char) -> Vec<Self> {
         if !self.text.contains(separator) {
-            return vec![Self {
-                text: self.text.trim().to_owned(),
-                span: self.span.clone(),
-            }];
+            return vec![Self { text: self.text.trim().to_owned(), span: self.span.clone() }];
         }
         let mut offset = 0;
         let mut parts = Vec::new();
         for piece in self.text.split(separator) {
             let text = piece.trim();
             let lead = piece.len() - piece.trim_start().len();
-            parts.push(Self {
-                text: text.to_owned(),
-                span: self.part(offset + lead, text.len()),
-            });
+            parts.push(Self { text: text.to_owned(), span: self.part(offset + lead, text.len()) });
             offset += piece.len() + separator.len_utf8();
         }
         parts
@@ -74,11 +68,7 @@ pub(super) struct Diagnosis<'t> {
 impl<'t> Diagnosis<'t> {
     /// No problems yet.
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        Self {
-            file,
-            text,
-            problems: Vec::new(),
-        }
+        Self { file, text, problems: Vec::new() }
     }
 
     /// Notes a problem.
@@ -122,15 +112,10 @@ impl<'t> Diagnosis<'t> {
 
     /// The problems as text in the order of the file; `None` when there are none.
     pub(super) fn into_text(mut self) -> Option<String> {
-        self.problems
-            .sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
+        self.problems.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
         let total = self.problems.len();
-        let mut texts: Vec<String> = self
-            .problems
-            .iter()
-            .take(MAX_PROBLEMS)
-            .map(|problem| self.render(problem))
-            .collect();
+        let mut texts: Vec<String> =
+            self.problems.iter().take(MAX_PROBLEMS).map(|problem| self.render(problem)).collect();
         if total > MAX_PROBLEMS {
             let rest = total - MAX_PROBLEMS;
             texts.push(format!("{}: and {rest} more problems", self.file));
@@ -139,11 +124,7 @@ impl<'t> Diagnosis<'t> {
     }
 
     fn note(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
-        let problem = Problem {
-            span: span.clone(),
-            message,
-            hint,
-        };
+        let problem = Problem { span: span.clone(), message, hint };
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
@@ -236,10 +217,7 @@ mod tests {
     fn a_problem_shows_place_line_and_nearest_name() {
         let text = "[[host]]\nroles = [\"frontend\"]\n";
         let mut diagnosis = Diagnosis::new("site.toml", text);
-        let word = Word {
-            text: "frontend".into(),
-            span: 18..28,
-        };
+        let word = Word { text: "frontend".into(), span: 18..28 };
         diagnosis.unknown("role", &word, ["front-end", "director"]);
         let expected = "site.toml:2:10: unknown role 'frontend'\n  |\n2 | roles = [\"frontend\"]\n  |          ^^^^^^^^^^\n  = did you mean 'front-end'?";
         assert_eq!(diagnosis.into_text().unwrap(), expected);
@@ -247,10 +225,7 @@ mod tests {
 
     #[test]
     fn nothing_near_lists_what_there_is() {
-        assert_eq!(
-            suggest("zebra", ["sip", "http"]),
-            "valid: http, sip".to_owned()
-        );
+        assert_eq!(suggest("zebra", ["sip", "http"]), "valid: http, sip".to_owned());
         assert_eq!(suggest("zebra", []), "none is declared");
         let many: Vec<String> = (0..20).map(|n| format!("role-number-{n:02}")).collect();
         let text = suggest("x", many.iter().map(String::as_str));
@@ -284,21 +259,12 @@ mod tests {
 
     #[test]
     fn parts_of_a_word_keep_their_places() {
-        let word = Word {
-            text: "front-end + sql".into(),
-            span: 10..27,
-        };
+        let word = Word { text: "front-end + sql".into(), span: 10..27 };
         let parts = word.split('+');
         assert_eq!(parts[0].text, "front-end");
         assert_eq!(parts[0].span, 11..20);
-        assert_eq!(
-            (parts[1].text.as_str(), parts[1].span.clone()),
-            ("sql", 23..26)
-        );
-        let escaped = Word {
-            text: "a+b".into(),
-            span: 0..12,
-        };
+        assert_eq!((parts[1].text.as_str(), parts[1].span.clone()), ("sql", 23..26));
+        let escaped = Word { text: "a+b".into(), span: 0..12 };
         assert_eq!(escaped.split('+')[1].span, 0..12);
     }
 

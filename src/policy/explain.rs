@@ -89,16 +89,12 @@ impl Policy {
 
     /// Roles whose pools the responder of a row must balance; empty for rows not about balancing.
     pub fn balanced_roles(&self, id: ExpectationId) -> RoleSet {
-        self.terms_at(id.0)
-            .map_or(RoleSet::EMPTY, |terms| terms.balances)
+        self.terms_at(id.0).map_or(RoleSet::EMPTY, |terms| terms.balances)
     }
 
     /// The media ports of an exemption row, on its role's side; `None` for other rows.
     pub fn exempt_ports(&self, id: ExpectationId) -> Option<&PortSet> {
-        self.exempt
-            .iter()
-            .find(|terms| terms.id == id)
-            .map(|terms| &terms.ports)
+        self.exempt.iter().find(|terms| terms.id == id).map(|terms| &terms.ports)
     }
 
     /// What the policy says of a 5-tuple before anything is known of its content. Errors name a
@@ -108,11 +104,7 @@ impl Policy {
         let to = self.resolve(tuple.to.as_deref())?;
         let end = |address: Option<IpAddr>, port| match address {
             Some(address) => self.end(address, port),
-            None => End {
-                roles: RoleSet::ALL,
-                balances: RoleSet::EMPTY,
-                port,
-            },
+            None => End { roles: RoleSet::ALL, balances: RoleSet::EMPTY, port },
         };
         let ask = Ask {
             transport: tuple.transport,
@@ -138,11 +130,7 @@ impl Policy {
         };
         let hosts = || topology.hosts().iter();
         let Some(host) = topology.host(name) else {
-            return Err(unknown(
-                "host",
-                name,
-                hosts().map(|host| host.name.as_str()),
-            ));
+            return Err(unknown("host", name, hosts().map(|host| host.name.as_str())));
         };
         match host.addresses.first() {
             Some(address) => Ok(Some(*address)),
@@ -203,13 +191,7 @@ impl FromStr for Tuple {
         if transport.has_ports() && port.is_none() {
             return Err(wrong("the responder's port is missing"));
         }
-        Ok(Self {
-            transport,
-            from,
-            from_port,
-            to,
-            port,
-        })
+        Ok(Self { transport, from, from_port, to, port })
     }
 }
 
@@ -230,10 +212,7 @@ fn endpoint(text: &str) -> std::result::Result<(Option<String>, Option<u16>), &'
     }
     let port = match port {
         None | Some("*") => None,
-        Some(port) => Some(
-            port.parse()
-                .map_err(|_| "a port is not a number up to 65535")?,
-        ),
+        Some(port) => Some(port.parse().map_err(|_| "a port is not a number up to 65535")?),
     };
     Ok(((host != "*").then(|| host.to_owned()), port))
 }
@@ -258,11 +237,7 @@ mod tests {
         assert_eq!(explained.initiator.unwrap().role, Some("client"));
         assert_eq!(explained.responder.unwrap().name, Some("fe01"));
         let explained = ask(&policy, "tcp 10.0.20.5:* -> FE01.example.com:5061");
-        assert_eq!(
-            explained.verdict.class,
-            Class::PortOnly,
-            "aliases in any case"
-        );
+        assert_eq!(explained.verdict.class, Class::PortOnly, "aliases in any case");
     }
 
     #[test]
@@ -274,10 +249,7 @@ mod tests {
         let explained = ask(&policy, "tcp 10.0.20.5:* -> sql01:1433");
         assert_eq!(explained.verdict.class, Class::Unexpected);
         let (row, misfit) = explained.verdict.nearest.unwrap();
-        assert_eq!(
-            (policy.expectation(row).id.as_str(), misfit),
-            ("Q01", Misfit::Peer)
-        );
+        assert_eq!((policy.expectation(row).id.as_str(), misfit), ("Q01", Misfit::Peer));
     }
 
     #[test]
@@ -308,10 +280,7 @@ mod tests {
         let tuple: Tuple = "tcp * -> fe1:5061".parse().unwrap();
         let error = policy.explain_tuple(&tuple).unwrap_err().to_string();
         assert_eq!(error, "unknown host 'fe1': did you mean 'fe01'?");
-        let filter = RowFilter {
-            role: Some("frontend"),
-            ..RowFilter::default()
-        };
+        let filter = RowFilter { role: Some("frontend"), ..RowFilter::default() };
         let error = policy.rows(&filter).unwrap_err().to_string();
         assert_eq!(error, "unknown role 'frontend': did you mean 'front-end'?");
     }
@@ -323,20 +292,10 @@ mod tests {
             let rows = policy.rows(filter).unwrap();
             rows.iter().map(|(_, row)| row.id.clone()).collect()
         };
-        let filter = RowFilter {
-            role: Some("front-end"),
-            port: Some(5061),
-            pack: Some("servers"),
-        };
+        let filter = RowFilter { role: Some("front-end"), port: Some(5061), pack: Some("servers") };
         assert_eq!(ids(&filter), ["S03"]);
-        let filter = RowFilter {
-            pack: Some("exemptions"),
-            ..RowFilter::default()
-        };
+        let filter = RowFilter { pack: Some("exemptions"), ..RowFilter::default() };
         assert_eq!(ids(&filter), ["X05", "X06", "X15"]);
-        assert_eq!(
-            ids(&RowFilter::default()).len(),
-            policy.expectations().len()
-        );
+        assert_eq!(ids(&RowFilter::default()).len(), policy.expectations().len());
     }
 }

@@ -49,10 +49,7 @@ pub(super) struct RowForm {
 impl RowForm {
     /// The row under a reading.
     pub(super) fn reading(&self, strict: bool) -> &Row {
-        self.strict
-            .as_ref()
-            .filter(|_| strict)
-            .unwrap_or(&self.plain)
+        self.strict.as_ref().filter(|_| strict).unwrap_or(&self.plain)
     }
 }
 
@@ -93,10 +90,7 @@ pub(super) enum MediaSide {
 
 impl Default for Word {
     fn default() -> Self {
-        Self {
-            text: String::new(),
-            span: 0..0,
-        }
+        Self { text: String::new(), span: 0..0 }
     }
 }
 
@@ -104,9 +98,7 @@ impl Default for Word {
 pub(super) fn read(text: &str, diagnosis: &mut Diagnosis) -> PolicyFile {
     let document = read::parse(text, diagnosis);
     let mut top = Fields::new(document.get_ref(), document.span());
-    let pack = top
-        .required("pack", "a policy file", diagnosis)
-        .unwrap_or_default();
+    let pack = top.required("pack", "a policy file", diagnosis).unwrap_or_default();
     name(&pack, "pack name", diagnosis);
     let kind = read_kind(&mut top, diagnosis);
     let mut file = PolicyFile {
@@ -154,11 +146,7 @@ fn read_role(mut fields: Fields, diagnosis: &mut Diagnosis) -> Option<(Word, Rol
     name(&word, "role name", diagnosis);
     let role = Role {
         name: word.text.clone(),
-        title: if title.is_empty() {
-            word.text.clone()
-        } else {
-            title
-        },
+        title: if title.is_empty() { word.text.clone() } else { title },
         server,
     };
     Some((word, role))
@@ -175,11 +163,7 @@ fn read_application(mut fields: Fields, file: &mut PolicyFile, diagnosis: &mut D
     name(&word, "application name", diagnosis);
     let application = Application {
         name: word.text.clone(),
-        title: if title.is_empty() {
-            word.text.clone()
-        } else {
-            title
-        },
+        title: if title.is_empty() { word.text.clone() } else { title },
         speaks: speaks.iter().map(|token| token.text.clone()).collect(),
         answers,
         media,
@@ -200,11 +184,7 @@ pub(super) fn named_lists(
     let mut lists = Vec::new();
     for (word, value) in fields.entries() {
         if word.text == "row" {
-            diagnosis.advise(
-                &word.span,
-                format!("'row' stands inside [{key}]"),
-                read::ROW_HINT,
-            );
+            diagnosis.advise(&word.span, format!("'row' stands inside [{key}]"), read::ROW_HINT);
             continue;
         }
         name(&word, "name", diagnosis);
@@ -233,23 +213,16 @@ fn read_row_form(mut fields: Fields, kind: PackKind, diagnosis: &mut Diagnosis) 
 fn read_row(fields: &mut Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> Row {
     let profiles = [("2015", Profile::Sfb2015), ("2019", Profile::Sfb2019)];
     let mut row = Row {
-        id: fields.required("id", "a row", diagnosis).unwrap_or(Word {
-            text: String::new(),
-            span: fields.span(),
-        }),
+        id: fields
+            .required("id", "a row", diagnosis)
+            .unwrap_or(Word { text: String::new(), span: fields.span() }),
         from: fields.word("from", diagnosis),
         to: fields.word("to", diagnosis),
         transport: fields.required("transport", "a row", diagnosis),
         port: fields.number_or_text("port", diagnosis),
         from_port: fields.number_or_text("from_port", diagnosis),
-        content_required: choice(
-            "content",
-            "content",
-            &[("required", true)],
-            fields,
-            diagnosis,
-        )
-        .unwrap_or(false),
+        content_required: choice("content", "content", &[("required", true)], fields, diagnosis)
+            .unwrap_or(false),
         profile: choice("profile", "profile", &profiles, fields, diagnosis),
         application: fields.word("application", diagnosis),
         service: fields.text("service", diagnosis),
@@ -258,11 +231,7 @@ fn read_row(fields: &mut Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> R
         ..Row::default()
     };
     if kind == PackKind::Exemptions {
-        let sides = [
-            ("from", MediaSide::From),
-            ("to", MediaSide::To),
-            ("any", MediaSide::Any),
-        ];
+        let sides = [("from", MediaSide::From), ("to", MediaSide::To), ("any", MediaSide::Any)];
         row.role = fields.word("role", diagnosis);
         row.side = choice("side", "side", &sides, fields, diagnosis);
         row.media_port = fields.number_or_text("media_port", diagnosis);
@@ -395,10 +364,7 @@ row = []
     #[test]
     fn keys_of_exemptions_belong_to_exemptions() {
         let row = "row = [{ id = \"X\", transport = \"udp\", side = \"to\", media_port = \"1-2\", name = \"In\" }]\n";
-        assert_eq!(
-            problems(&format!("pack = \"p\"\nkind = \"exemptions\"\n{row}")),
-            ""
-        );
+        assert_eq!(problems(&format!("pack = \"p\"\nkind = \"exemptions\"\n{row}")), "");
         let told = problems(&format!("pack = \"p\"\n{row}"));
         assert!(told.contains("unknown key in a row 'media_port'"), "{told}");
     }

@@ -173,20 +173,10 @@ pub(super) fn flow(text: &str) -> Flow {
     };
     let end = |text: &str| {
         let socket: std::net::SocketAddr = text.parse().unwrap();
-        Endpoint {
-            address: socket.ip(),
-            port: socket.port(),
-        }
+        Endpoint { address: socket.ip(), port: socket.port() }
     };
-    let one = Counters {
-        packets: 1,
-        bytes: 100,
-        payload: 50,
-    };
-    let frame = FrameRef {
-        capture: 0,
-        frame: 1,
-    };
+    let one = Counters { packets: 1, bytes: 100, payload: 50 };
+    let frame = FrameRef { capture: 0, frame: 1 };
     Flow {
         transport,
         ends: [end(from), end(to)],

@@ -80,22 +80,11 @@ impl PortTable {
         let mut changes: BTreeMap<u32, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
         for entry in entries {
             for (first, last) in entry.ports.ranges() {
-                changes
-                    .entry(u32::from(*first))
-                    .or_default()
-                    .0
-                    .push(entry.row);
-                changes
-                    .entry(u32::from(*last) + 1)
-                    .or_default()
-                    .1
-                    .push(entry.row);
+                changes.entry(u32::from(*first)).or_default().0.push(entry.row);
+                changes.entry(u32::from(*last) + 1).or_default().1.push(entry.row);
             }
         }
-        let mut table = Self {
-            bucket_of: Vec::with_capacity(PORTS),
-            buckets: vec![Vec::new()],
-        };
+        let mut table = Self { bucket_of: Vec::with_capacity(PORTS), buckets: vec![Vec::new()] };
         let mut known: BTreeMap<Vec<u32>, u16> = BTreeMap::from([(Vec::new(), 0)]);
         let mut active: BTreeSet<u32> = BTreeSet::new();
         let mut bucket = 0;
@@ -144,11 +133,7 @@ mod tests {
             .iter()
             .zip(transports)
             .enumerate()
-            .map(|(row, (ports, transports))| Entry {
-                row: row as u32,
-                transports,
-                ports,
-            })
+            .map(|(row, (ports, transports))| Entry { row: row as u32, transports, ports })
             .collect();
         let index = Index::new(&entries);
         for transport in PORTED {

@@ -62,10 +62,8 @@ pub fn infer(policy: &Policy, services: impl IntoIterator<Item = ServiceOf>) -> 
     }
     let mut guesses = Vec::new();
     for (address, services) in seen {
-        let clues: Vec<Clue> = services
-            .into_iter()
-            .filter_map(|service| policy.clue(service))
-            .collect();
+        let clues: Vec<Clue> =
+            services.into_iter().filter_map(|service| policy.clue(service)).collect();
         guesses.extend(policy.guess(address, clues));
     }
     guesses
@@ -94,26 +92,19 @@ impl Policy {
             }
         }
         let rivals = offered.0.count_ones().max(1);
-        let weights: BTreeMap<usize, u32> = factors
-            .into_iter()
-            .map(|(position, factor)| (position, factor / rivals))
-            .collect();
+        let weights: BTreeMap<usize, u32> =
+            factors.into_iter().map(|(position, factor)| (position, factor / rivals)).collect();
         let protocol = protocol.map(|protocol| format!(" {protocol}"));
         let text = format!("{transport}/{port}{}", protocol.unwrap_or_default());
         let common = COMMON.contains(&port);
-        (!weights.is_empty()).then_some(Clue {
-            text,
-            common,
-            weights,
-        })
+        (!weights.is_empty()).then_some(Clue { text, common, weights })
     }
 
     fn guess(&self, address: IpAddr, mut clues: Vec<Clue>) -> Vec<Guess> {
         let mut guesses = Vec::new();
         while let Some(position) = strongest(&clues) {
-            let (speaking, rest): (Vec<Clue>, Vec<Clue>) = clues
-                .into_iter()
-                .partition(|clue| clue.weights.contains_key(&position));
+            let (speaking, rest): (Vec<Clue>, Vec<Clue>) =
+                clues.into_iter().partition(|clue| clue.weights.contains_key(&position));
             clues = rest;
             if let Some(role) = self.roles().get(position) {
                 guesses.push(Guess {
@@ -171,23 +162,16 @@ mod tests {
 
     fn guesses(services: &[(&str, u8, u16, Option<&'static str>)]) -> Vec<(String, String)> {
         let policy = Policy::compile(&builtin::layers(), None, Profile::Sfb2019, false).unwrap();
-        let services = services
-            .iter()
-            .map(|(address, transport, port, protocol)| ServiceOf {
-                address: address.parse().unwrap(),
-                transport: Transport(*transport),
-                port: *port,
-                protocol: *protocol,
-                flows: 1,
-            });
+        let services = services.iter().map(|(address, transport, port, protocol)| ServiceOf {
+            address: address.parse().unwrap(),
+            transport: Transport(*transport),
+            port: *port,
+            protocol: *protocol,
+            flows: 1,
+        });
         infer(&policy, services)
             .into_iter()
-            .map(|guess| {
-                (
-                    format!("{} {}", guess.address, guess.role),
-                    guess.evidence.join(", "),
-                )
-            })
+            .map(|guess| (format!("{} {}", guess.address, guess.role), guess.evidence.join(", ")))
             .collect()
     }
 
@@ -210,23 +194,15 @@ mod tests {
             ("10.0.0.1", 6, 88, Some("kerberos")),
         ]);
         assert_eq!(seen.len(), 2, "{seen:?}");
-        assert_eq!(
-            seen[0],
-            (
-                "10.0.0.1 domain-controller".into(),
-                "tcp/88 kerberos".into()
-            )
-        );
+        assert_eq!(seen[0], ("10.0.0.1 domain-controller".into(), "tcp/88 kerberos".into()));
         assert_eq!(seen[1].0, "10.0.0.2 front-end");
         assert_eq!(seen[1].1, "tcp/443 tls, tcp/5061 tls, tcp/5063 tls");
     }
 
     #[test]
     fn what_one_role_does_not_explain_may_speak_for_another() {
-        let seen = guesses(&[
-            ("10.0.0.1", 6, 5061, Some("tls")),
-            ("10.0.0.1", 6, 1433, Some("tds")),
-        ]);
+        let seen =
+            guesses(&[("10.0.0.1", 6, 5061, Some("tls")), ("10.0.0.1", 6, 1433, Some("tds"))]);
         let roles: Vec<&str> = seen.iter().map(|(role, _)| role.as_str()).collect();
         assert_eq!(roles, ["10.0.0.1 sql", "10.0.0.1 front-end"]);
     }

@@ -32,10 +32,7 @@ fn as_number(address: IpAddr) -> u128 {
 pub(super) fn flatten(networks: &[Network], ipv6: bool) -> Vec<Interval> {
     let mut prefixes: Vec<Interval> = Vec::new();
     for (index, network) in networks.iter().enumerate() {
-        let family = network
-            .prefixes
-            .iter()
-            .filter(|prefix| prefix.addr().is_ipv6() == ipv6);
+        let family = network.prefixes.iter().filter(|prefix| prefix.addr().is_ipv6() == ipv6);
         prefixes.extend(family.map(|prefix| Interval {
             first: as_number(prefix.network()),
             last: as_number(prefix.broadcast()),
@@ -52,10 +49,7 @@ pub(super) fn flatten(networks: &[Network], ipv6: bool) -> Vec<Interval> {
         if let Some(top) = open.last()
             && top.first < prefix.first
         {
-            flat.push(Interval {
-                last: prefix.first - 1,
-                ..*top
-            });
+            flat.push(Interval { last: prefix.first - 1, ..*top });
         }
         open.push(prefix);
     }

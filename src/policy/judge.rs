@@ -57,16 +57,9 @@ impl Policy {
 
     /// One end by its address. Groups of hosts have no role, whatever network they lie in.
     pub(super) fn end(&self, address: IpAddr, port: Option<u16>) -> End {
-        let owner = if is_group(address) {
-            super::topology::Owner::default()
-        } else {
-            self.owner(address)
-        };
-        End {
-            roles: owner.roles,
-            balances: owner.balances,
-            port,
-        }
+        let owner =
+            if is_group(address) { super::topology::Owner::default() } else { self.owner(address) };
+        End { roles: owner.roles, balances: owner.balances, port }
     }
 
     /// The verdict.
@@ -171,7 +164,8 @@ impl Policy {
     /// Whether the other end of media sends from a media port of its own roles. A media row speaks
     /// for its own end only: a gateway's range does not explain a Mediation Server's port.
     fn media_is_in_range(&self, terms: &Terms, ask: &Ask, peer: &End) -> bool {
-        let Some(port) = peer.port.filter(|_| terms.media && ask.transport == Transport::UDP) else {
+        let Some(port) = peer.port.filter(|_| terms.media && ask.transport == Transport::UDP)
+        else {
             return true;
         };
         let mut own =
@@ -253,9 +247,7 @@ impl ExemptTerms {
         let transport = ask.transport;
         // A TCP port of the range may be ephemeral, unless it listens or carries media.
         let own_port = transport != Transport::TCP || own == 1;
-        let service_of_peer = ask.ends[peer]
-            .port
-            .is_some_and(|port| port < FIRST_UNRESERVED);
+        let service_of_peer = ask.ends[peer].port.is_some_and(|port| port < FIRST_UNRESERVED);
         let media_port = shows_media || self.strict || (own_port && !service_of_peer);
         sent && media_port
             && (self.transports.is_empty() || self.transports.contains(&transport.0))
@@ -332,16 +324,11 @@ mod tests {
     #[test]
     fn low_confidence_neither_contradicts_nor_confirms() {
         let policy = policy(SITE);
-        let unsure = |protocol| Identification {
-            confidence: Some(Confidence::Low),
-            ..speaks(protocol)
-        };
+        let unsure =
+            |protocol| Identification { confidence: Some(Confidence::Low), ..speaks(protocol) };
         let verdict = policy.judge(&flow(TO_SIP), &unsure("http"));
         assert_eq!(verdict.class, Class::PortOnly);
-        let medium = Identification {
-            confidence: Some(Confidence::Medium),
-            ..speaks("http")
-        };
+        let medium = Identification { confidence: Some(Confidence::Medium), ..speaks("http") };
         let verdict = policy.judge(&flow(TO_SIP), &medium);
         assert_eq!(verdict.class, Class::WrongProtocol);
     }
@@ -349,10 +336,7 @@ mod tests {
     #[test]
     fn an_equally_sure_claim_that_agrees_is_enough() {
         let policy = policy(SITE);
-        let torn = Identification {
-            also: vec!["sip"],
-            ..speaks("http")
-        };
+        let torn = Identification { also: vec!["sip"], ..speaks("http") };
         let verdict = policy.judge(&flow("tcp 10.0.20.5:50000 -> 10.0.1.11:5060"), &torn);
         assert_eq!(verdict.class, Class::Confirmed);
     }
@@ -375,11 +359,7 @@ mod tests {
         let policy = policy(SITE);
         let verdict = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:443", "tls");
         assert_eq!(id(&policy, verdict.expectation), "S12");
-        let others: Vec<&str> = verdict
-            .others
-            .iter()
-            .map(|row| id(&policy, Some(*row)))
-            .collect();
+        let others: Vec<&str> = verdict.others.iter().map(|row| id(&policy, Some(*row))).collect();
         assert_eq!(others, ["S19"]);
     }
 
@@ -435,11 +415,7 @@ mod tests {
         let policy = policy(SITE);
         let peer = "udp 203.0.113.9:3000 -> 10.0.20.5:50025";
         assert_eq!(judge(&policy, peer, "").class, Class::Unexpected);
-        assert_eq!(
-            judge(&policy, peer, "").nearest,
-            None,
-            "E20: it explains nothing"
-        );
+        assert_eq!(judge(&policy, peer, "").nearest, None, "E20: it explains nothing");
         expect(&policy, peer, "rtp", Class::Confirmed, "C08");
         let site = format!("{SITE}\n[media]\nclient = [\"50020-50059\"]\n");
         let set = fixture::policy(&site);
@@ -489,10 +465,9 @@ mod tests {
         let policy = policy(SITE);
         let call = "udp 10.0.1.11:50000 -> 10.0.1.12:50002";
         expect(&policy, call, "rtp", Class::Confirmed, "S40");
-        for outside in [
-            "udp 10.0.1.11:50000 -> 10.0.1.12:30000",
-            "udp 10.0.1.12:30000 -> 10.0.1.11:50000",
-        ] {
+        for outside in
+            ["udp 10.0.1.11:50000 -> 10.0.1.12:30000", "udp 10.0.1.12:30000 -> 10.0.1.11:50000"]
+        {
             assert_eq!(judge(&policy, outside, "rtp").class, Class::Unexpected, "{outside}");
         }
     }
@@ -528,13 +503,7 @@ mod tests {
     #[test]
     fn a_load_balancer_answers_its_rows_and_those_behind_it_but_no_media() {
         let policy = policy(SITE);
-        expect(
-            &policy,
-            "tcp 10.0.20.5:50000 -> 10.0.1.5:5061",
-            "tls",
-            Class::Confirmed,
-            "S03",
-        );
+        expect(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.5:5061", "tls", Class::Confirmed, "S03");
         let verdict = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.5:5061", "tls");
         assert_eq!(id(&policy, verdict.others.first().copied()), "H01");
         // H08 names no application; S21 behind it does, and is contradicted.
@@ -555,13 +524,7 @@ mod tests {
     fn a_load_balancer_may_speak_for_anyone_to_the_servers_behind_it() {
         let more = "pack = \"site\"\nrow = [{ id = \"Z1\", from = \"sql\", to = \"front-end\", transport = \"tcp\", port = \"7777\" }]";
         let policy = read(SITE, &[more], false).unwrap();
-        expect(
-            &policy,
-            "tcp 10.0.1.5:50000 -> 10.0.1.11:7777",
-            "",
-            Class::PortOnly,
-            "Z1",
-        );
+        expect(&policy, "tcp 10.0.1.5:50000 -> 10.0.1.11:7777", "", Class::PortOnly, "Z1");
         assert_eq!(
             judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:7777", "").class,
             Class::Unexpected
@@ -580,8 +543,7 @@ mod tests {
     fn exempt(policy: &Policy, flow: &Flow, protocol: &'static str) -> Vec<(String, bool)> {
         let verdict = policy.judge(flow, &speaks(protocol));
         let rows = verdict.exempt.iter();
-        rows.map(|(row, media)| (id(policy, Some(*row)).to_owned(), *media))
-            .collect()
+        rows.map(|(row, media)| (id(policy, Some(*row)).to_owned(), *media)).collect()
     }
 
     #[test]
@@ -592,11 +554,7 @@ mod tests {
         assert_eq!(exempt(&policy, &call, "rtp"), both);
         assert_eq!(exempt(&policy, &call, "")[0], ("X05".to_owned(), false));
         call.counters[1].packets = 0;
-        assert_eq!(
-            exempt(&policy, &call, "rtp"),
-            both[..1],
-            "nothing came back"
-        );
+        assert_eq!(exempt(&policy, &call, "rtp"), both[..1], "nothing came back");
         let outside = flow("udp 10.0.3.1:30000 -> 10.0.1.12:60000");
         assert_eq!(exempt(&policy, &outside, "rtp"), []);
         let elsewhere = flow("udp 10.0.3.1:30000 -> 10.0.1.11:50000");
@@ -648,16 +606,8 @@ mod tests {
     #[test]
     fn the_index_finds_every_row_that_fits() {
         let policy = policy(SITE);
-        let hosts = [
-            "10.0.20.5",
-            "10.0.1.11",
-            "10.0.1.12",
-            "10.0.1.5",
-            "203.0.113.9",
-        ];
-        let ports = [
-            53, 443, 444, 1433, 5060, 5061, 5072, 5355, 8060, 49_152, 50_001, 57_501,
-        ];
+        let hosts = ["10.0.20.5", "10.0.1.11", "10.0.1.12", "10.0.1.5", "203.0.113.9"];
+        let ports = [53, 443, 444, 1433, 5060, 5061, 5072, 5355, 8060, 49_152, 50_001, 57_501];
         for transport in [Transport::TCP, Transport::UDP] {
             for (from, to) in hosts.iter().flat_map(|a| hosts.iter().map(move |b| (a, b))) {
                 for port in ports {

@@ -30,27 +30,18 @@ impl Layer {
 
     /// A text under a name.
     pub fn named(file: &str, text: &str) -> Self {
-        Self {
-            file: file.into(),
-            layer: file.into(),
-            text: text.into(),
-        }
+        Self { file: file.into(), layer: file.into(), text: text.into() }
     }
 
     /// Reads a file. Errors: it cannot be opened, is too large, or is not UTF-8.
     pub(super) fn load(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|source| Error::Open {
-            path: path.to_owned(),
-            source,
-        })?;
+        let file =
+            File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE as u64 + 1)
             .read_to_end(&mut bytes)
-            .map_err(|source| Error::Read {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
         if bytes.len() > MAX_FILE {
             let limit = MAX_FILE / (1024 * 1024);
             return Err(Error::Policy(format!("{name}: larger than {limit} MiB")));

@@ -42,11 +42,7 @@ impl Names {
         for (word, role) in &file.roles {
             if !self.roles.declare(role.clone()) {
                 let text = format!("'{}' is one role too many", word.text);
-                diagnosis.advise(
-                    &word.span,
-                    text,
-                    format!("a policy has at most {MAX_ROLES}"),
-                );
+                diagnosis.advise(&word.span, text, format!("a policy has at most {MAX_ROLES}"));
             }
         }
         self.check_tokens(&file.spoken, builtin, diagnosis);
@@ -57,8 +53,7 @@ impl Names {
                 diagnosis.add(&word.span, text);
             }
             seen.push(&word.text);
-            self.applications
-                .insert(application.name.clone(), application.clone());
+            self.applications.insert(application.name.clone(), application.clone());
         }
         for (word, parts) in &file.ranges {
             let ports = union(parts, diagnosis);
@@ -90,17 +85,11 @@ impl Names {
         let long = format!("{}{MEDIA_SUFFIX}", key.text);
         for name in [key.text.clone(), long] {
             if let Some(range) = self.ranges.get_mut(&name) {
-                *range = Range {
-                    ports: ports.clone(),
-                    set_by_site: true,
-                };
+                *range = Range { ports: ports.clone(), set_by_site: true };
                 return Some((name, ports));
             }
         }
-        let valid = self
-            .ranges
-            .keys()
-            .map(|name| name.strip_suffix(MEDIA_SUFFIX).unwrap_or(name));
+        let valid = self.ranges.keys().map(|name| name.strip_suffix(MEDIA_SUFFIX).unwrap_or(name));
         diagnosis.unknown("media range", key, valid);
         None
     }
@@ -108,8 +97,7 @@ impl Names {
     /// A token that no detector has would never agree with anything.
     fn check_tokens(&mut self, spoken: &[Word], builtin: bool, diagnosis: &mut Diagnosis) {
         if builtin {
-            self.spoken
-                .extend(spoken.iter().map(|word| word.text.clone()));
+            self.spoken.extend(spoken.iter().map(|word| word.text.clone()));
             return;
         }
         let known = || {
@@ -126,10 +114,8 @@ impl Names {
 
 /// Ranges of numbers only: a range cannot be made of other ranges.
 fn union(parts: &[Word], diagnosis: &mut Diagnosis) -> PortSet {
-    let sets: Vec<PortSet> = parts
-        .iter()
-        .map(|part| ports::parse(part, &NoNames, diagnosis))
-        .collect();
+    let sets: Vec<PortSet> =
+        parts.iter().map(|part| ports::parse(part, &NoNames, diagnosis)).collect();
     PortSet::new(sets.iter().flat_map(|set| set.ranges().iter().copied()))
 }
 

@@ -19,10 +19,7 @@ enum Nearness {
     Content,
     PortOfOtherHosts,
     Range,
-    Port {
-        agrees: std::cmp::Reverse<bool>,
-        distance: u16,
-    },
+    Port { agrees: std::cmp::Reverse<bool>, distance: u16 },
 }
 
 type Near = (Nearness, ExpectationId, Misfit);
@@ -34,40 +31,37 @@ impl Policy {
         let reversed = self.near_reversed(ask);
         let transport = self.near_by_transport(ask);
         let near = [here, reversed, transport].into_iter().flatten().min();
-        near.or_else(|| self.near_by_role(ask))
-            .map(|(_, id, misfit)| (id, misfit))
+        near.or_else(|| self.near_by_role(ask)).map(|(_, id, misfit)| (id, misfit))
     }
 
     /// Rows with the port and the transport.
     fn near_by_port(&self, ask: &Ask) -> Option<Near> {
         let [initiator, responder] = ask.ends;
-        let forward = self
-            .rows_at(ask.transport, responder.port)
-            .filter_map(|(id, terms)| {
-                if terms.fits(&initiator, &responder) {
-                    return self.near_content(id, terms, ask);
-                }
-                // Who asks for another port of its own is not a wrong peer.
-                let named = terms.names_responder(&responder);
-                let asks = terms.from.meets(initiator.roles) && !terms.answered_by(&responder);
-                let nearness = match (named, asks) {
-                    (true, _) => Nearness::PeerOfResponder,
-                    (false, true) => Nearness::PeerOfInitiator,
-                    (false, false) if terms.answered_by(&responder) => return None,
-                    (false, false) => Nearness::PortOfOtherHosts,
-                };
-                let others_range =
-                    nearness == Nearness::PortOfOtherHosts && terms.breadth == Breadth::Wide;
-                if terms.content_required || others_range || terms.ports.count() > MOST_PORTS {
-                    return None;
-                }
-                // A host that the topology knows lacks the port; a stranger may be the wrong peer.
-                let misfit = match nearness {
-                    Nearness::PortOfOtherHosts if responder.known() => Misfit::Port,
-                    _ => Misfit::Peer,
-                };
-                Some((ranged(nearness, terms), id, misfit))
-            });
+        let forward = self.rows_at(ask.transport, responder.port).filter_map(|(id, terms)| {
+            if terms.fits(&initiator, &responder) {
+                return self.near_content(id, terms, ask);
+            }
+            // Who asks for another port of its own is not a wrong peer.
+            let named = terms.names_responder(&responder);
+            let asks = terms.from.meets(initiator.roles) && !terms.answered_by(&responder);
+            let nearness = match (named, asks) {
+                (true, _) => Nearness::PeerOfResponder,
+                (false, true) => Nearness::PeerOfInitiator,
+                (false, false) if terms.answered_by(&responder) => return None,
+                (false, false) => Nearness::PortOfOtherHosts,
+            };
+            let others_range =
+                nearness == Nearness::PortOfOtherHosts && terms.breadth == Breadth::Wide;
+            if terms.content_required || others_range || terms.ports.count() > MOST_PORTS {
+                return None;
+            }
+            // A host that the topology knows lacks the port; a stranger may be the wrong peer.
+            let misfit = match nearness {
+                Nearness::PortOfOtherHosts if responder.known() => Misfit::Port,
+                _ => Misfit::Peer,
+            };
+            Some((ranged(nearness, terms), id, misfit))
+        });
         let backward = self
             .rows_at(ask.transport, initiator.port)
             .filter(|(_, terms)| {
@@ -163,32 +157,12 @@ mod tests {
         for (text, row, misfit) in [
             ("tcp 10.0.20.5:50000 -> 10.0.1.20:1433", "Q01", Misfit::Peer),
             ("tcp 10.0.1.11:50000 -> 10.0.1.12:1433", "Q01", Misfit::Peer),
-            (
-                "tcp 10.0.20.5:50000 -> 203.0.113.9:5061",
-                "S03",
-                Misfit::Peer,
-            ),
-            (
-                "tcp 10.0.1.11:5061 -> 10.0.20.5:700",
-                "S03",
-                Misfit::Direction,
-            ),
-            (
-                "udp 10.0.20.5:50000 -> 10.0.1.11:5061",
-                "S03",
-                Misfit::Transport,
-            ),
-            (
-                "sctp 10.0.20.5:50000 -> 10.0.1.11:5061",
-                "S03",
-                Misfit::Transport,
-            ),
+            ("tcp 10.0.20.5:50000 -> 203.0.113.9:5061", "S03", Misfit::Peer),
+            ("tcp 10.0.1.11:5061 -> 10.0.20.5:700", "S03", Misfit::Direction),
+            ("udp 10.0.20.5:50000 -> 10.0.1.11:5061", "S03", Misfit::Transport),
+            ("sctp 10.0.20.5:50000 -> 10.0.1.11:5061", "S03", Misfit::Transport),
             ("tcp 10.0.20.5:50000 -> 10.0.1.11:5059", "S02", Misfit::Port),
-            (
-                "tcp 10.0.20.5:50000 -> 10.0.1.11:48000",
-                "S40",
-                Misfit::Port,
-            ),
+            ("tcp 10.0.20.5:50000 -> 10.0.1.11:48000", "S40", Misfit::Port),
         ] {
             let expected = (row.to_owned(), Some(misfit));
             assert_eq!(near(&policy, text, ""), expected, "{text}");
@@ -216,10 +190,7 @@ mod tests {
         let more = "pack = \"site\"\nrow = [{ id = \"A1\", from = \"client\", to = \"client\", transport = \"tcp\", port = \"1024-65535\" }]";
         let policy = read(SITE, &[more], false).unwrap();
         let text = "tcp 10.0.20.5:50000 -> 10.0.1.11:31337";
-        assert_eq!(
-            near(&policy, text, ""),
-            ("S40".to_owned(), Some(Misfit::Port))
-        );
+        assert_eq!(near(&policy, text, ""), ("S40".to_owned(), Some(Misfit::Port)));
     }
 
     #[test]
@@ -227,9 +198,6 @@ mod tests {
         let more = "pack = \"site\"\nrow = [{ id = \"A1\", to = \"sql\", transport = \"tcp\", port = \"5081\" }]";
         let policy = read(SITE, &[more], false).unwrap();
         let trunk = "tcp 10.0.20.5:50000 -> 10.0.3.1:5081";
-        assert_eq!(
-            near(&policy, trunk, ""),
-            ("S25".to_owned(), Some(Misfit::Peer))
-        );
+        assert_eq!(near(&policy, trunk, ""), ("S25".to_owned(), Some(Misfit::Peer)));
     }
 }

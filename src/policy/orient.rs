@@ -88,14 +88,11 @@ fn orient_by_ports(flow: &Flow) -> Option<Side> {
         Transport::UDP => &[FIRST_UNRESERVED],
         _ => &[FIRST_UNRESERVED, FIRST_EPHEMERAL],
     };
-    bounds
-        .iter()
-        .copied()
-        .find_map(|bound| match (a < bound, b < bound) {
-            (false, true) => Some(Side::A),
-            (true, false) => Some(Side::B),
-            _ => None,
-        })
+    bounds.iter().copied().find_map(|bound| match (a < bound, b < bound) {
+        (false, true) => Some(Side::A),
+        (true, false) => Some(Side::B),
+        _ => None,
+    })
 }
 
 /// Ports below are reserved for services (RFC 6335, section 6).
@@ -117,10 +114,7 @@ mod tests {
     fn the_handshake_counts_before_everything() {
         let mut odd = flow("tcp 10.0.1.11:5061 -> 10.0.20.5:50000");
         odd.tcp[0] = TcpSeen(TcpSeen::SYN);
-        let asked = Identification {
-            requester: Some(Side::B),
-            ..speaks("sip")
-        };
+        let asked = Identification { requester: Some(Side::B), ..speaks("sip") };
         let policy = policy(SITE);
         assert_eq!(policy.orient(&odd, &asked), (Side::A, DirectionBy::Syn));
         odd.tcp = [TcpSeen(TcpSeen::SYN_ACK), TcpSeen(0)];
@@ -131,10 +125,7 @@ mod tests {
     fn who_asks_counts_before_the_ports_but_not_by_circumstance() {
         let policy = policy(SITE);
         let answer = flow("tcp 10.0.1.11:50000 -> 10.0.20.5:5061");
-        let mut asked = Identification {
-            requester: Some(Side::B),
-            ..speaks("sip")
-        };
+        let mut asked = Identification { requester: Some(Side::B), ..speaks("sip") };
         let by_content = (Side::B, DirectionBy::FirstSpeaker);
         assert_eq!(policy.orient(&answer, &asked), by_content);
         asked.confidence = Some(Confidence::Low);
@@ -157,36 +148,12 @@ mod tests {
     #[test]
     fn ports_tell_by_two_bounds() {
         for (text, side, by) in [
-            (
-                "tcp 192.0.2.1:443 -> 192.0.2.2:2000",
-                Side::B,
-                DirectionBy::Port,
-            ),
-            (
-                "tcp 192.0.2.1:8000 -> 192.0.2.2:40000",
-                Side::B,
-                DirectionBy::Port,
-            ),
-            (
-                "tcp 192.0.2.1:40000 -> 192.0.2.2:8000",
-                Side::A,
-                DirectionBy::Port,
-            ),
-            (
-                "tcp 192.0.2.1:80 -> 192.0.2.2:443",
-                Side::A,
-                DirectionBy::Unknown,
-            ),
-            (
-                "udp 192.0.2.1:8000 -> 192.0.2.2:9000",
-                Side::A,
-                DirectionBy::FirstSpeaker,
-            ),
-            (
-                "icmp 192.0.2.1:0 -> 192.0.2.2:0",
-                Side::A,
-                DirectionBy::FirstSpeaker,
-            ),
+            ("tcp 192.0.2.1:443 -> 192.0.2.2:2000", Side::B, DirectionBy::Port),
+            ("tcp 192.0.2.1:8000 -> 192.0.2.2:40000", Side::B, DirectionBy::Port),
+            ("tcp 192.0.2.1:40000 -> 192.0.2.2:8000", Side::A, DirectionBy::Port),
+            ("tcp 192.0.2.1:80 -> 192.0.2.2:443", Side::A, DirectionBy::Unknown),
+            ("udp 192.0.2.1:8000 -> 192.0.2.2:9000", Side::A, DirectionBy::FirstSpeaker),
+            ("icmp 192.0.2.1:0 -> 192.0.2.2:0", Side::A, DirectionBy::FirstSpeaker),
         ] {
             assert_eq!(told(text), (side, by), "{text}");
         }

@@ -30,9 +30,7 @@ impl PortSet {
 
     /// Every port.
     pub fn any() -> Self {
-        Self {
-            ranges: vec![(0, u16::MAX)],
-        }
+        Self { ranges: vec![(0, u16::MAX)] }
     }
 
     /// Sorted, disjoint, inclusive ranges.
@@ -61,10 +59,7 @@ impl PortSet {
 
     /// How many ports.
     pub fn count(&self) -> u32 {
-        self.ranges
-            .iter()
-            .map(|(first, last)| u32::from(last - first) + 1)
-            .sum()
+        self.ranges.iter().map(|(first, last)| u32::from(last - first) + 1).sum()
     }
 
     /// Every port in order.
@@ -90,13 +85,11 @@ impl fmt::Display for PortSet {
         let texts: Vec<String> = self
             .ranges
             .iter()
-            .map(|(first, last)| {
-                if first == last {
-                    first.to_string()
-                } else {
-                    format!("{first}-{last}")
-                }
-            })
+            .map(
+                |(first, last)| {
+                    if first == last { first.to_string() } else { format!("{first}-{last}") }
+                },
+            )
             .collect();
         f.pad(&texts.join(","))
     }
@@ -175,10 +168,7 @@ mod tests {
 
     fn read(text: &str) -> (PortSet, Option<String>) {
         let mut diagnosis = Diagnosis::new("f", text);
-        let word = Word {
-            text: text.into(),
-            span: 0..text.len(),
-        };
+        let word = Word { text: text.into(), span: 0..text.len() };
         let set = parse(&word, &NoNames, &mut diagnosis);
         (set, diagnosis.into_text())
     }
@@ -213,13 +203,7 @@ mod tests {
     #[test]
     fn membership_and_distance() {
         let set = PortSet::new([(100, 200), (300, 300)]);
-        for (port, inside) in [
-            (99, false),
-            (100, true),
-            (200, true),
-            (201, false),
-            (300, true),
-        ] {
+        for (port, inside) in [(99, false), (100, true), (200, true), (201, false), (300, true)] {
             assert_eq!(set.contains(port), inside, "{port}");
         }
         assert_eq!(set.distance(90), Some(10));
@@ -234,9 +218,6 @@ mod tests {
     fn sets_are_written_as_they_are_read() {
         assert_eq!(PortSet::new([(80, 80), (90, 99)]).to_string(), "80,90-99");
         assert_eq!(PortSet::any().to_string(), "any");
-        assert_eq!(
-            PortSet::new([(65_535, 65_535), (0, 65_534)]),
-            PortSet::any()
-        );
+        assert_eq!(PortSet::new([(65_535, 65_535), (0, 65_534)]), PortSet::any());
     }
 }

@@ -32,22 +32,14 @@ pub(super) struct Fields<'d> {
 impl<'d> Fields<'d> {
     /// The fields of a table at a place.
     pub(super) fn new(table: &'d DeTable<'d>, span: Range<usize>) -> Self {
-        Self {
-            tables: vec![table],
-            span,
-            asked: Vec::new(),
-        }
+        Self { tables: vec![table], span, asked: Vec::new() }
     }
 
     /// The same table with the fields of another one laid over it.
     pub(super) fn overlaid(&self, over: &Self) -> Self {
         let mut tables = self.tables.clone();
         tables.extend(&over.tables);
-        Self {
-            tables,
-            span: self.span.clone(),
-            asked: Vec::new(),
-        }
+        Self { tables, span: self.span.clone(), asked: Vec::new() }
     }
 
     /// The place of the table.
@@ -72,9 +64,7 @@ impl<'d> Fields<'d> {
 
     /// A text, empty when absent.
     pub(super) fn text(&mut self, key: &'static str, diagnosis: &mut Diagnosis) -> String {
-        self.word(key, diagnosis)
-            .map(|word| word.text)
-            .unwrap_or_default()
+        self.word(key, diagnosis).map(|word| word.text).unwrap_or_default()
     }
 
     /// A text that must be there.
@@ -124,9 +114,7 @@ impl<'d> Fields<'d> {
 
     /// A list of texts, or one text alone.
     pub(super) fn words(&mut self, key: &'static str, diagnosis: &mut Diagnosis) -> Vec<Word> {
-        self.find(key)
-            .map(|value| as_words(key, value, diagnosis))
-            .unwrap_or_default()
+        self.find(key).map(|value| as_words(key, value, diagnosis)).unwrap_or_default()
     }
 
     /// A table.
@@ -165,10 +153,7 @@ impl<'d> Fields<'d> {
             .iter()
             .flat_map(|table| table.iter())
             .map(|(key, value)| {
-                let word = Word {
-                    text: key.get_ref().to_string(),
-                    span: key.span(),
-                };
+                let word = Word { text: key.get_ref().to_string(), span: key.span() };
                 (word, value)
             })
             .collect();
@@ -222,25 +207,16 @@ pub(super) fn as_words(
 }
 
 fn as_word(value: &Spanned<DeValue<'_>>) -> Option<Word> {
-    value.get_ref().as_str().map(|text| Word {
-        text: text.to_owned(),
-        span: value.span(),
-    })
+    value.get_ref().as_str().map(|text| Word { text: text.to_owned(), span: value.span() })
 }
 
 fn as_fields<'d>(value: &'d Spanned<DeValue<'d>>) -> Option<Fields<'d>> {
-    value
-        .get_ref()
-        .as_table()
-        .map(|table| Fields::new(table, value.span()))
+    value.get_ref().as_table().map(|table| Fields::new(table, value.span()))
 }
 
 fn wrong_type(key: &str, wanted: &str, value: &Spanned<DeValue<'_>>, diagnosis: &mut Diagnosis) {
     let found = value.get_ref().type_str();
-    diagnosis.add(
-        &value.span(),
-        format!("'{key}' must be {wanted}, not {found}"),
-    );
+    diagnosis.add(&value.span(), format!("'{key}' must be {wanted}, not {found}"));
 }
 
 #[cfg(test)]
@@ -264,10 +240,7 @@ mod tests {
             assert_eq!(fields.flag("b", diagnosis), Some(true));
             assert_eq!(fields.words("c", diagnosis)[1].text, "q");
             assert_eq!(fields.number_or_text("d", diagnosis).unwrap().text, "5061");
-            assert_eq!(
-                fields.table("e", diagnosis).unwrap().entries()[0].0.text,
-                "k"
-            );
+            assert_eq!(fields.table("e", diagnosis).unwrap().entries()[0].0.text, "k");
             assert_eq!(fields.words("absent", diagnosis), []);
         });
         assert_eq!(told, "");
@@ -275,14 +248,11 @@ mod tests {
 
     #[test]
     fn wrong_types_and_unknown_keys_are_told() {
-        let told = problems(
-            "title = 3\nflag = 'no'\npakc = 'x'\n",
-            |fields, diagnosis| {
-                fields.text("title", diagnosis);
-                fields.flag("flag", diagnosis);
-                fields.required("pack", "a policy file", diagnosis);
-            },
-        );
+        let told = problems("title = 3\nflag = 'no'\npakc = 'x'\n", |fields, diagnosis| {
+            fields.text("title", diagnosis);
+            fields.flag("flag", diagnosis);
+            fields.required("pack", "a policy file", diagnosis);
+        });
         for part in [
             "f:1:1: a policy file needs 'pack'",
             "f:1:9: 'title' must be a text, not integer",

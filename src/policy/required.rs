@@ -36,11 +36,7 @@ fn demands(terms: &Terms) -> bool {
 }
 
 fn offers(host: &Host, terms: &Terms) -> bool {
-    let end = End {
-        roles: host.roles,
-        balances: host.balances,
-        port: None,
-    };
+    let end = End { roles: host.roles, balances: host.balances, port: None };
     terms.to.meets(host.roles) && terms.answered_by(&end)
 }
 

@@ -154,18 +154,11 @@ mod tests {
     use super::*;
 
     fn word(text: &str) -> Word {
-        Word {
-            text: text.into(),
-            span: 0..text.len(),
-        }
+        Word { text: text.into(), span: 0..text.len() }
     }
 
     fn role(name: &str) -> Role {
-        Role {
-            name: name.into(),
-            title: String::new(),
-            server: true,
-        }
+        Role { name: name.into(), title: String::new(), server: true }
     }
 
     #[test]
@@ -175,22 +168,11 @@ mod tests {
             assert!(table.declare(role(name)));
         }
         let mut diagnosis = Diagnosis::new("f", "");
-        table.group(
-            &word("servers"),
-            &[word("front-end"), word("director")],
-            &mut diagnosis,
-        );
-        table.group(
-            &word("all"),
-            &[word("servers"), word("client")],
-            &mut diagnosis,
-        );
+        table.group(&word("servers"), &[word("front-end"), word("director")], &mut diagnosis);
+        table.group(&word("all"), &[word("servers"), word("client")], &mut diagnosis);
         assert_eq!(table.resolve(&word("any"), &mut diagnosis), RoleSet::EMPTY);
         assert_eq!(table.resolve(&word("servers"), &mut diagnosis), RoleSet(3));
-        assert_eq!(
-            table.resolve(&word("front-end+client"), &mut diagnosis),
-            RoleSet(5)
-        );
+        assert_eq!(table.resolve(&word("front-end+client"), &mut diagnosis), RoleSet(5));
         assert_eq!(table.names(RoleSet(6)), ["director", "client"]);
         assert_eq!(table.find("all"), Some(RoleSet(7)));
         assert_eq!(diagnosis.into_text(), None);

@@ -41,14 +41,10 @@ pub(super) struct Context<'c> {
 pub(super) fn resolve(row: &Row, context: &Context, diagnosis: &mut Diagnosis) -> Resolved {
     check_id(&row.id, diagnosis);
     let role = |word: &Option<Word>, diagnosis: &mut Diagnosis| {
-        word.as_ref().map_or(RoleSet::EMPTY, |word| {
-            context.names.roles.resolve(word, diagnosis)
-        })
+        word.as_ref().map_or(RoleSet::EMPTY, |word| context.names.roles.resolve(word, diagnosis))
     };
-    let transports = row
-        .transport
-        .as_ref()
-        .map_or_else(Vec::new, |word| read_transports(word, diagnosis));
+    let transports =
+        row.transport.as_ref().map_or_else(Vec::new, |word| read_transports(word, diagnosis));
     let mut expectation = Expectation {
         id: row.id.text.clone(),
         pack: context.pack.to_owned(),
@@ -83,19 +79,13 @@ pub(super) fn resolve(row: &Row, context: &Context, diagnosis: &mut Diagnosis) -
 }
 
 fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Context) -> Terms {
-    let application = expectation
-        .application
-        .as_ref()
-        .and_then(|name| context.names.applications.get(name));
+    let application =
+        expectation.application.as_ref().and_then(|name| context.names.applications.get(name));
     let relaxed = row.relax && !expectation.to.meets(context.declared);
     let ported = has_ports(&expectation.transports);
     Terms {
         from: expectation.from,
-        to: if relaxed {
-            RoleSet::EMPTY
-        } else {
-            expectation.to
-        },
+        to: if relaxed { RoleSet::EMPTY } else { expectation.to },
         strangers_only: relaxed,
         balances,
         ports: expectation.ports.clone(),
@@ -144,9 +134,8 @@ fn exempt_terms(
         MediaSide::Any => (own.with(expectation.from), &row.from_port),
     };
     let media_port = row.media_port.as_ref().or(own_port.as_ref());
-    let ports = media_port.map_or_else(PortSet::any, |word| {
-        ports::parse(word, context.names, diagnosis)
-    });
+    let ports =
+        media_port.map_or_else(PortSet::any, |word| ports::parse(word, context.names, diagnosis));
     if side == MediaSide::Any {
         expectation.from = roles;
     }
@@ -157,11 +146,7 @@ fn exempt_terms(
         roles,
         direction: side,
         transports: expectation.transports.clone(),
-        ports: if context.strict {
-            PortSet::any()
-        } else {
-            ports
-        },
+        ports: if context.strict { PortSet::any() } else { ports },
         content_required: content_required && !context.strict,
         strict: context.strict,
     }
@@ -214,21 +199,14 @@ fn read_transports(word: &Word, diagnosis: &mut Diagnosis) -> Vec<u8> {
 
 /// A transport by its stable name, or `ip-89`.
 pub(super) fn transport(name: &str) -> Option<Transport> {
-    (0..=u8::MAX)
-        .map(Transport)
-        .find(|transport| transport.to_string() == name)
+    (0..=u8::MAX).map(Transport).find(|transport| transport.to_string() == name)
 }
 
 fn read_security(word: Option<&Word>, diagnosis: &mut Diagnosis) -> Security {
     let Some(word) = word else {
         return Security::Unspecified;
     };
-    let known = [
-        Security::None,
-        Security::Tls,
-        Security::Mtls,
-        Security::TlsOrPlain,
-    ];
+    let known = [Security::None, Security::Tls, Security::Mtls, Security::TlsOrPlain];
     let found = known.iter().find(|known| known.token() == word.text);
     found.copied().unwrap_or_else(|| {
         diagnosis.unknown("security", word, known.iter().map(|known| known.token()));
@@ -266,27 +244,20 @@ fn check_has_ports(port: &Word, transports: &[u8], diagnosis: &mut Diagnosis) {
     if port.text == "any" {
         return;
     }
-    let without = transports
-        .iter()
-        .map(|number| Transport(*number))
-        .find(|transport| !transport.has_ports());
+    let without =
+        transports.iter().map(|number| Transport(*number)).find(|transport| !transport.has_ports());
     let (name, hint) = match without {
         Some(transport) => (transport.to_string(), "leave 'port' out"),
         None if transports.is_empty() => ("any".into(), "name the transports, such as tcp+udp"),
         None => return,
     };
-    let message = format!(
-        "port '{}' with the transport {name}, which has none",
-        port.text
-    );
+    let message = format!("port '{}' with the transport {name}, which has none", port.text);
     diagnosis.advise(&port.span, message, hint);
 }
 
 /// Whether flows of these transports have ports. Any transport counts as one without.
 fn has_ports(transports: &[u8]) -> bool {
-    transports
-        .iter()
-        .any(|number| Transport(*number).has_ports())
+    transports.iter().any(|number| Transport(*number).has_ports())
 }
 
 /// Detector tokens of media where an application names none.
@@ -294,6 +265,5 @@ pub(super) const MEDIA: [&str; 4] = ["rtp", "rtcp", "stun", "dtls"];
 /// A media range over more ports than this cannot tell media from anything else.
 const MOSTLY_EVERYTHING: u32 = 32_768;
 /// Transports named in advice; others may be written as `ip-89`.
-const TRANSPORTS: [&str; 10] = [
-    "tcp", "udp", "sctp", "icmp", "icmpv6", "igmp", "esp", "ah", "gre", "any",
-];
+const TRANSPORTS: [&str; 10] =
+    ["tcp", "udp", "sctp", "icmp", "icmpv6", "igmp", "esp", "ah", "gre", "any"];

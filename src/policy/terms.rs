@@ -111,10 +111,7 @@ impl Terms {
         let from = self.from.is_empty()
             || self.from.meets(end.roles)
             || (!self.media && self.to.meets(end.balances) && end.balances.meets(responder.roles));
-        from && self
-            .from_ports
-            .as_ref()
-            .is_none_or(|ports| end.port_within(ports))
+        from && self.from_ports.as_ref().is_none_or(|ports| end.port_within(ports))
     }
 
     /// Whether the content is the row's application in clear.
@@ -142,10 +139,8 @@ impl Terms {
     }
 
     fn grade_tls(&self, agrees: bool, strict: bool) -> Grade {
-        let demanded = matches!(
-            self.security,
-            Security::Tls | Security::Mtls | Security::TlsOrPlain
-        );
+        let demanded =
+            matches!(self.security, Security::Tls | Security::Mtls | Security::TlsOrPlain);
         if agrees || demanded {
             return Grade::Agrees;
         }
@@ -187,28 +182,21 @@ pub(super) struct Content<'i> {
 
 impl<'i> Content<'i> {
     /// Nothing known.
-    pub(super) const UNSEEN: Content<'static> = Content {
-        protocol: None,
-        also: &[],
-    };
+    pub(super) const UNSEEN: Content<'static> = Content { protocol: None, also: &[] };
 
     /// Low confidence counts as nothing known.
     pub(super) fn of(identification: &'i Identification) -> Self {
         match identification.confidence {
-            Some(Confidence::Medium | Confidence::High) => Self {
-                protocol: identification.protocol,
-                also: &identification.also,
-            },
+            Some(Confidence::Medium | Confidence::High) => {
+                Self { protocol: identification.protocol, also: &identification.also }
+            }
             Some(Confidence::Low) | None => Self::UNSEEN,
         }
     }
 
     /// A protocol by name.
     pub(super) fn named(protocol: Option<&'i str>) -> Self {
-        Self {
-            protocol,
-            also: &[],
-        }
+        Self { protocol, also: &[] }
     }
 
     pub(super) fn known(&self) -> bool {
@@ -216,8 +204,7 @@ impl<'i> Content<'i> {
     }
 
     pub(super) fn any_of(&self, tokens: &[String]) -> bool {
-        self.tokens()
-            .any(|claimed| tokens.iter().any(|token| token == claimed))
+        self.tokens().any(|claimed| tokens.iter().any(|token| token == claimed))
     }
 
     fn is_tls(&self) -> bool {

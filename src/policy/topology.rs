@@ -112,10 +112,8 @@ impl Topology {
     /// Who an address is.
     pub(super) fn owner(&self, address: IpAddr) -> Owner<'_> {
         let address = address.to_canonical();
-        if let Some(host) = self
-            .by_address
-            .get(&address)
-            .and_then(|index| self.hosts.get(*index as usize))
+        if let Some(host) =
+            self.by_address.get(&address).and_then(|index| self.hosts.get(*index as usize))
         {
             return Owner {
                 name: Some(&host.name),
@@ -213,15 +211,10 @@ impl Reader<'_> {
     }
 
     fn claim_name(&mut self, word: &Word, owner: &str, diagnosis: &mut Diagnosis) {
-        let known = self
-            .names
-            .insert(word.text.to_lowercase(), owner.to_owned());
+        let known = self.names.insert(word.text.to_lowercase(), owner.to_owned());
         if let Some(known) = known {
             let text = &word.text;
-            diagnosis.add(
-                &word.span,
-                format!("'{text}' is already a name of the host '{known}'"),
-            );
+            diagnosis.add(&word.span, format!("'{text}' is already a name of the host '{known}'"));
         }
     }
 
@@ -271,12 +264,7 @@ impl Reader<'_> {
             }
             prefixes.push(prefix);
         }
-        self.topology.networks.push(Network {
-            name: name.text,
-            prefixes,
-            roles,
-            main_role,
-        });
+        self.topology.networks.push(Network { name: name.text, prefixes, roles, main_role });
     }
 
     fn read_roles(
@@ -337,11 +325,7 @@ mod tests {
 
     fn name(site: &str, of: &str) -> String {
         let policy = policy(site);
-        policy
-            .party(address(of))
-            .name
-            .unwrap_or_default()
-            .to_owned()
+        policy.party(address(of)).name.unwrap_or_default().to_owned()
     }
 
     #[test]
@@ -487,10 +471,7 @@ gateways = ["gw"]
         assert!(policy.ipsec_declared());
         assert_eq!(policy.ipsec_gateways(), [address("192.0.2.1")]);
         let (ports, set) = policy.range("client-media").unwrap();
-        assert_eq!(
-            (ports.to_string().as_str(), set),
-            ("50020-50039,58000", true)
-        );
+        assert_eq!((ports.to_string().as_str(), set), ("50020-50039,58000", true));
         assert!(!policy.range("rpc-dynamic").unwrap().1);
         let topology = policy.topology().unwrap();
         assert_eq!(topology.media()["server-audio"], [(50000, 50999)]);

@@ -20,10 +20,7 @@ pub(super) fn next_steps(report: &Report) -> Vec<String> {
         let rest = if others == 0 {
             String::new()
         } else {
-            format!(
-                " (and likewise {})",
-                counted(others, "other rule", "other rules")
-            )
+            format!(" (and likewise {})", counted(others, "other rule", "other rules"))
         };
         steps.push(format!(
             "Why it matters and every step of the remedy: `portassay explain {}`{rest}.",
@@ -39,12 +36,9 @@ pub(super) fn next_steps(report: &Report) -> Vec<String> {
         );
     }
     steps.extend(capture_again(report));
-    let never = report
-        .summary
-        .expected
-        .iter()
-        .filter(|e| e.state == ExpectedState::NeverSeen)
-        .count() as u64;
+    let never =
+        report.summary.expected.iter().filter(|e| e.state == ExpectedState::NeverSeen).count()
+            as u64;
     if worst.is_none() && never > 0 {
         steps.push(format!(
             "{} never seen: capture longer, or nearer to the hosts; `--format json` lists them.",
@@ -84,10 +78,7 @@ fn steps_without_topology(report: &Report) -> Vec<String> {
 /// The capture arguments of a copyable command: the paths when they are few, else a placeholder.
 fn capture_arguments(report: &Report) -> String {
     let files: Vec<&str> = report.captures.iter().map(|c| c.path.as_str()).collect();
-    let named = report
-        .captures
-        .iter()
-        .all(|c| c.format != CaptureFormat::Live && c.path != "-");
+    let named = report.captures.iter().all(|c| c.format != CaptureFormat::Live && c.path != "-");
     match files.as_slice() {
         [_] | [_, _] if named => {
             let words: Vec<_> = files.iter().map(|f| shell_word(f)).collect();
@@ -130,10 +121,7 @@ fn capture_again(report: &Report) -> Vec<String> {
             "For a firmer answer capture both directions at the servers' own switch ports.".into(),
         ];
     }
-    vec![format!(
-        "For a firmer answer capture again with {}.",
-        listed(&wants)
-    )]
+    vec![format!("For a firmer answer capture again with {}.", listed(&wants))]
 }
 
 #[cfg(test)]

@@ -101,19 +101,12 @@ fn some_of(items: &[String], limit: Option<usize>, open: bool) -> String {
 
 /// How much of the traffic an expectation explains.
 pub(super) fn explained(report: &Report) -> String {
-    let explains = |class| {
-        matches!(
-            class,
-            Class::Confirmed | Class::PortOnly | Class::Infrastructure
-        )
-    };
+    let explains =
+        |class| matches!(class, Class::Confirmed | Class::PortOnly | Class::Infrastructure);
     let sum = |of: fn(&ClassTotals) -> u64| {
         let all = report.summary.by_class.iter();
         let whole = all.clone().map(|(_, totals)| of(totals)).sum();
-        let part = all
-            .filter(|(class, _)| explains(**class))
-            .map(|(_, totals)| of(totals))
-            .sum();
+        let part = all.filter(|(class, _)| explains(**class)).map(|(_, totals)| of(totals)).sum();
         share(part, whole)
     };
     format!(
@@ -150,11 +143,7 @@ pub(super) fn expected_in_words(expected: &[Expected]) -> String {
     let mut parts = vec![format!(
         "{} of {} seen",
         count(number(ExpectedState::Seen)),
-        counted(
-            expected.len() as u64,
-            "expected service",
-            "expected services"
-        )
+        counted(expected.len() as u64, "expected service", "expected services")
     )];
     for (state, words) in [
         (ExpectedState::Prohibited, "prohibited"),
@@ -171,9 +160,7 @@ pub(super) fn expected_in_words(expected: &[Expected]) -> String {
 
 /// Expected services that were tried and failed.
 pub(super) fn failed_services(expected: &[Expected]) -> impl Iterator<Item = &Expected> {
-    expected
-        .iter()
-        .filter(|e| !matches!(e.state, ExpectedState::Seen | ExpectedState::NeverSeen))
+    expected.iter().filter(|e| !matches!(e.state, ExpectedState::Seen | ExpectedState::NeverSeen))
 }
 
 /// What is known of the `IPsec` exemptions, in one or two sentences.
@@ -211,11 +198,7 @@ pub(super) fn ipsec(report: &Report) -> String {
 
 /// Which reading of the exemption table is in force.
 pub(super) fn ipsec_mode(report: &Report) -> &'static str {
-    if report.strict {
-        "strict"
-    } else {
-        "media-only"
-    }
+    if report.strict { "strict" } else { "media-only" }
 }
 
 /// Exemptions that are, or may be, missing.
@@ -247,10 +230,7 @@ mod tests {
 
     #[test]
     fn the_headline_agrees_with_the_answer() {
-        assert_eq!(
-            headline(&failing()),
-            "1 error and 1 warning in 1,234 flows of 2 captures."
-        );
+        assert_eq!(headline(&failing()), "1 error and 1 warning in 1,234 flows of 2 captures.");
         assert_eq!(headline(&empty()), "no findings in 0 flows of 0 captures.");
         let mut report = failing();
         report.overall = Overall::Pass;
@@ -274,20 +254,11 @@ mod tests {
     #[test]
     fn parties_are_cut_only_where_asked() {
         let addresses: BTreeSet<IpAddr> = (1..=6).map(|n| IpAddr::from([10, 0, 0, n])).collect();
-        let mut group = PartyGroup {
-            role: Some("client".into()),
-            addresses,
-            ..PartyGroup::default()
-        };
-        assert_eq!(
-            party(&group, Some(2)),
-            "client (10.0.0.1, 10.0.0.2 and 4 more)"
-        );
+        let mut group =
+            PartyGroup { role: Some("client".into()), addresses, ..PartyGroup::default() };
+        assert_eq!(party(&group, Some(2)), "client (10.0.0.1, 10.0.0.2 and 4 more)");
         group.more_addresses = true;
-        assert_eq!(
-            party(&group, Some(2)),
-            "client (10.0.0.1, 10.0.0.2 and over 4 more)"
-        );
+        assert_eq!(party(&group, Some(2)), "client (10.0.0.1, 10.0.0.2 and over 4 more)");
         assert!(party(&group, None).ends_with("10.0.0.6 and more)"));
         group.role = None;
         assert!(party(&group, Some(1)).ends_with("and over 5 more (no role)"));
@@ -297,11 +268,7 @@ mod tests {
     #[test]
     fn shares_count_what_an_expectation_explains() {
         let mut report = failing();
-        let moved = ClassTotals {
-            flows: 1234,
-            packets: 0,
-            bytes: 0,
-        };
+        let moved = ClassTotals { flows: 1234, packets: 0, bytes: 0 };
         report.summary.by_class.insert(Class::OutOfScope, moved);
         assert_eq!(
             explained(&report),
@@ -320,9 +287,7 @@ mod tests {
             "IPsec is in use or declared. 2 exemptions (strict reading): 1 proven and 1 \
              not-observed."
         );
-        let rows: Vec<&str> = missing_exemptions(&report)
-            .map(|e| e.row.as_str())
-            .collect();
+        let rows: Vec<&str> = missing_exemptions(&report).map(|e| e.row.as_str()).collect();
         assert_eq!(rows, ["X05"]);
     }
 }

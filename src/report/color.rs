@@ -41,10 +41,7 @@ impl When {
             Self::Always => true,
             Self::Never => false,
             Self::Auto => {
-                let forbidden = surroundings
-                    .no_color
-                    .as_deref()
-                    .is_some_and(|v| !v.is_empty());
+                let forbidden = surroundings.no_color.as_deref().is_some_and(|v| !v.is_empty());
                 let dumb = surroundings.term.as_deref() == Some("dumb");
                 surroundings.output == Output::Terminal && !forbidden && !dumb
             }
@@ -76,11 +73,7 @@ impl Surroundings {
     /// Reads `NO_COLOR` and `TERM` from the environment: the only function here that does.
     pub fn read(output: Output) -> Self {
         let variable = |name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
-        Self {
-            no_color: variable("NO_COLOR"),
-            term: variable("TERM"),
-            output,
-        }
+        Self { no_color: variable("NO_COLOR"), term: variable("TERM"), output }
     }
 }
 
@@ -143,28 +136,13 @@ mod tests {
     #[test]
     fn auto_follows_the_surroundings() {
         assert!(When::Auto.decide(&terminal()));
-        let piped = Surroundings {
-            output: Output::Elsewhere,
-            ..terminal()
-        };
+        let piped = Surroundings { output: Output::Elsewhere, ..terminal() };
         assert!(!When::Auto.decide(&piped));
-        let forbidden = Surroundings {
-            no_color: Some("1".into()),
-            ..terminal()
-        };
+        let forbidden = Surroundings { no_color: Some("1".into()), ..terminal() };
         assert!(!When::Auto.decide(&forbidden));
-        let empty = Surroundings {
-            no_color: Some(String::new()),
-            ..terminal()
-        };
-        assert!(
-            When::Auto.decide(&empty),
-            "an empty NO_COLOR forbids nothing"
-        );
-        let dumb = Surroundings {
-            term: Some("dumb".into()),
-            ..terminal()
-        };
+        let empty = Surroundings { no_color: Some(String::new()), ..terminal() };
+        assert!(When::Auto.decide(&empty), "an empty NO_COLOR forbids nothing");
+        let dumb = Surroundings { term: Some("dumb".into()), ..terminal() };
         assert!(!When::Auto.decide(&dumb));
     }
 

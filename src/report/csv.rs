@@ -8,11 +8,8 @@ use std::io;
 use super::{Format, Report, Style, text};
 use crate::findings::{Finding, PartyGroup};
 
-pub(super) const FORMAT: Format = Format {
-    name: "csv",
-    help: "for spreadsheets: one finding a row",
-    write,
-};
+pub(super) const FORMAT: Format =
+    Format { name: "csv", help: "for spreadsheets: one finding a row", write };
 
 fn write(report: &Report, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
     let mut sheet = Sheet::new(out);
@@ -26,11 +23,8 @@ fn write(report: &Report, _style: Style, out: &mut dyn io::Write) -> io::Result<
 fn cells(finding: &Finding) -> Vec<String> {
     let [from_role, from_names, from_addresses] = party(&finding.initiator);
     let [to_role, to_names, to_addresses] = party(&finding.responder);
-    let frames: Vec<String> = finding
-        .frames
-        .iter()
-        .map(|at| format!("{}:{}", at.capture, at.frame))
-        .collect();
+    let frames: Vec<String> =
+        finding.frames.iter().map(|at| format!("{}:{}", at.capture, at.frame)).collect();
     vec![
         finding.severity.token().into(),
         finding.rule.into(),
@@ -66,11 +60,7 @@ fn party(group: &PartyGroup) -> [String; 3] {
     if group.more_addresses {
         addresses.push("...".into());
     }
-    [
-        group.role.clone().unwrap_or_default(),
-        names.join(" "),
-        addresses.join(" "),
-    ]
+    [group.role.clone().unwrap_or_default(), names.join(" "), addresses.join(" ")]
 }
 
 /// Rows on their way out, every cell made safe.
@@ -81,9 +71,7 @@ pub(super) struct Sheet<'w> {
 impl<'w> Sheet<'w> {
     /// An empty sheet.
     pub(super) fn new(out: &'w mut dyn io::Write) -> Self {
-        Self {
-            writer: csv::Writer::from_writer(out),
-        }
+        Self { writer: csv::Writer::from_writer(out) }
     }
 
     /// Writes a row.
@@ -168,10 +156,7 @@ mod tests {
 
     #[test]
     fn no_findings_leave_the_header() {
-        assert_eq!(
-            written(&FORMAT, &empty(), None),
-            format!("{}\n", HEADER.join(","))
-        );
+        assert_eq!(written(&FORMAT, &empty(), None), format!("{}\n", HEADER.join(",")));
     }
 
     #[test]
@@ -219,10 +204,7 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_told_as_one_by_every_format() {
-        let style = Style {
-            color: false,
-            width: None,
-        };
+        let style = Style { color: false, width: None };
         for format in crate::report::FORMATS {
             let error = (format.write)(&failing(), style, &mut Closed).expect_err(format.name);
             assert_eq!(error.kind(), io::ErrorKind::BrokenPipe, "{}", format.name);

@@ -49,26 +49,11 @@ pub struct FlowsFormat {
 
 /// Every output format of `flows`.
 pub const FORMATS: &[FlowsFormat] = &[
-    FlowsFormat {
-        name: "table",
-        write: write_table,
-    },
-    FlowsFormat {
-        name: "json",
-        write: write_json,
-    },
-    FlowsFormat {
-        name: "jsonl",
-        write: write_jsonl,
-    },
-    FlowsFormat {
-        name: "csv",
-        write: write_csv,
-    },
-    FlowsFormat {
-        name: "markdown",
-        write: write_markdown,
-    },
+    FlowsFormat { name: "table", write: write_table },
+    FlowsFormat { name: "json", write: write_json },
+    FlowsFormat { name: "jsonl", write: write_jsonl },
+    FlowsFormat { name: "csv", write: write_csv },
+    FlowsFormat { name: "markdown", write: write_markdown },
 ];
 
 fn write_table(rows: Rows<'_, '_>, style: Style, out: &mut dyn io::Write) -> io::Result<()> {
@@ -85,11 +70,7 @@ fn write_table(rows: Rows<'_, '_>, style: Style, out: &mut dyn io::Write) -> io:
         grid.row(Tone::Plain, cells.map(|(_, cell)| cell).collect());
     }
     let mut page = Page::new(style, out);
-    if none {
-        page.line(0, NOTHING)
-    } else {
-        page.grid(&grid)
-    }
+    if none { page.line(0, NOTHING) } else { page.grid(&grid) }
 }
 
 fn write_json(rows: Rows<'_, '_>, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
@@ -157,11 +138,7 @@ impl FlowRow<'_> {
         let flow = self.flow;
         let port = |end: Endpoint| {
             let ports = flow.transport.has_ports();
-            if ports {
-                end.port.to_string()
-            } else {
-                String::new()
-            }
+            if ports { end.port.to_string() } else { String::new() }
         };
         let [forward, backward] = flow.counters;
         let joined = |parts: Vec<String>| parts.join(" ");
@@ -180,10 +157,7 @@ impl FlowRow<'_> {
             backward.bytes.to_string(),
             flow.outcome().token().into(),
             self.identification.protocol.unwrap_or_default().into(),
-            self.identification
-                .confidence
-                .map_or("", |c| c.token())
-                .into(),
+            self.identification.confidence.map_or("", |c| c.token()).into(),
             flow.spi.map(|spi| spi.to_string()).unwrap_or_default(),
             self.class().unwrap_or_default().into(),
             self.expectation.unwrap_or_default().into(),
@@ -299,10 +273,7 @@ mod tests {
 
     fn render(name: &str, rows: &[FlowRow<'_>], width: Option<u16>) -> String {
         let format = FORMATS.iter().find(|format| format.name == name);
-        let style = Style {
-            color: false,
-            width,
-        };
+        let style = Style { color: false, width };
         let mut out = Vec::new();
         (format.expect("a format").write)(&mut rows.iter().copied(), style, &mut out)
             .expect("memory");
@@ -337,10 +308,8 @@ mod tests {
         let array = written("json", "fe01", None);
         let array: Vec<serde_json::Value> = serde_json::from_str(&array).expect("JSON");
         let lines = written("jsonl", "fe01", None);
-        let lines: Vec<serde_json::Value> = lines
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
+        let lines: Vec<serde_json::Value> =
+            lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(array, lines);
     }
 

@@ -16,11 +16,8 @@ use super::{Format, Report, Style, answer};
 use finding::FindingJson;
 use part::{Capture, ExpectedService, Flows, Host, Ipsec, Quality, Service, Tool};
 
-pub(super) const FORMAT: Format = Format {
-    name: "json",
-    help: "for programs: one document, schema portassay.report/1",
-    write,
-};
+pub(super) const FORMAT: Format =
+    Format { name: "json", help: "for programs: one document, schema portassay.report/1", write };
 
 fn write(report: &Report, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out, "{}", pretty(&Document::of(report))?)
@@ -56,12 +53,7 @@ impl<'r> Document<'r> {
             flows: Flows::of(report),
             findings: report.findings().iter().map(FindingJson::of).collect(),
             ipsec: Ipsec::of(report),
-            expected: report
-                .summary
-                .expected
-                .iter()
-                .map(ExpectedService::of)
-                .collect(),
+            expected: report.summary.expected.iter().map(ExpectedService::of).collect(),
             topology: report.topology,
             hosts: report.seeming_roles.iter().map(Host::of).collect(),
             services: report.services.iter().map(Service::of).collect(),
@@ -184,10 +176,7 @@ mod tests {
             ("/findings/1/responder/ports", "[137,\"1024-65535\"]"),
             ("/findings/1/responder/name", "\"db1, db2\""),
             ("/findings/1/initiator/role", "null"),
-            (
-                "/findings/0/evidence/frames/2",
-                "{\"capture\":1,\"frame\":3}",
-            ),
+            ("/findings/0/evidence/frames/2", "{\"capture\":1,\"frame\":3}"),
             ("/ipsec/mode", "\"media-only\""),
             ("/ipsec/exemptions/0/delay_ms", "null"),
             ("/expected/1/state", "\"refused\""),
@@ -208,9 +197,6 @@ mod tests {
         assert!(!json.contains(|c| c != '\n' && is_hidden(c)));
         let value: Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(value["findings"][0]["message"], NASTY);
-        assert_eq!(
-            visible("\"\u{e0041}\u{9b}\"".into()),
-            "\"\\udb40\\udc41\\u009b\""
-        );
+        assert_eq!(visible("\"\u{e0041}\u{9b}\"".into()), "\"\\udb40\\udc41\\u009b\"");
     }
 }

@@ -40,10 +40,7 @@ struct FindingLine<'r> {
 
 impl<'r> FindingLine<'r> {
     fn of(finding: &'r Finding) -> Self {
-        Self {
-            schema: "portassay.finding/1",
-            finding: FindingJson::of(finding),
-        }
+        Self { schema: "portassay.finding/1", finding: FindingJson::of(finding) }
     }
 }
 

@@ -11,19 +11,11 @@ use super::text::{bytes, count, escape, share};
 use super::{Format, Report, Style, advice, answer};
 use crate::findings::{Finding, Severity};
 
-pub(super) const FORMAT: Format = Format {
-    name: "markdown",
-    help: "for issues and wikis: answer, findings, coverage",
-    write,
-};
+pub(super) const FORMAT: Format =
+    Format { name: "markdown", help: "for issues and wikis: answer, findings, coverage", write };
 
 fn write(report: &Report, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "# {}\n\n{}",
-        answer::word(report.overall),
-        plain(&answer::headline(report))
-    )?;
+    writeln!(out, "# {}\n\n{}", answer::word(report.overall), plain(&answer::headline(report)))?;
     captures(report, out)?;
     findings(report, out)?;
     if report.topology {
@@ -128,11 +120,7 @@ fn details(
 fn explained(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     let classes = coverage::rows(report);
     if !classes.is_empty() {
-        writeln!(
-            out,
-            "\n## Coverage\n\n{}\n",
-            plain(&answer::explained(report))
-        )?;
+        writeln!(out, "\n## Coverage\n\n{}\n", plain(&answer::explained(report)))?;
         let packets: u64 = classes.iter().map(|(_, totals)| totals.packets).sum();
         let rows = classes.iter().map(|(class, totals)| {
             vec![
@@ -191,17 +179,10 @@ fn hosts(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     if !report.seeming_roles.is_empty() {
         writeln!(out, "\n## Hosts, by what they seem to do\n")?;
         let rows = report.seeming_roles.iter().map(|host| {
-            vec![
-                host.address.to_string(),
-                plain(&host.role),
-                plain(&host.evidence.join(", ")),
-            ]
+            vec![host.address.to_string(), plain(&host.role), plain(&host.evidence.join(", "))]
         });
-        let columns = [
-            ("Address", Align::Left),
-            ("Seems to be", Align::Left),
-            ("Because of", Align::Left),
-        ];
+        let columns =
+            [("Address", Align::Left), ("Seems to be", Align::Left), ("Because of", Align::Left)];
         table(&columns, rows, out)?;
     }
     if !report.services.is_empty() {
@@ -230,11 +211,7 @@ fn hosts(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
 }
 
 fn quality(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "\n## Capture quality\n\n{}",
-        answer::grade(report.grade)
-    )?;
+    writeln!(out, "\n## Capture quality\n\n{}", answer::grade(report.grade))?;
     for (at, reason) in report.reasons.iter().enumerate() {
         if at == 0 {
             writeln!(out)?;
@@ -313,11 +290,7 @@ pub(super) fn code(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let text = text.replace('|', "\\|");
-    let pad = if text.starts_with('`') || text.ends_with('`') {
-        " "
-    } else {
-        ""
-    };
+    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
@@ -325,11 +298,7 @@ pub(super) fn code(text: &str) -> String {
 fn with_code(sentence: &str) -> String {
     let mut out = String::new();
     for (at, part) in sentence.split('`').enumerate() {
-        let part: Cow<'_, str> = if at % 2 == 1 {
-            code(part).into()
-        } else {
-            plain(part).into()
-        };
+        let part: Cow<'_, str> = if at % 2 == 1 { code(part).into() } else { plain(part).into() };
         let _ = write!(out, "{part}");
     }
     out
@@ -427,7 +396,7 @@ degraded
         assert!(got.starts_with("# INCONCLUSIVE\n\nwithout a topology nothing says"));
         assert!(got.contains("\n| 10.0.1.11 | front-end | tcp/5061 tls, tcp/443 tls |\n"));
         assert!(got.contains("\n| tcp/5061 | tls | 1 | 40 | 12,000 | 3.4 MB |\n"));
-        assert!(got.contains("`portassay infer 'my site.pcapng' > site.toml`"));
+        assert!(got.contains("`portassay check 'my site.pcapng' --topology site.toml`"));
         assert!(!got.contains("## Coverage"));
     }
 
@@ -461,14 +430,9 @@ degraded
     fn hostile_names_stay_in_their_cells() {
         let got = written(&FORMAT, &hostile(), None);
         assert!(!got.contains(|c| c != '\n' && is_hidden(c)));
-        assert!(
-            !got.contains("<img") || got.contains("``=a"),
-            "only inside code"
-        );
+        assert!(!got.contains("<img") || got.contains("``=a"), "only inside code");
         let bars = |line: &str| line.replace("\\|", "").matches('|').count();
-        let table = got
-            .lines()
-            .skip_while(|line| !line.starts_with("| Severity"));
+        let table = got.lines().skip_while(|line| !line.starts_with("| Severity"));
         for line in table.take(4) {
             assert_eq!(bars(line), 9, "{line}");
         }

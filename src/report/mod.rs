@@ -169,19 +169,10 @@ pub struct Format {
 }
 
 /// Every output format of `check`, in the order in which the help lists them.
-pub const FORMATS: &[Format] = &[
-    table::FORMAT,
-    json::FORMAT,
-    jsonl::FORMAT,
-    csv::FORMAT,
-    markdown::FORMAT,
-];
+pub const FORMATS: &[Format] =
+    &[table::FORMAT, json::FORMAT, jsonl::FORMAT, csv::FORMAT, markdown::FORMAT];
 
 /// A path for messages: as given, with `-` spelled out.
 pub fn display_path(path: &Path) -> String {
-    if path.as_os_str() == "-" {
-        "standard input".into()
-    } else {
-        path.display().to_string()
-    }
+    if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() }
 }

@@ -48,22 +48,10 @@ pub struct RulesFormat {
 
 /// Every output format of `rules`.
 pub const FORMATS: &[RulesFormat] = &[
-    RulesFormat {
-        name: "table",
-        write: write_table,
-    },
-    RulesFormat {
-        name: "json",
-        write: write_json,
-    },
-    RulesFormat {
-        name: "csv",
-        write: write_csv,
-    },
-    RulesFormat {
-        name: "markdown",
-        write: write_markdown,
-    },
+    RulesFormat { name: "table", write: write_table },
+    RulesFormat { name: "json", write: write_json },
+    RulesFormat { name: "csv", write: write_csv },
+    RulesFormat { name: "markdown", write: write_markdown },
 ];
 
 fn write_table(rows: &[RuleRow], style: Style, out: &mut dyn io::Write) -> io::Result<()> {
@@ -77,10 +65,7 @@ fn write_table(rows: &[RuleRow], style: Style, out: &mut dyn io::Write) -> io::R
     page.grid(&essentials(rows))?;
     page.blank()?;
     let number = counted(rows.len() as u64, "expectation", "expectations");
-    page.line(
-        2,
-        &format!("{number}; `portassay explain ROW` tells more of each."),
-    )
+    page.line(2, &format!("{number}; `portassay explain ROW` tells more of each."))
 }
 
 /// What a terminal has room for.
@@ -95,10 +80,7 @@ fn essentials(rows: &[RuleRow]) -> Grid {
     ]);
     for row in rows {
         let content = [row.application.as_str(), row.security.as_str()];
-        let content: Vec<&str> = content
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect();
+        let content: Vec<&str> = content.into_iter().filter(|part| !part.is_empty()).collect();
         let cells = vec![
             row.id.clone(),
             row.from.clone(),
@@ -126,10 +108,7 @@ fn write_json(rows: &[RuleRow], _style: Style, out: &mut dyn io::Write) -> io::R
         schema: &'static str,
         rules: &'r [RuleRow],
     }
-    let document = Document {
-        schema: "portassay.rules/1",
-        rules: rows,
-    };
+    let document = Document { schema: "portassay.rules/1", rules: rows };
     writeln!(out, "{}", json::pretty(&document)?)
 }
 
@@ -208,10 +187,7 @@ mod tests {
 
     fn written(name: &str, rows: &[RuleRow], width: Option<u16>) -> String {
         let format = FORMATS.iter().find(|format| format.name == name);
-        let style = Style {
-            color: false,
-            width,
-        };
+        let style = Style { color: false, width };
         let mut out = Vec::new();
         (format.expect("a format").write)(rows, style, &mut out).expect("memory");
         String::from_utf8(out).expect("UTF-8")
@@ -245,10 +221,7 @@ mod tests {
     #[test]
     fn no_rows_are_a_sentence() {
         for name in ["table", "markdown"] {
-            assert_eq!(
-                written(name, &[], Some(80)).replace('\n', " ").trim(),
-                NOTHING
-            );
+            assert_eq!(written(name, &[], Some(80)).replace('\n', " ").trim(), NOTHING);
         }
         let json = written("json", &[], None);
         assert!(json.contains("\"rules\": []"));

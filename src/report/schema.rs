@@ -43,9 +43,7 @@ pub const SCHEMAS: &[Schema] = &[
 
 /// The schema of that name; the plurals `flows`, `findings` and `reports` are understood too.
 pub fn find(name: &str) -> Option<&'static Schema> {
-    SCHEMAS
-        .iter()
-        .find(|schema| schema.name == name || name.strip_suffix('s') == Some(schema.name))
+    SCHEMAS.iter().find(|schema| schema.name == name || name.strip_suffix('s') == Some(schema.name))
 }
 
 #[cfg(test)]
@@ -90,10 +88,7 @@ mod tests {
                         Value::Array(names) => names.clone(),
                         one => vec![one.clone()],
                     };
-                    if !names
-                        .iter()
-                        .any(|name| is_a(value, name.as_str().unwrap_or_default()))
-                    {
+                    if !names.iter().any(|name| is_a(value, name.as_str().unwrap_or_default())) {
                         wrong.push(format!("{at}: {value} is not {operand}"));
                     }
                 }
@@ -175,10 +170,7 @@ mod tests {
     #[test]
     fn reports_are_as_described() {
         for report in [failing(), first_contact(), empty(), hostile()] {
-            assert_eq!(
-                faults("report", &in_format("json", &report)),
-                Vec::<String>::new()
-            );
+            assert_eq!(faults("report", &in_format("json", &report)), Vec::<String>::new());
         }
     }
 
@@ -210,18 +202,10 @@ mod tests {
         };
         for identification in [&known, &Identification::default()] {
             for flow in [&tcp, &esp] {
-                let row = FlowRow {
-                    flow,
-                    identification,
-                    verdict: None,
-                    expectation: None,
-                };
+                let row = FlowRow { flow, identification, verdict: None, expectation: None };
                 let format = flows::FORMATS.iter().find(|f| f.name == "jsonl");
                 let mut out = Vec::new();
-                let style = Style {
-                    color: false,
-                    width: None,
-                };
+                let style = Style { color: false, width: None };
                 (format.expect("a format").write)(&mut [row].into_iter(), style, &mut out)
                     .expect("memory takes everything");
                 let text = String::from_utf8(out).expect("UTF-8");
@@ -234,10 +218,7 @@ mod tests {
     fn the_table_of_rules_is_as_described() {
         let format = rules::FORMATS.iter().find(|f| f.name == "json");
         let mut out = Vec::new();
-        let style = Style {
-            color: false,
-            width: None,
-        };
+        let style = Style { color: false, width: None };
         (format.expect("a format").write)(&[rules::RuleRow::default()], style, &mut out)
             .expect("memory takes everything");
         let text = String::from_utf8(out).expect("UTF-8");
@@ -260,11 +241,7 @@ mod tests {
         ] {
             let mut value = good.clone();
             *value.pointer_mut(pointer).expect(pointer) = bad;
-            assert_ne!(
-                faults("report", &value.to_string()),
-                Vec::<String>::new(),
-                "{pointer}"
-            );
+            assert_ne!(faults("report", &value.to_string()), Vec::<String>::new(), "{pointer}");
         }
     }
 

@@ -15,10 +15,7 @@ use crate::policy::Class;
 /// What a report looks like in a format.
 pub(super) fn written(format: &Format, report: &Report, width: Option<u16>) -> String {
     let mut out = Vec::new();
-    let style = Style {
-        color: false,
-        width,
-    };
+    let style = Style { color: false, width };
     (format.write)(report, style, &mut out).expect("memory takes everything");
     String::from_utf8(out).expect("reports are UTF-8")
 }
@@ -30,15 +27,8 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 
 /// A flow of one packet there and two back.
 pub(super) fn flow(transport: Transport, from: (&str, u16), to: (&str, u16)) -> Flow {
-    let end = |(text, port): (&str, u16)| Endpoint {
-        address: address(text),
-        port,
-    };
-    let counters = |packets, bytes| Counters {
-        packets,
-        bytes,
-        payload: 0,
-    };
+    let end = |(text, port): (&str, u16)| Endpoint { address: address(text), port };
+    let counters = |packets, bytes| Counters { packets, bytes, payload: 0 };
     Flow {
         transport,
         ends: [end(from), end(to)],
@@ -46,18 +36,9 @@ pub(super) fn flow(transport: Transport, from: (&str, u16), to: (&str, u16)) -> 
         counters: [counters(1, 100), counters(2, 3000)],
         first: at(0),
         last: at(2),
-        first_frame: FrameRef {
-            capture: 0,
-            frame: 7,
-        },
-        last_frame: FrameRef {
-            capture: 0,
-            frame: 9,
-        },
-        tcp: [
-            TcpSeen(TcpSeen::SYN | TcpSeen::ACK),
-            TcpSeen(TcpSeen::SYN_ACK),
-        ],
+        first_frame: FrameRef { capture: 0, frame: 7 },
+        last_frame: FrameRef { capture: 0, frame: 9 },
+        tcp: [TcpSeen(TcpSeen::SYN | TcpSeen::ACK), TcpSeen(TcpSeen::SYN_ACK)],
         vlans: vec![20],
         layers: vec![Layer::Ah { spi: 1 }],
         ah: None,
@@ -105,18 +86,9 @@ pub(super) fn clear_text() -> Finding {
         first: at(1),
         last: at(62),
         frames: vec![
-            FrameRef {
-                capture: 0,
-                frame: 12,
-            },
-            FrameRef {
-                capture: 0,
-                frame: 1015,
-            },
-            FrameRef {
-                capture: 1,
-                frame: 3,
-            },
+            FrameRef { capture: 0, frame: 12 },
+            FrameRef { capture: 0, frame: 1015 },
+            FrameRef { capture: 1, frame: 3 },
         ],
         display_filter: "ip.addr == 10.0.1.11 && tcp.port == 5061".into(),
         bpf: "host 10.0.1.11 and tcp port 5061".into(),
@@ -145,10 +117,7 @@ pub(super) fn unexpected() -> Finding {
         bytes: 92,
         first: at(5),
         last: at(5),
-        frames: vec![FrameRef {
-            capture: 1,
-            frame: 7,
-        }],
+        frames: vec![FrameRef { capture: 1, frame: 7 }],
         display_filter: "udp.port == 137".into(),
         bpf: "udp port 137".into(),
     }
@@ -191,11 +160,7 @@ pub(super) fn failing() -> Report {
     truncated.undecoded = BTreeMap::from([("arp".into(), 30), ("ip-header".into(), 1)]);
     let mut damaged = capture("site/db1.pcap", 9, CaptureFormat::Pcap);
     damaged.damage = Some("the file ends inside frame 10".into());
-    let totals = |flows, packets, bytes| ClassTotals {
-        flows,
-        packets,
-        bytes,
-    };
+    let totals = |flows, packets, bytes| ClassTotals { flows, packets, bytes };
     Report {
         captures: vec![truncated, damaged],
         grade: Grade::Degraded,
@@ -247,10 +212,7 @@ pub(super) fn first_contact() -> Report {
         captures: vec![capture("my site.pcapng", 1000, CaptureFormat::Pcapng)],
         grade: Grade::Good,
         reasons: Vec::new(),
-        summary: Summary {
-            flows: 40,
-            ..Summary::default()
-        },
+        summary: Summary { flows: 40, ..Summary::default() },
         overall: Overall::Inconclusive,
         exit_code: 3,
         topology: false,

@@ -73,18 +73,13 @@ impl<'w> Page<'w> {
 
     /// `fancy` on a terminal, `plain` elsewhere.
     pub(super) fn glyph(&self, fancy: &'static str, plain: &'static str) -> &'static str {
-        if self.style.width.is_some() {
-            fancy
-        } else {
-            plain
-        }
+        if self.style.width.is_some() { fancy } else { plain }
     }
 
     /// A heading with an empty line before it.
     pub(super) fn heading(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out)?;
-        self.out
-            .write_all(paint(&escape(text), Tone::Heading, self.style.color).as_bytes())?;
+        self.out.write_all(paint(&escape(text), Tone::Heading, self.style.color).as_bytes())?;
         writeln!(self.out)
     }
 
@@ -178,10 +173,7 @@ pub(super) struct Grid {
 impl Grid {
     /// A table without rows.
     pub(super) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self {
-            columns: columns.to_vec(),
-            rows: Vec::new(),
-        }
+        Self { columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// Appends a row whose first cell has a tone.
@@ -193,9 +185,7 @@ impl Grid {
     fn least_width(&self) -> usize {
         let columns = self.columns.iter().enumerate().map(|(at, (title, align))| {
             let cells = self.rows.iter().filter_map(|(_, cells)| cells.get(at));
-            let cells = cells
-                .map(|cell| escape(cell))
-                .chain([Cow::Borrowed(*title)]);
+            let cells = cells.map(|cell| escape(cell)).chain([Cow::Borrowed(*title)]);
             cells
                 .map(|cell| match align {
                     Align::Right | Align::Word => cell.chars().count(),
@@ -346,9 +336,8 @@ Capture quality
 What to do next
   1. Why it matters and every step of the remedy: `portassay explain cleartext-signalling` (and
      likewise 1 other rule).
-  2. See the frames in Wireshark: run the same command with `-w findings.pcapng`.
-  3. Accept what is meant to be: `--write-baseline accepted.json` once, then
-     `--baseline accepted.json`.
+  2. See the packets in Wireshark: open the capture and paste the finding's filter.
+  3. What is meant to be goes into the policy: a row in a file of your own, given with `--policy`.
   4. For a firmer answer capture again with whole frames (`dumpcap -s 0`) and undamaged files (copy
      them again, or end the capture properly).
 ";
@@ -408,8 +397,8 @@ Capture quality
 
 What to do next
   1. Why it matters and every step of the remedy: `portassay explain cleartext-signalling` (and likewise 1 other rule).
-  2. See the frames in Wireshark: run the same command with `-w findings.pcapng`.
-  3. Accept what is meant to be: `--write-baseline accepted.json` once, then `--baseline accepted.json`.
+  2. See the packets in Wireshark: open the capture and paste the finding's filter.
+  3. What is meant to be goes into the policy: a row in a file of your own, given with `--policy`.
   4. For a firmer answer capture again with whole frames (`dumpcap -s 0`) and undamaged files (copy them again, or end the capture properly).
 ";
         let got = written(&FORMAT, &failing(), None);
@@ -445,13 +434,11 @@ Capture quality
   good: nothing stands against the answer.
 
 What to do next
-  1. Draft a topology from this traffic: `portassay infer 'my site.pcapng' > site.toml`, then
-     correct the roles in it.
-  2. Or write site.toml by hand: a `[[host]]` with `name`, `addresses` and `roles` for each server,
-     a `[[network]]` with `name`, `prefixes` and `roles` for each range of clients.
-  3. For example `[[host]]` `name = "front-end-1"` `addresses = ["10.0.1.11"]`
+  1. Write site.toml: a `[[host]]` with `name`, `addresses` and `roles` for each server, a
+     `[[network]]` with `name`, `prefixes` and `roles` for each range of clients.
+  2. For example `[[host]]` `name = "front-end-1"` `addresses = ["10.0.1.11"]`
      `roles = ["front-end"]`.
-  4. Then compare: `portassay check 'my site.pcapng' --topology site.toml`.
+  3. Then compare: `portassay check 'my site.pcapng' --topology site.toml`.
 "#;
         let got = written(&FORMAT, &first_contact(), Some(100));
         assert_eq!(got, expected, "got:\n{got}");
@@ -536,10 +523,7 @@ What to do next
 
     #[test]
     fn colour_adds_nothing_but_colour() {
-        let style = Style {
-            color: true,
-            width: Some(100),
-        };
+        let style = Style { color: true, width: Some(100) };
         for report in [failing(), first_contact(), empty()] {
             let mut out = Vec::new();
             write(&report, style, &mut out).expect("memory takes everything");

@@ -106,11 +106,7 @@ pub fn ports(ranges: &[(u16, u16)]) -> String {
 
 /// One range of ports: `5061`, or `1024-65535`.
 pub fn port_range((low, high): (u16, u16)) -> String {
-    if low == high {
-        low.to_string()
-    } else {
-        format!("{low}-{high}")
-    }
+    if low == high { low.to_string() } else { format!("{low}-{high}") }
 }
 
 /// Items in a sentence: `a`, `a and b`, `a, b and c`.
@@ -295,24 +291,15 @@ mod tests {
         ] {
             assert_eq!(duration(nanoseconds), text);
         }
-        assert_eq!(
-            span(Timestamp(i64::MIN), Timestamp(i64::MAX)),
-            "106751 d 23 h"
-        );
+        assert_eq!(span(Timestamp(i64::MIN), Timestamp(i64::MAX)), "106751 d 23 h");
     }
 
     #[test]
     fn times_are_utc_with_nine_digits() {
         assert_eq!(time(Timestamp(0)), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(
-            time(Timestamp(1_714_564_800_123_456_789)),
-            "2024-05-01T12:00:00.123456789Z"
-        );
+        assert_eq!(time(Timestamp(1_714_564_800_123_456_789)), "2024-05-01T12:00:00.123456789Z");
         assert_eq!(time(Timestamp(-1)), "1969-12-31T23:59:59.999999999Z");
-        assert_eq!(
-            clock(Timestamp(1_714_564_800_123_456_789)),
-            "2024-05-01 12:00:00 UTC"
-        );
+        assert_eq!(clock(Timestamp(1_714_564_800_123_456_789)), "2024-05-01 12:00:00 UTC");
         assert_eq!(time(Timestamp(i64::MAX)), "2262-04-11T23:47:16.854775807Z");
     }
 
@@ -337,10 +324,7 @@ mod tests {
     #[test]
     fn lines_break_at_spaces_and_never_inside_a_word() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(
-            wrap("a extraordinarily b", 6),
-            ["a", "extraordinarily", "b"]
-        );
+        assert_eq!(wrap("a extraordinarily b", 6), ["a", "extraordinarily", "b"]);
         assert_eq!(wrap("", 10), [""]);
         assert_eq!(wrap("a  b ", 10), ["a  b "]);
     }

@@ -33,11 +33,7 @@ impl Recorded {
     /// A frame captured whole.
     pub(crate) fn new(time: u64, data: Vec<u8>) -> Self {
         let original_len = data.len() as u32;
-        Self {
-            time,
-            data,
-            original_len,
-        }
+        Self { time, data, original_len }
     }
 
     /// The frame as a snaplen leaves it.
@@ -91,10 +87,7 @@ pub(crate) struct Pcapng {
 impl Pcapng {
     /// A file that begins with a section of this byte order.
     pub(crate) fn new(order: Order) -> Self {
-        let empty = Self {
-            file: Writer::new(order),
-            ticks: Vec::new(),
-        };
+        let empty = Self { file: Writer::new(order), ticks: Vec::new() };
         empty.section(order)
     }
 
@@ -196,10 +189,7 @@ struct Writer {
 
 impl Writer {
     fn new(order: Order) -> Self {
-        Self {
-            order,
-            bytes: Vec::new(),
-        }
+        Self { order, bytes: Vec::new() }
     }
 
     fn u16(&mut self, value: u16) {
@@ -275,33 +265,18 @@ mod tests {
             .dropped(0, 5)
             .unknown(0x0BAD, &[1, 2, 3, 4, 5])
             .bytes();
-        assert_eq!(
-            file[..12],
-            [0x0A, 0x0D, 0x0D, 0x0A, 0, 0, 0, 28, 0x1A, 0x2B, 0x3C, 0x4D]
-        );
+        assert_eq!(file[..12], [0x0A, 0x0D, 0x0D, 0x0A, 0, 0, 0, 28, 0x1A, 0x2B, 0x3C, 0x4D]);
         // Interface: 16 bytes and two options in 12.
-        assert_eq!(
-            file[28..44],
-            [0, 0, 0, 1, 0, 0, 0, 32, 0, 1, 0, 0, 0, 4, 0, 0]
-        );
-        assert_eq!(
-            file[44..60],
-            [0, 9, 0, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32]
-        );
+        assert_eq!(file[28..44], [0, 0, 0, 1, 0, 0, 0, 32, 0, 1, 0, 0, 0, 4, 0, 0]);
+        assert_eq!(file[44..60], [0, 9, 0, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32]);
         // Frame: two bytes captured of three, padded to four.
         assert_eq!(file[60..68], [0, 0, 0, 6, 0, 0, 0, 36]);
-        assert_eq!(
-            file[80..96],
-            [0, 0, 0, 2, 0, 0, 0, 3, 0xAA, 0xBB, 0, 0, 0, 0, 0, 36]
-        );
+        assert_eq!(file[80..96], [0, 0, 0, 2, 0, 0, 0, 3, 0xAA, 0xBB, 0, 0, 0, 0, 0, 36]);
         // The second section turns the byte order.
         assert_eq!(file[96..104], [0x0A, 0x0D, 0x0D, 0x0A, 28, 0, 0, 0]);
         // 1.5 s in 1/1024 s are 1536 ticks.
         let ticks = 1536_u32.to_le_bytes();
-        assert!(
-            file.windows(8)
-                .any(|bytes| bytes == [[0; 4], ticks].concat())
-        );
+        assert!(file.windows(8).any(|bytes| bytes == [[0; 4], ticks].concat()));
         assert_eq!(file.len() % 4, 0);
     }
 }

@@ -32,12 +32,7 @@ pub(crate) fn ip(text: &str) -> IpAddr {
 
 /// A TCP segment; the ACK bit is set until [`Packet::flags`] says otherwise.
 pub(crate) fn tcp(from: SocketAddr, to: SocketAddr) -> Packet {
-    let kind = Kind::Tcp {
-        flags: ACK,
-        sequence: 0,
-        acknowledgement: 0,
-        options: Vec::new(),
-    };
+    let kind = Kind::Tcp { flags: ACK, sequence: 0, acknowledgement: 0, options: Vec::new() };
     Packet::new(from, to, kind)
 }
 
@@ -62,10 +57,7 @@ pub(crate) fn protocol(number: u8, from: IpAddr, to: IpAddr) -> Packet {
 pub(crate) fn icmp_error(reporter: IpAddr, kind: u8, code: u8, quoted: &Packet) -> Packet {
     let quote = quoted.ip_bytes();
     let header = if quoted.is_v6() { 40 } else { 20 };
-    let (from, to) = (
-        SocketAddr::new(reporter, 0),
-        SocketAddr::new(quoted.from.ip(), 0),
-    );
+    let (from, to) = (SocketAddr::new(reporter, 0), SocketAddr::new(quoted.from.ip(), 0));
     Packet::new(from, to, Kind::Icmp { kind, code }).payload(&quote[..quote.len().min(header + 8)])
 }
 
@@ -86,18 +78,10 @@ pub(crate) struct Packet {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Tcp {
-        flags: u8,
-        sequence: u32,
-        acknowledgement: u32,
-        options: Vec<u8>,
-    },
+    Tcp { flags: u8, sequence: u32, acknowledgement: u32, options: Vec<u8> },
     Udp,
     Sctp,
-    Icmp {
-        kind: u8,
-        code: u8,
-    },
+    Icmp { kind: u8, code: u8 },
     Other(u8),
 }
 
@@ -134,12 +118,7 @@ impl Packet {
 
     /// TCP sequence and acknowledgement numbers.
     pub(crate) fn numbers(mut self, seq: u32, ack: u32) -> Self {
-        if let Kind::Tcp {
-            sequence,
-            acknowledgement,
-            ..
-        } = &mut self.kind
-        {
+        if let Kind::Tcp { sequence, acknowledgement, .. } = &mut self.kind {
             (*sequence, *acknowledgement) = (seq, ack);
         }
         self
@@ -213,9 +192,7 @@ impl Packet {
 
     /// The packet on Ethernet, without padding. Several tags: the outer ones are service tags.
     pub(crate) fn ethernet(&self) -> Vec<u8> {
-        let (from, to) = self
-            .macs
-            .unwrap_or((mac(self.from.ip()), mac(self.to.ip())));
+        let (from, to) = self.macs.unwrap_or((mac(self.from.ip()), mac(self.to.ip())));
         let mut bytes = [to, from].concat();
         for (depth, id) in self.vlans.iter().enumerate() {
             let last = depth + 1 == self.vlans.len();
@@ -291,12 +268,7 @@ impl Packet {
             put16(&mut bytes, self.to.port());
         }
         let checksum_at = match &self.kind {
-            Kind::Tcp {
-                flags,
-                sequence,
-                acknowledgement,
-                options,
-            } => {
+            Kind::Tcp { flags, sequence, acknowledgement, options } => {
                 put32(&mut bytes, *sequence);
                 put32(&mut bytes, *acknowledgement);
                 bytes.extend([((20 + options.len()) / 4 * 16) as u8, *flags]);

@@ -44,10 +44,7 @@ pub(crate) struct Story {
 impl Story {
     /// An empty story whose first frame is sent at this time (nanoseconds since 1970).
     pub(crate) fn begins(time: u64) -> Self {
-        Self {
-            now: time,
-            frames: Vec::new(),
-        }
+        Self { now: time, frames: Vec::new() }
     }
 
     /// Lets time pass.
@@ -164,14 +161,12 @@ impl Story {
         let mut story = shake.iter().fold(self, Self::sends);
         for says in says {
             let (said, acknowledged) = match says {
-                Says::Asks(bytes) => (
-                    talk.client_says(PSH | ACK, bytes),
-                    talk.server_says(ACK, &[]),
-                ),
-                Says::Answers(bytes) => (
-                    talk.server_says(PSH | ACK, bytes),
-                    talk.client_says(ACK, &[]),
-                ),
+                Says::Asks(bytes) => {
+                    (talk.client_says(PSH | ACK, bytes), talk.server_says(ACK, &[]))
+                }
+                Says::Answers(bytes) => {
+                    (talk.server_says(PSH | ACK, bytes), talk.client_says(ACK, &[]))
+                }
             };
             story = story.sends(&said).sends(&acknowledged);
         }
@@ -190,20 +185,11 @@ struct Talk {
 
 impl Talk {
     fn new(client: SocketAddr, server: SocketAddr) -> Self {
-        Self {
-            client,
-            server,
-            client_next: 1_000,
-            server_next: 2_000,
-        }
+        Self { client, server, client_next: 1_000, server_next: 2_000 }
     }
 
     fn client_says(&mut self, flags: u8, bytes: &[u8]) -> Packet {
-        let acknowledged = if flags & ACK == 0 {
-            0
-        } else {
-            self.server_next
-        };
+        let acknowledged = if flags & ACK == 0 { 0 } else { self.server_next };
         let segment = tcp(self.client, self.server)
             .flags(flags)
             .numbers(self.client_next, acknowledged)
@@ -261,11 +247,9 @@ mod tests {
             };
             match decode(&frame) {
                 Decoded::Packet(packet) => match packet.detail {
-                    Detail::Tcp {
-                        flags,
-                        sequence,
-                        acknowledgement,
-                    } => (flags.0, sequence, acknowledgement, packet.payload_len),
+                    Detail::Tcp { flags, sequence, acknowledgement } => {
+                        (flags.0, sequence, acknowledgement, packet.payload_len)
+                    }
                     _ => (0, 0, 0, packet.payload_len),
                 },
                 Decoded::Stopped(stop) => panic!("stopped: {stop}"),
@@ -299,10 +283,7 @@ mod tests {
     fn connections_may_fail_or_stay_open() {
         let (client, server) = (at("[fd00::5]:50000"), at("[fd00::11]:5061"));
         let refused = Story::begins(0).tcp_refused(client, server);
-        assert_eq!(
-            told(&refused),
-            [(SYN, 1000, 0, 0), (RST | ACK, 2000, 1001, 0)]
-        );
+        assert_eq!(told(&refused), [(SYN, 1000, 0, 0), (RST | ACK, 2000, 1001, 0)]);
         let unanswered = Story::begins(0).tcp_unanswered(client, server, 3);
         assert_eq!(told(&unanswered), [(SYN, 1000, 0, 0); 3]);
         assert_eq!(unanswered.frames()[2].time, 2_002_000_000);
@@ -313,19 +294,12 @@ mod tests {
     #[test]
     fn media_has_its_own_pace() {
         let (phone, gateway) = (at("10.0.20.9:50020"), at("10.0.1.11:49152"));
-        let stream = Rtp {
-            payload_type: 8,
-            ssrc: 7,
-        };
+        let stream = Rtp { payload_type: 8, ssrc: 7 };
         let story = Story::begins(0)
             .udp_exchange(phone, gateway, &[Asks(b"?"), Answers(b"!!")])
             .pause(Duration::from_millis(8))
             .rtp_stream(phone, gateway, stream, 3);
-        let times: Vec<_> = story
-            .frames()
-            .iter()
-            .map(|frame| frame.time / 1_000_000)
-            .collect();
+        let times: Vec<_> = story.frames().iter().map(|frame| frame.time / 1_000_000).collect();
         assert_eq!(times, [0, 1, 10, 30, 50]);
         let lens: Vec<_> = told(&story).iter().map(|told| told.3).collect();
         assert_eq!(lens, [1, 2, 172, 172, 172]);

@@ -84,11 +84,7 @@ pub(super) fn client_rows() -> BTreeMap<String, Fields> {
             row.insert("port".into(), "67-67".into());
             row.insert("from_port".into(), "68-68".into());
         } else {
-            put(
-                &mut row,
-                "port",
-                &port_text(line["ports"].trim_end_matches('*')),
-            );
+            put(&mut row, "port", &port_text(line["ports"].trim_end_matches('*')));
         }
         if row.contains_key("media") {
             // So wide a range says nothing by itself.
@@ -117,11 +113,7 @@ pub(super) fn exemption_rows() -> BTreeMap<String, Fields> {
             (source, "any") => ("from", source),
             other => panic!("{id}: {other:?}"),
         };
-        let range = if side == "any" {
-            "specified media port range"
-        } else {
-            "any"
-        };
+        let range = if side == "any" { "specified media port range" } else { "any" };
         assert_eq!(line["source_ports"], range, "{id}");
         let role = match named {
             "front-end running conferencing-attendant" => "conferencing-attendant",
@@ -173,9 +165,7 @@ fn direction(
     list: &[(&str, &'static str, &'static str)],
     id: &str,
 ) -> Option<(&'static str, &'static str)> {
-    let found = list
-        .iter()
-        .find(|(of, ..)| of.split(' ').any(|of| of == id));
+    let found = list.iter().find(|(of, ..)| of.split(' ').any(|of| of == id));
     found.map(|(_, from, to)| (*from, *to))
 }
 
@@ -221,11 +211,7 @@ const MEDIA_PORTS: &[(&str, &str, &str)] = &[
     ("conferencing-attendant", "49152-57500", "media:audio"),
     ("front-end", "49152-57500,57501-65535", "media:audio"),
     ("exchange-um", "1024-65535", "media:audio"),
-    (
-        "front-end+application-sharing",
-        "49152-65535",
-        "media:app-sharing",
-    ),
+    ("front-end+application-sharing", "49152-65535", "media:app-sharing"),
     ("endpoints", "1024-65535", ""),
 ];
 

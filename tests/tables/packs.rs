@@ -15,9 +15,7 @@ pub(super) fn fields(row: &Table) -> (String, Fields) {
             ("id" | "purpose" | "note", _) => {}
             ("strict", Value::Table(over)) => {
                 let (_, over) = self::fields(over);
-                let over = over
-                    .into_iter()
-                    .map(|(key, value)| (format!("strict.{key}"), value));
+                let over = over.into_iter().map(|(key, value)| (format!("strict.{key}"), value));
                 fields.extend(over);
             }
             ("port" | "from_port" | "media_port", Value::String(ports)) => {
@@ -47,21 +45,13 @@ pub(super) fn port_text(ports: &str) -> String {
     let base = pack("base");
     let mut ranges: Vec<(u16, u16)> = ports
         .split(',')
-        .map(|item| {
-            base["ranges"]
-                .get(item)
-                .and_then(Value::as_str)
-                .unwrap_or(item)
-        })
+        .map(|item| base["ranges"].get(item).and_then(Value::as_str).unwrap_or(item))
         .map(|item| item.split_once('-').unwrap_or((item, item)))
         .map(|(first, last)| (first.parse().unwrap(), last.parse().unwrap()))
         .collect();
     ranges.sort_unstable();
     assert!(ranges.iter().all(|(first, last)| first <= last), "{ports}");
-    let texts: Vec<String> = ranges
-        .iter()
-        .map(|(first, last)| format!("{first}-{last}"))
-        .collect();
+    let texts: Vec<String> = ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect();
     texts.join(",")
 }
 
@@ -79,22 +69,14 @@ pub(super) fn pack(name: &str) -> Table {
 }
 
 pub(super) fn rows(pack: &Table) -> Vec<Table> {
-    let rows = pack
-        .get("row")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    rows.into_iter()
-        .map(|row| row.try_into().unwrap())
-        .collect()
+    let rows = pack.get("row").and_then(Value::as_array).cloned().unwrap_or_default();
+    rows.into_iter().map(|row| row.try_into().unwrap()).collect()
 }
 
 pub(super) fn names(pack: &Table, list: &str) -> BTreeSet<String> {
     let list = pack[list].as_array().unwrap();
-    let names: BTreeSet<String> = list
-        .iter()
-        .map(|item| item["name"].as_str().unwrap().into())
-        .collect();
+    let names: BTreeSet<String> =
+        list.iter().map(|item| item["name"].as_str().unwrap().into()).collect();
     assert_eq!(names.len(), list.len());
     names
 }
@@ -106,32 +88,14 @@ pub(super) fn text(row: &Table, key: &str) -> String {
 /// The packs as they are built in.
 pub(super) const PACKS: &[(&str, &str)] = &[
     ("base", include_str!("../../src/policy/packs/base.toml")),
-    (
-        "clients",
-        include_str!("../../src/policy/packs/clients.toml"),
-    ),
+    ("clients", include_str!("../../src/policy/packs/clients.toml")),
     ("edge", include_str!("../../src/policy/packs/edge.toml")),
     ("fabric", include_str!("../../src/policy/packs/fabric.toml")),
-    (
-        "infrastructure",
-        include_str!("../../src/policy/packs/infrastructure.toml"),
-    ),
-    (
-        "ipsec-exemptions",
-        include_str!("../../src/policy/packs/ipsec-exemptions.toml"),
-    ),
-    (
-        "load-balancers",
-        include_str!("../../src/policy/packs/load-balancers.toml"),
-    ),
-    (
-        "neighbours",
-        include_str!("../../src/policy/packs/neighbours.toml"),
-    ),
-    (
-        "servers",
-        include_str!("../../src/policy/packs/servers.toml"),
-    ),
+    ("infrastructure", include_str!("../../src/policy/packs/infrastructure.toml")),
+    ("ipsec-exemptions", include_str!("../../src/policy/packs/ipsec-exemptions.toml")),
+    ("load-balancers", include_str!("../../src/policy/packs/load-balancers.toml")),
+    ("neighbours", include_str!("../../src/policy/packs/neighbours.toml")),
+    ("servers", include_str!("../../src/policy/packs/servers.toml")),
     ("sql", include_str!("../../src/policy/packs/sql.toml")),
     ("web", include_str!("../../src/policy/packs/web.toml")),
 ];

@@ -180,18 +180,12 @@ fn attributes(bytes: &[u8], len: usize) -> Attributes {
         let padded = usize::from(size).next_multiple_of(4);
         fingerprint |= kind == FINGERPRINT && size == 4;
         let Some(rest) = left.checked_sub(4 + padded) else {
-            return Attributes {
-                sound: false,
-                fingerprint: false,
-            };
+            return Attributes { sound: false, fingerprint: false };
         };
         left = rest;
         reader.take_up_to(padded);
     }
-    Attributes {
-        sound: true,
-        fingerprint,
-    }
+    Attributes { sound: true, fingerprint }
 }
 
 /// The method without the two class bits in between (RFC 8489, 5).
@@ -232,10 +226,7 @@ mod tests {
     use super::*;
 
     fn whole(bytes: &[u8]) -> Seen<StunMessage> {
-        read(&Message {
-            bytes,
-            len: bytes.len(),
-        })
+        read(&Message { bytes, len: bytes.len() })
     }
 
     #[test]
@@ -261,19 +252,13 @@ mod tests {
         let Seen::Fits(message) = whole(&bytes) else {
             panic!("refused");
         };
-        assert_eq!(
-            (message.method(), message.class()),
-            ("data", Class::Indication)
-        );
+        assert_eq!((message.method(), message.class()), ("data", Class::Indication));
         assert!(message.is_turn());
     }
 
     #[test]
     fn lengths_must_agree() {
-        assert_eq!(
-            whole(&hex("0001 0004 2112a442 000102030405060708090a0b")),
-            Seen::Foreign
-        );
+        assert_eq!(whole(&hex("0001 0004 2112a442 000102030405060708090a0b")), Seen::Foreign);
         assert_eq!(
             whole(&hex("0001 0003 2112a442 000102030405060708090a0b 000000")),
             Seen::Foreign
@@ -287,15 +272,9 @@ mod tests {
     #[test]
     fn a_cut_message_is_known_by_its_header() {
         let bytes = hex("0001 0400 2112a442 000102030405060708090a0b 0006");
-        let seen = read(&Message {
-            bytes: &bytes,
-            len: 20 + 0x400,
-        });
+        let seen = read(&Message { bytes: &bytes, len: 20 + 0x400 });
         assert!(seen.fits().is_some());
-        let seen = read(&Message {
-            bytes: &bytes[..12],
-            len: 20 + 0x400,
-        });
+        let seen = read(&Message { bytes: &bytes[..12], len: 20 + 0x400 });
         assert_eq!(seen, Seen::Short);
     }
 }

@@ -1,8 +1,8 @@
 //! The hellos of client and server, as far as they were kept. RFC 8446 sections 4.1 and 4.2,
 //! RFC 6066 section 3 (server name), RFC 7301 (protocols), RFC 8701 (GREASE).
 
-use super::super::bytes::{self, Reader};
-use super::super::sides::Seen;
+use crate::identify::bytes::{self, Reader};
+use crate::identify::sides::Seen;
 
 /// What a hello says, as far as it was kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,11 +22,7 @@ impl Hello {
     pub(super) fn version(&self) -> Option<u16> {
         let settled = self.complete || self.legacy < 0x0303;
         let rank = |version: &u16| if is_draft(*version) { 0x0304 } else { *version };
-        self.supported
-            .iter()
-            .map(rank)
-            .max()
-            .or(settled.then_some(self.legacy))
+        self.supported.iter().map(rank).max().or(settled.then_some(self.legacy))
     }
 }
 
@@ -78,10 +74,7 @@ pub(super) fn server(body: &[u8], size: usize) -> Seen<Hello> {
 fn hello_version(reader: &mut Reader<'_>) -> Seen<Hello> {
     match reader.u16() {
         None => Seen::Short,
-        Some(legacy) if is_version(legacy) => Seen::Fits(Hello {
-            legacy,
-            ..Hello::default()
-        }),
+        Some(legacy) if is_version(legacy) => Seen::Fits(Hello { legacy, ..Hello::default() }),
         Some(_) => Seen::Foreign,
     }
 }
@@ -141,9 +134,7 @@ fn server_name(data: &[u8]) -> Option<String> {
     let mut list = Reader::new(data);
     list.skip(2)?;
     // Type 0 is a host name; no other was ever defined (RFC 6066, 3).
-    (list.u8()? == 0)
-        .then(|| list.block16())?
-        .and_then(bytes::text)
+    (list.u8()? == 0).then(|| list.block16())?.and_then(bytes::text)
 }
 
 fn alpn(data: &[u8]) -> Option<String> {

@@ -99,21 +99,10 @@ mod tests {
     #[test]
     fn what_is_neither_dropped_nor_read_is_unread() {
         let mut counters = Counters::default();
-        counters.start_from(pcap::Stat {
-            received: 100,
-            dropped: 0,
-            if_dropped: 7,
-        });
-        counters.update(pcap::Stat {
-            received: 112,
-            dropped: 4,
-            if_dropped: 8,
-        });
+        counters.start_from(pcap::Stat { received: 100, dropped: 0, if_dropped: 7 });
+        counters.update(pcap::Stat { received: 112, dropped: 4, if_dropped: 8 });
         let account = counters.account(5, Tail::Open);
-        assert_eq!(
-            (account.received, account.dropped_by_kernel, account.unread),
-            (12, 4, 3)
-        );
+        assert_eq!((account.received, account.dropped_by_kernel, account.unread), (12, 4, 3));
         assert_eq!(account.dropped_by_interface, 1);
         assert_eq!(counters.account(50, Tail::Open).unread, 0);
         assert_eq!(counters.account(5, Tail::Drained).unread, 0);

@@ -33,11 +33,7 @@ impl From<Device> for Interface {
         Self {
             name: device.name,
             description: device.desc,
-            addresses: device
-                .addresses
-                .into_iter()
-                .map(|address| address.addr)
-                .collect(),
+            addresses: device.addresses.into_iter().map(|address| address.addr).collect(),
             state,
         }
     }
@@ -51,11 +47,7 @@ pub(super) fn link_state(interface: &str) -> Option<LinkState> {
 }
 
 fn state(device: &Device) -> LinkState {
-    if device.flags.is_up() && device.flags.is_running() {
-        LinkState::Up
-    } else {
-        LinkState::Down
-    }
+    if device.flags.is_up() && device.flags.is_running() { LinkState::Up } else { LinkState::Down }
 }
 
 /// Says why an interface cannot be captured on, and what to do about it.
@@ -64,19 +56,13 @@ pub(super) fn refusal(interface: &str, error: pcap::Error) -> Error {
     let names: Vec<String> = Device::list()
         .map(|devices| devices.into_iter().map(|device| device.name).collect())
         .unwrap_or_default();
-    Error::Capture {
-        interface: interface.to_owned(),
-        why: explain(interface, &said, &names),
-    }
+    Error::Capture { interface: interface.to_owned(), why: explain(interface, &said, &names) }
 }
 
 fn explain(interface: &str, said: &str, names: &[String]) -> String {
     let lower = said.to_ascii_lowercase();
     if lower.contains("no such device") && !names.iter().any(|name| name == interface) {
-        return format!(
-            "there is no such interface, but there are: {}",
-            names.join(", ")
-        );
+        return format!("there is no such interface, but there are: {}", names.join(", "));
     }
     if lower.contains("permission") || lower.contains("not permitted") {
         return "it needs the capability CAP_NET_RAW; use sudo, or grant it once with \
@@ -96,17 +82,10 @@ mod tests {
     #[test]
     fn refusals_say_what_to_do() {
         let names = ["eth0".to_owned(), "lo".to_owned()];
-        let why = explain(
-            "eth9",
-            "eth9: No such device exists (No such device)",
-            &names,
-        );
+        let why = explain("eth9", "eth9: No such device exists (No such device)", &names);
         assert_eq!(why, "there is no such interface, but there are: eth0, lo");
         let why = explain("eth0", "eth0: You don't have permission to capture", &names);
-        assert!(
-            why.contains("CAP_NET_RAW") && why.contains("setcap cap_net_raw+ep"),
-            "{why}"
-        );
+        assert!(why.contains("CAP_NET_RAW") && why.contains("setcap cap_net_raw+ep"), "{why}");
         let why = explain("eth0", "eth0: That device is not up", &names);
         assert!(why.contains("`sudo ip link set eth0 up`"), "{why}");
         assert_eq!(explain("eth0", "something new", &names), "something new");

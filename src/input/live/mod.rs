@@ -129,9 +129,7 @@ impl Live {
     /// The time of day: the only clock in this tool, for what happens when nothing arrives.
     #[expect(clippy::disallowed_methods, reason = "a live capture is now")]
     pub fn now() -> Timestamp {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
 
@@ -158,10 +156,7 @@ impl Live {
 
     /// The next frame, or why there is none now. Waits for at most 100 ms, and only when the call
     /// before found nothing. Lending: the frame borrows the capture.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator cannot lend its buffer"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend its buffer")]
     pub fn next(&mut self) -> LiveEvent<'_> {
         if self.supply == Supply::Empty {
             self.supply = Supply::Unknown;
@@ -193,10 +188,7 @@ impl Live {
         if let Phase::Running = self.phase {
             self.stats();
             let target = self.counters.deliverable();
-            self.phase = Phase::Draining {
-                target,
-                patience: PATIENCE,
-            };
+            self.phase = Phase::Draining { target, patience: PATIENCE };
         }
     }
 
@@ -206,8 +198,7 @@ impl Live {
             self.counters.update(stat);
         }
         let drained = self.phase.is_over(self.read);
-        self.counters
-            .account(self.read, if drained { Tail::Drained } else { Tail::Open })
+        self.counters.account(self.read, if drained { Tail::Drained } else { Tail::Open })
     }
 }
 
@@ -286,13 +277,11 @@ fn open(
 }
 
 fn set_filter(capture: &mut Capture<Active>, expression: &str) -> Result<()> {
-    capture
-        .filter(expression, true)
-        .map_err(|error| Error::Filter {
-            expression: expression.to_owned(),
-            link_type: capture.get_datalink().get_name().unwrap_or_default(),
-            why: message(error),
-        })
+    capture.filter(expression, true).map_err(|error| Error::Filter {
+        expression: expression.to_owned(),
+        link_type: capture.get_datalink().get_name().unwrap_or_default(),
+        why: message(error),
+    })
 }
 
 /// The finest time stamps an interface surely has. libpcap would not tell whether it took a request
@@ -350,15 +339,9 @@ const BUFFER_BYTES: u32 = 64 << 20;
 /// How long the kernel may hold a part-filled block back, in milliseconds.
 const BLOCK_MILLIS: i32 = 100;
 /// How long one wait lasts at most.
-const WAIT: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// How long a pause is when waiting is impossible.
-const PAUSE: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 10_000_000,
-};
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 /// Fruitless waits until draining is given up; the kernel needs one or two.
 const PATIENCE: u32 = 5;
 
@@ -373,10 +356,7 @@ mod tests {
         let mut phase = Phase::Running;
         phase.count_idle();
         assert!(!phase.is_over(u64::MAX));
-        let mut phase = Phase::Draining {
-            target: 10,
-            patience: 2,
-        };
+        let mut phase = Phase::Draining { target: 10, patience: 2 };
         assert!(phase.is_over(10) && !phase.is_over(9));
         phase.count_idle();
         phase.count_idle();
@@ -385,27 +365,16 @@ mod tests {
 
     #[test]
     fn an_unknown_interface_is_refused() {
-        let error = Live::open(&LiveOptions::new("nosuchif0"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("cannot capture on nosuchif0: "),
-            "{error}"
-        );
-        assert!(
-            error.contains("no such interface") || error.contains("CAP_NET_RAW"),
-            "{error}"
-        );
+        let error = Live::open(&LiveOptions::new("nosuchif0")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot capture on nosuchif0: "), "{error}");
+        assert!(error.contains("no such interface") || error.contains("CAP_NET_RAW"), "{error}");
     }
 
     /// Runs one of the ignored tests below with a network of its own, where it may do as it likes.
     fn in_own_network(test: &str) {
         let ways: [&[&str]; 2] = [&["--net"], &["--net", "--user", "--map-root-user"]];
         let works = |way: &&&[&str]| {
-            let output = Command::new("unshare")
-                .args(**way)
-                .args(["ip", "link"])
-                .output();
+            let output = Command::new("unshare").args(**way).args(["ip", "link"]).output();
             output.is_ok_and(|output| output.status.success())
         };
         let Some(way) = ways.iter().find(works) else {
@@ -421,17 +390,11 @@ mod tests {
             .unwrap();
         let told = String::from_utf8_lossy(&output.stdout);
         let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success() && told.contains("1 passed"),
-            "{told}\n{complaint}"
-        );
+        assert!(output.status.success() && told.contains("1 passed"), "{told}\n{complaint}");
     }
 
     fn ip(arguments: &str) {
-        let status = Command::new("ip")
-            .args(arguments.split(' '))
-            .status()
-            .unwrap();
+        let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
         assert!(status.success(), "ip {arguments}");
     }
 
@@ -453,19 +416,13 @@ mod tests {
         ip("addr add 10.9.9.1/24 dev va");
         ip("neigh add 10.9.9.2 lladdr 02:00:00:00:00:02 dev va");
         let filter = Some("udp dst port 9009".to_owned());
-        let mut live = Live::open(&LiveOptions {
-            filter,
-            ..LiveOptions::new("vb")
-        })
-        .unwrap();
+        let mut live = Live::open(&LiveOptions { filter, ..LiveOptions::new("vb") }).unwrap();
         assert_eq!(live.link_type(), LinkType::ETHERNET);
         assert_eq!(live.tick, 1);
         let before = Live::now();
         let socket = UdpSocket::bind("10.9.9.1:0").unwrap();
         for index in 0..500u32 {
-            socket
-                .send_to(&index.to_be_bytes(), "10.9.9.2:9009")
-                .unwrap();
+            socket.send_to(&index.to_be_bytes(), "10.9.9.2:9009").unwrap();
             socket.send_to(b"other", "10.9.9.2:9008").unwrap();
         }
         live.stop();
@@ -486,10 +443,7 @@ mod tests {
         assert_eq!(numbers, (0..500).collect::<Vec<u32>>());
         let stats = live.stats();
         assert_eq!((stats.read, stats.received, stats.unread), (500, 500, 0));
-        assert_eq!(
-            (stats.dropped_by_kernel, stats.dropped_by_interface),
-            (0, 0)
-        );
+        assert_eq!((stats.dropped_by_kernel, stats.dropped_by_interface), (0, 0));
     }
 
     #[test]
@@ -502,33 +456,19 @@ mod tests {
     fn idle_and_stop() {
         ip("link set lo up");
         let filter = Some("tcp port 1".to_owned());
-        let mut live = Live::open(&LiveOptions {
-            filter,
-            ..LiveOptions::new("lo")
-        })
-        .unwrap();
+        let mut live = Live::open(&LiveOptions { filter, ..LiveOptions::new("lo") }).unwrap();
         for _ in 0..3 {
             assert!(matches!(live.next(), LiveEvent::Idle));
         }
         live.stop();
         assert!(matches!(live.next(), LiveEvent::Drained));
-        let options = LiveOptions {
-            filter: Some("tcp prot 1".to_owned()),
-            ..LiveOptions::new("lo")
-        };
+        let options =
+            LiveOptions { filter: Some("tcp prot 1".to_owned()), ..LiveOptions::new("lo") };
         let error = Live::open(&options).unwrap_err().to_string();
-        assert!(
-            error.contains("syntax error") && error.contains("EN10MB"),
-            "{error}"
-        );
+        assert!(error.contains("syntax error") && error.contains("EN10MB"), "{error}");
         let any = Live::open(&LiveOptions::new("any")).unwrap();
         assert_eq!(any.promiscuous(), Promiscuous::Off);
-        assert!(
-            Live::list()
-                .unwrap()
-                .iter()
-                .any(|interface| interface.name == "lo")
-        );
+        assert!(Live::list().unwrap().iter().any(|interface| interface.name == "lo"));
     }
 
     #[test]
@@ -551,9 +491,6 @@ mod tests {
             _ => None,
         });
         let error = gone.expect("the removal goes unnoticed");
-        assert!(
-            error.starts_with("cannot capture on va: ") && error.contains("valid"),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot capture on va: ") && error.contains("valid"), "{error}");
     }
 }

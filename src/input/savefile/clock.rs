@@ -34,9 +34,7 @@ impl Clock {
             Scale::Times(10u64.pow(up))
         } else {
             // Beyond 10^-28 s every possible time stamp is shorter than a nanosecond.
-            10u64
-                .checked_pow(u32::from(exponent) - 9)
-                .map_or(Scale::Times(0), Scale::Per)
+            10u64.checked_pow(u32::from(exponent) - 9).map_or(Scale::Times(0), Scale::Per)
         };
         Self { scale, offset }
     }
@@ -106,9 +104,6 @@ mod tests {
         assert_eq!(Clock::new(6, 0).time(u64::MAX), Timestamp(i64::MAX));
         assert_eq!(Clock::new(6, i64::MIN).time(0), Timestamp(i64::MIN));
         // The sum counts, not its parts: a far tick brought back by the offset is a real time.
-        assert_eq!(
-            Clock::new(0, -9_999_999_990).time(10_000_000_000),
-            Timestamp(10_000_000_000)
-        );
+        assert_eq!(Clock::new(0, -9_999_999_990).time(10_000_000_000), Timestamp(10_000_000_000));
     }
 }

@@ -36,10 +36,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     pub(super) fn new(order: Order) -> Self {
-        Self {
-            order,
-            bytes: Vec::new(),
-        }
+        Self { order, bytes: Vec::new() }
     }
 
     pub(super) fn block(&mut self, kind: u32, body: &[u8]) -> &mut Self {
@@ -121,12 +118,7 @@ impl Blocks {
         original: u32,
     ) -> &mut Self {
         let mut body = start.to_vec();
-        for word in [
-            (ticks >> 32) as u32,
-            ticks as u32,
-            data.len() as u32,
-            original,
-        ] {
+        for word in [(ticks >> 32) as u32, ticks as u32, data.len() as u32, original] {
             body.extend(self.order.bytes32(word));
         }
         body.extend(data);

@@ -71,10 +71,7 @@ impl SaveFile {
     ///
     /// Pipes and devices cannot be read by position: see [`Records::from_stream`].
     pub fn open(path: &Path) -> Result<Self> {
-        let cannot_open = |source| Error::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let cannot_open = |source| Error::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(cannot_open)?;
         let metadata = file.metadata().map_err(cannot_open)?;
         if !metadata.is_file() {
@@ -83,10 +80,7 @@ impl SaveFile {
             } else {
                 "it is no regular file, so it can only be read once, as a stream"
             };
-            return Err(Error::NotACapture {
-                path: path.to_owned(),
-                why: why.to_owned(),
-            });
+            return Err(Error::NotACapture { path: path.to_owned(), why: why.to_owned() });
         }
         let file = Arc::new(file);
         let head = Window::over_file(Arc::clone(&file), 0, HEAD as u64, HEAD);
@@ -110,10 +104,7 @@ impl SaveFile {
     }
 
     /// Length in bytes when it was opened.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "an empty file is not a capture"
-    )]
+    #[expect(clippy::len_without_is_empty, reason = "an empty file is not a capture")]
     pub fn len(&self) -> u64 {
         self.len
     }

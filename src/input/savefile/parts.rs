@@ -17,10 +17,7 @@ fn in_parts(file: &SaveFile, splits: &[u64]) -> (Reading, usize) {
         let Some(cursor) = file.resync(*split) else {
             continue;
         };
-        if starts
-            .last()
-            .is_some_and(|last| last.offset < cursor.offset)
-        {
+        if starts.last().is_some_and(|last| last.offset < cursor.offset) {
             starts.push(cursor);
         }
     }
@@ -45,23 +42,14 @@ fn in_parts(file: &SaveFile, splits: &[u64]) -> (Reading, usize) {
 fn append(whole: &mut Reading, next: Reading) {
     whole.frames.extend(next.frames);
     whole.damage = next.damage;
-    whole.dropped = [whole.dropped, next.dropped]
-        .into_iter()
-        .flatten()
-        .reduce(|a, b| a + b);
+    whole.dropped = [whole.dropped, next.dropped].into_iter().flatten().reduce(|a, b| a + b);
 }
 
 #[test]
 fn parts_begin_where_the_part_before_ends() {
     let mut bytes = pcap_header(Order::Little, MICRO, 1);
     for index in 0..5_000 {
-        bytes.extend(pcap_record(
-            Order::Little,
-            1_700_000_000,
-            index,
-            &[0xa5; 100],
-            100,
-        ));
+        bytes.extend(pcap_record(Order::Little, 1_700_000_000, index, &[0xa5; 100], 100));
     }
     let file = opened(&bytes);
     let splits: Vec<u64> = (1..10).map(|part| part * 58_000 + 7).collect();
@@ -98,13 +86,7 @@ fn payload_that_is_itself_a_capture_misleads_only_for_a_while() {
     }
     let mut bytes = pcap_header(Order::Little, MICRO, 1);
     for index in 0..50 {
-        bytes.extend(pcap_record(
-            Order::Little,
-            1_000,
-            index,
-            &inner,
-            inner.len() as u32,
-        ));
+        bytes.extend(pcap_record(Order::Little, 1_000, index, &inner, inner.len() as u32));
     }
     let file = opened(&bytes);
     let splits: Vec<u64> = (1..20).map(|part| part * 9_001).collect();
@@ -121,10 +103,7 @@ fn a_search_in_zeros_ends() {
     // Zeros are records without length at time zero: plausible, since this file's times are near.
     assert!(file.resync(1 << 20).is_some());
     let mut section = Blocks::new(Order::Little);
-    section
-        .section()
-        .interface(1, 0, &[])
-        .enhanced(0, 0, b"", 0);
+    section.section().interface(1, 0, &[]).enhanced(0, 0, b"", 0);
     section.bytes.resize(4 << 20, 0);
     assert_eq!(opened(&section.bytes).resync(1 << 20), None);
 }
@@ -220,10 +199,7 @@ fn any_block() -> impl Strategy<Value = Block> {
 fn any_pcapng() -> impl Strategy<Value = Vec<u8>> {
     (any_order(), prop::collection::vec(any_block(), 0..200)).prop_map(|(order, list)| {
         let mut blocks = Blocks::new(order);
-        blocks
-            .section()
-            .interface(1, 0, &[])
-            .interface(101, 40, &[]);
+        blocks.section().interface(1, 0, &[]).interface(101, 40, &[]);
         for block in list {
             add(&mut blocks, block);
         }
@@ -268,10 +244,7 @@ fn places() -> impl Strategy<Value = Vec<u64>> {
 
 fn parts_equal_the_whole(bytes: &[u8], places: &[u64]) -> std::result::Result<(), TestCaseError> {
     let file = opened(bytes);
-    let splits: Vec<u64> = places
-        .iter()
-        .map(|place| place * file.len() / 1_000)
-        .collect();
+    let splits: Vec<u64> = places.iter().map(|place| place * file.len() / 1_000).collect();
     let whole = sequential(&file);
     prop_assert_eq!(&in_parts(&file, &splits).0, &whole);
     prop_assert_eq!(streamed(bytes), whole);

@@ -41,11 +41,9 @@ impl Layout {
         header_len: usize,
         tick: u32,
     ) -> Result<Self, String> {
-        let (Some(major), Some(minor), Some(network)) = (
-            order.u16_at(bytes, 4),
-            order.u16_at(bytes, 6),
-            order.u32_at(bytes, 20),
-        ) else {
+        let (Some(major), Some(minor), Some(network)) =
+            (order.u16_at(bytes, 4), order.u16_at(bytes, 6), order.u32_at(bytes, 20))
+        else {
             return Err(format!(
                 "it is a pcap file cut inside its header, {} of {FILE_HEADER_LEN} bytes are there",
                 bytes.len()
@@ -68,11 +66,7 @@ impl Layout {
             tick,
             // The upper bits tell the length of a frame check sequence.
             link_type: LinkType(network & 0xffff),
-            lengths: if minor < 4 {
-                Lengths::EitherFirst
-            } else {
-                Lengths::CapturedFirst
-            },
+            lengths: if minor < 4 { Lengths::EitherFirst } else { Lengths::CapturedFirst },
         })
     }
 
@@ -187,9 +181,7 @@ mod tests {
     use crate::input::savefile::craft::pcap_header;
 
     fn layout(order: Order, magic: u32) -> Layout {
-        Layout::parse(&pcap_header(order, magic, 1))
-            .unwrap()
-            .unwrap()
+        Layout::parse(&pcap_header(order, magic, 1)).unwrap().unwrap()
     }
 
     fn bytes_of(words: [u32; 4]) -> Vec<u8> {
@@ -198,11 +190,9 @@ mod tests {
 
     #[test]
     fn all_magics_in_both_orders() {
-        for (magic, header_len, tick) in [
-            (MICROSECONDS, 16, 1_000),
-            (NANOSECONDS, 16, 1),
-            (KUZNETZOV, 24, 1_000),
-        ] {
+        for (magic, header_len, tick) in
+            [(MICROSECONDS, 16, 1_000), (NANOSECONDS, 16, 1), (KUZNETZOV, 24, 1_000)]
+        {
             for order in [Order::Little, Order::Big] {
                 let layout = layout(order, magic);
                 assert_eq!(
@@ -221,16 +211,10 @@ mod tests {
         let mut header = pcap_header(Order::Little, MICROSECONDS, 1);
         header[4] = 1;
         let why = Layout::parse(&header).unwrap().unwrap_err();
-        assert_eq!(
-            why,
-            "its header at byte 4 says pcap version 1.4, known is version 2"
-        );
+        assert_eq!(why, "its header at byte 4 says pcap version 1.4, known is version 2");
         let header = pcap_header(Order::Big, MICROSECONDS, 0x0030_0000);
         let why = Layout::parse(&header).unwrap().unwrap_err();
-        assert!(
-            why.contains("byte 20") && why.contains("0x00300000"),
-            "{why}"
-        );
+        assert!(why.contains("byte 20") && why.contains("0x00300000"), "{why}");
         let why = Layout::parse(&header[..23]).unwrap().unwrap_err();
         assert!(why.contains("23 of 24 bytes"), "{why}");
     }
@@ -238,10 +222,7 @@ mod tests {
     #[test]
     fn frame_check_bits_are_not_part_of_the_link_type() {
         let header = pcap_header(Order::Little, MICROSECONDS, 0x4400_0071);
-        assert_eq!(
-            Layout::parse(&header).unwrap().unwrap().link_type,
-            LinkType::LINUX_SLL
-        );
+        assert_eq!(Layout::parse(&header).unwrap().unwrap().link_type, LinkType::LINUX_SLL);
     }
 
     #[test]
@@ -251,14 +232,9 @@ mod tests {
         assert_eq!(layout.step(&bytes[..15]), Step::Need(16));
         assert_eq!(layout.step(&bytes), Step::Need(21));
         bytes.extend(b"hello and more");
-        let Step::Frame(record) = layout.step(&bytes) else {
-            panic!("no frame")
-        };
+        let Step::Frame(record) = layout.step(&bytes) else { panic!("no frame") };
         assert_eq!((record.data, record.captured, record.total), (16, 5, 21));
-        assert_eq!(
-            (record.time, record.original_len),
-            (Timestamp(2_000_003_000), 9)
-        );
+        assert_eq!((record.time, record.original_len), (Timestamp(2_000_003_000), 9));
     }
 
     #[test]
@@ -276,23 +252,15 @@ mod tests {
     fn sixteen_mebibytes_is_the_longest_frame() {
         let layout = layout(Order::Little, MICROSECONDS);
         let most = MAX_CAPTURED;
-        assert_eq!(
-            layout.step(&bytes_of([0, 0, most, most])),
-            Step::Need(16 + (16 << 20))
-        );
+        assert_eq!(layout.step(&bytes_of([0, 0, most, most])), Step::Need(16 + (16 << 20)));
         let fault = Fault::Captured(most + 1);
-        assert_eq!(
-            layout.step(&bytes_of([0, 0, most + 1, most])),
-            Step::Bad(fault)
-        );
+        assert_eq!(layout.step(&bytes_of([0, 0, most + 1, most])), Step::Bad(fault));
     }
 
     #[test]
     fn the_last_second_of_pcap_does_not_overflow() {
         let layout = layout(Order::Little, MICROSECONDS);
-        let header = layout
-            .header(&bytes_of([u32::MAX, u32::MAX, 0, 0]))
-            .unwrap();
+        let header = layout.header(&bytes_of([u32::MAX, u32::MAX, 0, 0])).unwrap();
         assert_eq!(layout.time(&header), Timestamp(4_294_971_589_967_295_000));
         assert!(!layout.has_sane_fraction(&header));
     }

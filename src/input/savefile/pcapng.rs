@@ -28,10 +28,7 @@ struct Interface {
 impl Section {
     /// Before the first block.
     pub(super) fn new() -> Self {
-        Self {
-            order: Order::Little,
-            interfaces: Vec::new(),
-        }
+        Self { order: Order::Little, interfaces: Vec::new() }
     }
 
     /// The byte order in force.
@@ -44,11 +41,9 @@ impl Section {
     /// Nearly every block is an Enhanced Packet Block: that way is short enough to be inlined.
     #[inline]
     pub(super) fn step(&self, bytes: &[u8]) -> Step {
-        let (Some(kind), Some(length), Some(_)) = (
-            self.order.u32_at(bytes, 0),
-            self.order.u32_at(bytes, 4),
-            bytes.get(..BLOCK_MIN),
-        ) else {
+        let (Some(kind), Some(length), Some(_)) =
+            (self.order.u32_at(bytes, 0), self.order.u32_at(bytes, 4), bytes.get(..BLOCK_MIN))
+        else {
             return Step::Need(BLOCK_MIN);
         };
         if kind != ENHANCED_PACKET {
@@ -82,11 +77,7 @@ impl Section {
     /// Whether a block that was skipped ends as it began.
     pub(super) fn check_trailer(&self, bytes: &[u8], length: u32) -> Result<(), Fault> {
         let trailing = self.order.u32_at(bytes, 0).unwrap_or_default();
-        if trailing == length {
-            Ok(())
-        } else {
-            Err(Fault::Trailer { length, trailing })
-        }
+        if trailing == length { Ok(()) } else { Err(Fault::Trailer { length, trailing }) }
     }
 
     /// Takes in a block for which [`Step::Declare`] was told. Returns the frames it newly reports
@@ -112,10 +103,7 @@ impl Section {
         let Some(block) = bytes.get(..length as usize) else {
             return Err(Step::Need(length as usize));
         };
-        let trailing = self
-            .order
-            .u32_at(block, block.len() - 4)
-            .unwrap_or_default();
+        let trailing = self.order.u32_at(block, block.len() - 4).unwrap_or_default();
         if trailing != length {
             return Err(Step::Bad(Fault::Trailer { length, trailing }));
         }
@@ -165,11 +153,7 @@ impl Section {
         let Some(interface) = self.interfaces.first() else {
             return Some(Err(self.undeclared(0)));
         };
-        let snaplen = if interface.snaplen == 0 {
-            u32::MAX
-        } else {
-            interface.snaplen
-        };
+        let snaplen = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
         let captured = original.min(snaplen);
         if captured as usize > room {
             return Some(Err(overhang(captured, block)));
@@ -186,18 +170,13 @@ impl Section {
 
     #[cold]
     fn undeclared(&self, index: u32) -> Fault {
-        Fault::Interface {
-            index,
-            declared: self.interfaces.len(),
-        }
+        Fault::Interface { index, declared: self.interfaces.len() }
     }
 
     /// Interface Description Block, section 4.2.
     fn describe_interface(&mut self, block: &[u8]) -> Result<(), Fault> {
-        let too_short = Fault::BlockLength {
-            kind: INTERFACE_DESCRIPTION,
-            length: block.len() as u32,
-        };
+        let too_short =
+            Fault::BlockLength { kind: INTERFACE_DESCRIPTION, length: block.len() as u32 };
         let link_type = self.order.u16_at(block, 8).ok_or(too_short)?;
         let snaplen = self.order.u32_at(block, 12).ok_or(too_short)?;
         if block.len() < INTERFACE_OPTIONS + TRAILER {
@@ -211,11 +190,7 @@ impl Section {
             match (code, value) {
                 (IF_TSRESOL, [value, ..]) => resolution = *value,
                 (IF_TSOFFSET, value) => {
-                    offset = self
-                        .order
-                        .u64_at(value, 0)
-                        .unwrap_or_default()
-                        .cast_signed();
+                    offset = self.order.u64_at(value, 0).unwrap_or_default().cast_signed();
                 }
                 _ => {}
             }
@@ -267,9 +242,7 @@ impl Section {
         let end = block.len().saturating_sub(TRAILER);
         let mut rest = block.get(from..end).unwrap_or_default();
         std::iter::from_fn(move || {
-            let code = order
-                .u16_at(rest, 0)
-                .filter(|code| *code != END_OF_OPTIONS)?;
+            let code = order.u16_at(rest, 0).filter(|code| *code != END_OF_OPTIONS)?;
             let len = usize::from(order.u16_at(rest, 2)?);
             let value = rest.get(4..4 + len)?;
             rest = rest.get(4 + len.next_multiple_of(4)..).unwrap_or_default();
@@ -301,21 +274,13 @@ fn section(bytes: &[u8]) -> Step {
     };
     let length = order.u32_at(bytes, 4).unwrap_or_default();
     if length < SECTION_MIN {
-        return Step::Bad(Fault::BlockLength {
-            kind: SECTION_HEADER,
-            length,
-        });
+        return Step::Bad(Fault::BlockLength { kind: SECTION_HEADER, length });
     }
-    let section = Section {
-        order,
-        interfaces: Vec::new(),
-    };
-    match section
-        .whole(SECTION_HEADER, length, bytes)
-        .and_then(|block| {
-            section_order(block).map_err(Step::Bad)?;
-            Ok(block)
-        }) {
+    let section = Section { order, interfaces: Vec::new() };
+    match section.whole(SECTION_HEADER, length, bytes).and_then(|block| {
+        section_order(block).map_err(Step::Bad)?;
+        Ok(block)
+    }) {
         Ok(block) => Step::Declare(block.len()),
         Err(step) => step,
     }
@@ -326,11 +291,7 @@ fn section_order(block: &[u8]) -> Result<Order, Fault> {
     let order = byte_order(block.get(8..12).unwrap_or_default())?;
     let major = order.u16_at(block, 12).unwrap_or_default();
     let minor = order.u16_at(block, 14).unwrap_or_default();
-    if major == 1 {
-        Ok(order)
-    } else {
-        Err(Fault::Version { major, minor })
-    }
+    if major == 1 { Ok(order) } else { Err(Fault::Version { major, minor }) }
 }
 
 /// The byte order that the beginning of a Section Header Block tells.
@@ -351,10 +312,7 @@ fn overhang(captured: u32, block: &[u8]) -> Fault {
     if captured > MAX_CAPTURED {
         Fault::Captured(captured)
     } else {
-        Fault::Overhang {
-            captured,
-            block: block.len() as u32,
-        }
+        Fault::Overhang { captured, block: block.len() as u32 }
     }
 }
 
@@ -403,9 +361,7 @@ mod tests {
         let mut section = Section::new();
         let mut rest = blocks.bytes.as_slice();
         while blocks.bytes.len() - rest.len() < head {
-            let Step::Declare(length) = section.step(rest) else {
-                panic!("not declared")
-            };
+            let Step::Declare(length) = section.step(rest) else { panic!("not declared") };
             section.declare(&rest[..length]).unwrap();
             rest = &rest[length..];
         }
@@ -414,9 +370,7 @@ mod tests {
     }
 
     fn frame_of(step: Step) -> Record {
-        let Step::Frame(record) = step else {
-            panic!("no frame but {step:?}")
-        };
+        let Step::Frame(record) = step else { panic!("no frame but {step:?}") };
         record
     }
 
@@ -427,10 +381,7 @@ mod tests {
                 b.enhanced(0, 3_000_000, b"abcde", 60);
             });
             let record = frame_of(section.step(&bytes));
-            assert_eq!(
-                (record.time, record.original_len),
-                (Timestamp(3_000_000_000), 60)
-            );
+            assert_eq!((record.time, record.original_len), (Timestamp(3_000_000_000), 60));
             assert_eq!((record.data, record.captured, record.total), (28, 5, 40));
             assert_eq!(section.step(&bytes[..39]), Step::Need(40));
 
@@ -443,10 +394,7 @@ mod tests {
                 b.simple(&[0; 96], 200);
             });
             let record = frame_of(section.step(&bytes));
-            assert_eq!(
-                (record.data, record.captured, record.original_len),
-                (12, 96, 200)
-            );
+            assert_eq!((record.data, record.captured, record.original_len), (12, 96, 200));
             assert_eq!(record.time, Timestamp(0));
         }
     }
@@ -458,9 +406,7 @@ mod tests {
             b.interface(113, 0, &nanoseconds);
             b.enhanced(1, 42, b"", 0);
         });
-        let Step::Declare(length) = section.step(&bytes) else {
-            panic!()
-        };
+        let Step::Declare(length) = section.step(&bytes) else { panic!() };
         assert_eq!(section.declare(&bytes[..length]), Ok(None));
         let record = frame_of(section.step(&bytes[length..]));
         assert_eq!(record.link_type, LinkType::LINUX_SLL);
@@ -473,21 +419,10 @@ mod tests {
             b.order = Order::Big;
             b.section().enhanced(0, 0, b"", 0);
         });
-        let Step::Declare(length) = section.step(&bytes) else {
-            panic!()
-        };
+        let Step::Declare(length) = section.step(&bytes) else { panic!() };
         section.declare(&bytes[..length]).unwrap();
-        assert_eq!(
-            section,
-            Section {
-                order: Order::Big,
-                interfaces: Vec::new()
-            }
-        );
-        let fault = Fault::Interface {
-            index: 0,
-            declared: 0,
-        };
+        assert_eq!(section, Section { order: Order::Big, interfaces: Vec::new() });
+        let fault = Fault::Interface { index: 0, declared: 0 };
         assert_eq!(section.step(&bytes[length..]), Step::Bad(fault));
     }
 
@@ -496,10 +431,8 @@ mod tests {
         let (mut section, _) = section_with(Order::Big, |_| {});
         let mut tell = |interface, ifdrop: u64, osdrop: u64| {
             let mut blocks = Blocks::new(Order::Big);
-            let counters = [
-                blocks.option(5, &ifdrop.to_be_bytes()),
-                blocks.option(7, &osdrop.to_be_bytes()),
-            ];
+            let counters =
+                [blocks.option(5, &ifdrop.to_be_bytes()), blocks.option(7, &osdrop.to_be_bytes())];
             blocks.statistics(interface, &counters.concat());
             section.declare(&blocks.bytes).unwrap()
         };
@@ -519,53 +452,14 @@ mod tests {
             bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
             section.step(&bytes)
         };
-        assert_eq!(
-            broken(4, 8),
-            Step::Bad(Fault::BlockLength { kind: 6, length: 8 })
-        );
-        assert_eq!(
-            broken(4, 39),
-            Step::Bad(Fault::BlockLength {
-                kind: 6,
-                length: 39
-            })
-        );
-        assert_eq!(
-            broken(4, 36),
-            Step::Bad(Fault::Trailer {
-                length: 36,
-                trailing: 0x68676665
-            })
-        );
-        assert_eq!(
-            broken(4, 1 << 31),
-            Step::Bad(Fault::BlockLength {
-                kind: 6,
-                length: 1 << 31
-            })
-        );
-        assert_eq!(
-            broken(40 - 4, 44),
-            Step::Bad(Fault::Trailer {
-                length: 40,
-                trailing: 44
-            })
-        );
-        assert_eq!(
-            broken(20, 9),
-            Step::Bad(Fault::Overhang {
-                captured: 9,
-                block: 40
-            })
-        );
+        assert_eq!(broken(4, 8), Step::Bad(Fault::BlockLength { kind: 6, length: 8 }));
+        assert_eq!(broken(4, 39), Step::Bad(Fault::BlockLength { kind: 6, length: 39 }));
+        assert_eq!(broken(4, 36), Step::Bad(Fault::Trailer { length: 36, trailing: 0x68676665 }));
+        assert_eq!(broken(4, 1 << 31), Step::Bad(Fault::BlockLength { kind: 6, length: 1 << 31 }));
+        assert_eq!(broken(40 - 4, 44), Step::Bad(Fault::Trailer { length: 40, trailing: 44 }));
+        assert_eq!(broken(20, 9), Step::Bad(Fault::Overhang { captured: 9, block: 40 }));
         assert_eq!(broken(20, u32::MAX), Step::Bad(Fault::Captured(u32::MAX)));
-        assert_eq!(
-            broken(8, 1),
-            Step::Bad(Fault::Interface {
-                index: 1,
-                declared: 1
-            })
-        );
+        assert_eq!(broken(8, 1), Step::Bad(Fault::Interface { index: 1, declared: 1 }));
         // Unknown blocks may be of any length, but not of an odd one.
         assert_eq!(broken(0, 0xbad), Step::Skip(40));
     }
@@ -577,15 +471,9 @@ mod tests {
         let section = Section::new();
         let mut bytes = blocks.bytes.clone();
         bytes[12] = 2;
-        assert_eq!(
-            section.step(&bytes),
-            Step::Bad(Fault::Version { major: 2, minor: 0 })
-        );
+        assert_eq!(section.step(&bytes), Step::Bad(Fault::Version { major: 2, minor: 0 }));
         bytes[8] = 0;
-        assert_eq!(
-            section.step(&bytes),
-            Step::Bad(Fault::ByteOrder(0x1a2b3c00))
-        );
+        assert_eq!(section.step(&bytes), Step::Bad(Fault::ByteOrder(0x1a2b3c00)));
         assert_eq!(section.step(&bytes[..11]), Step::Need(12));
     }
 

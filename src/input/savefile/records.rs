@@ -55,15 +55,9 @@ impl Records {
         let format = sniff::recognise(window.bytes());
         if let Some(failure) = window.failure() {
             let source = std::io::Error::new(failure.kind(), failure.to_string());
-            return Err(Error::Read {
-                path: path.to_owned(),
-                source,
-            });
+            return Err(Error::Read { path: path.to_owned(), source });
         }
-        let not_a_capture = |why| Error::NotACapture {
-            path: path.to_owned(),
-            why,
-        };
+        let not_a_capture = |why| Error::NotACapture { path: path.to_owned(), why };
         let (format, kind) = match format.map_err(not_a_capture)? {
             sniff::Found::Pcap(layout) => {
                 window.consume(pcap::FILE_HEADER_LEN);
@@ -99,10 +93,7 @@ impl Records {
 
     /// The next frame; None at the end of the part. Lending: the frame borrows the reader.
     #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator cannot lend its buffer"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend its buffer")]
     pub fn next(&mut self) -> Option<Frame<'_>> {
         let record = self.advance()?;
         self.number += 1;
@@ -110,9 +101,7 @@ impl Records {
             number: self.number,
             time: record.time,
             link_type: record.link_type,
-            data: self
-                .window
-                .consumed(record.total - record.data, record.captured),
+            data: self.window.consumed(record.total - record.data, record.captured),
             original_len: record.original_len,
         })
     }
@@ -124,10 +113,7 @@ impl Records {
             End::Damaged { offset, .. } => offset,
             End::Ahead | End::Clean => self.window.offset(),
         };
-        Cursor {
-            offset,
-            context: Arc::clone(&self.context),
-        }
+        Cursor { offset, context: Arc::clone(&self.context) }
     }
 
     /// Why reading ended early, once `next` has returned None: one sentence with the byte offset
@@ -153,15 +139,8 @@ impl Records {
     /// Where the latest frame began, or where reading stands when there was none yet. Packets do
     /// not change the context, so the one now in force was in force there.
     pub(super) fn latest(&self) -> Cursor {
-        let offset = if self.number == 0 {
-            self.cursor().offset
-        } else {
-            self.latest
-        };
-        Cursor {
-            offset,
-            context: Arc::clone(&self.context),
-        }
+        let offset = if self.number == 0 { self.cursor().offset } else { self.latest };
+        Cursor { offset, context: Arc::clone(&self.context) }
     }
 
     #[inline]
@@ -205,10 +184,7 @@ impl Records {
             self.until = 0;
             self.end = match trouble {
                 Trouble::TheEnd => End::Clean,
-                other => End::Damaged {
-                    offset,
-                    why: self.tell(offset, &other),
-                },
+                other => End::Damaged { offset, why: self.tell(offset, &other) },
             };
         }
     }
@@ -219,10 +195,7 @@ impl Records {
         } else if self.window.bytes().is_empty() && self.window.failure().is_none() {
             Err(Trouble::TheEnd)
         } else {
-            Err(Trouble::Cut {
-                needed: needed as u64,
-                had: self.window.bytes().len() as u64,
-            })
+            Err(Trouble::Cut { needed: needed as u64, had: self.window.bytes().len() as u64 })
         }
     }
 
@@ -242,10 +215,7 @@ impl Records {
         let length_before = u64::from(length) - pcapng::TRAILER as u64;
         if !self.window.skip(length_before) || !self.window.fill(pcapng::TRAILER) {
             let had = self.window.offset() + self.window.bytes().len() as u64 - begin;
-            return Err(Trouble::Cut {
-                needed: u64::from(length),
-                had,
-            });
+            return Err(Trouble::Cut { needed: u64::from(length), had });
         }
         if let Kind::Pcapng(section) = &self.context.0 {
             section.check_trailer(self.window.bytes(), length)?;
@@ -258,9 +228,9 @@ impl Records {
     fn check_first_block(&mut self) -> Result<(), String> {
         while let Kind::Pcapng(section) = &self.context.0 {
             match section.step(self.window.bytes()) {
-                Step::Need(needed) => self
-                    .need(needed)
-                    .map_err(|trouble| self.tell(0, &trouble))?,
+                Step::Need(needed) => {
+                    self.need(needed).map_err(|trouble| self.tell(0, &trouble))?
+                }
                 Step::Bad(fault) => return Err(self.tell(0, &Trouble::Fault(fault))),
                 _ => break,
             }

@@ -33,14 +33,7 @@ pub(super) struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// A search in a file of this length.
     pub(super) fn new(file: &'a File, len: u64) -> Self {
-        Self {
-            file,
-            len,
-            page: Vec::new(),
-            page_at: 0,
-            far: [0; LOOK],
-            budget: BUDGET,
-        }
+        Self { file, len, page: Vec::new(), page_at: 0, far: [0; LOOK], budget: BUDGET }
     }
 
     /// First place from here on where a run of pcap records begins, their times near another.
@@ -48,9 +41,7 @@ impl<'a> Scan<'a> {
         let within_years = |bytes: &[u8]| {
             plausible_time(layout, bytes).is_some_and(|time| apart(time, near) <= YEARS)
         };
-        self.search(from, 1, within_years, |scan, at| {
-            scan.is_pcap_run(layout, at)
-        })
+        self.search(from, 1, within_years, |scan, at| scan.is_pcap_run(layout, at))
     }
 
     /// First place from here on where a run of pcapng blocks begins. Blocks begin at multiples of
@@ -58,9 +49,7 @@ impl<'a> Scan<'a> {
     pub(super) fn pcapng(&mut self, order: Order, from: u64) -> Option<u64> {
         let begins_a_block = |bytes: &[u8]| plausible_length(order, bytes).is_some();
         let from = from.checked_next_multiple_of(4)?;
-        self.search(from, 4, begins_a_block, |scan, at| {
-            scan.is_pcapng_run(order, at)
-        })
+        self.search(from, 4, begins_a_block, |scan, at| scan.is_pcapng_run(order, at))
     }
 
     /// First place where a run begins, found by a quick look at each and a long look at the few
@@ -84,11 +73,7 @@ impl<'a> Scan<'a> {
                 index = found + stride;
             }
             // The last bytes of a page were too few to judge, those of the file too few for all.
-            at += self
-                .page
-                .len()
-                .checked_sub(LOOK)
-                .filter(|advance| *advance > 0)? as u64;
+            at += self.page.len().checked_sub(LOOK).filter(|advance| *advance > 0)? as u64;
         }
         None
     }
@@ -165,9 +150,7 @@ impl<'a> Scan<'a> {
     /// A few bytes anywhere in the file.
     fn look(&mut self, at: u64, count: usize) -> Option<&[u8]> {
         self.budget = self.budget.checked_sub(1)?;
-        let within = at
-            .checked_sub(self.page_at)
-            .and_then(|from| usize::try_from(from).ok());
+        let within = at.checked_sub(self.page_at).and_then(|from| usize::try_from(from).ok());
         if let Some(from) = within
             && let Some(bytes) = self.page.get(from..from.checked_add(count)?)
         {
@@ -210,10 +193,8 @@ fn is_known(kind: u32) -> bool {
     const CUSTOM: u32 = 0xbad;
     const CUSTOM_NOT_COPIED: u32 = 0x4000_0bad;
     const SECRETS: u32 = 10;
-    matches!(
-        kind,
-        INTERFACE_DESCRIPTION..=ENHANCED_PACKET | SECRETS | SECTION_HEADER
-    ) || kind == INTERFACE_STATISTICS
+    matches!(kind, INTERFACE_DESCRIPTION..=ENHANCED_PACKET | SECRETS | SECTION_HEADER)
+        || kind == INTERFACE_STATISTICS
         || kind == CUSTOM
         || kind == CUSTOM_NOT_COPIED
 }

@@ -38,9 +38,7 @@ fn explain(head: &[u8]) -> String {
     if head.is_empty() {
         return "it is empty".to_owned();
     }
-    if let Some((_, name, command)) = COMPRESSED
-        .iter()
-        .find(|(magic, ..)| head.starts_with(magic))
+    if let Some((_, name, command)) = COMPRESSED.iter().find(|(magic, ..)| head.starts_with(magic))
     {
         return format!(
             "at byte 0 it is {name} data; run `{command} FILE | portassay check -` to read it"
@@ -75,9 +73,7 @@ fn is_text(head: &[u8]) -> bool {
     head.starts_with(b"\xff\xfe")
         || head.starts_with(b"\xfe\xff")
         || (is_utf8(head)
-            && head
-                .iter()
-                .all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r')))
+            && head.iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r')))
 }
 
 /// Whether the bytes are UTF-8, but for a character cut by their end.
@@ -100,22 +96,10 @@ const COMPRESSED: [(&[u8], &str, &str); 6] = [
 
 /// Magic numbers of captures in other formats, and what to do about them.
 const FOREIGN: [(&[u8], &str); 4] = [
-    (
-        b"GMBU",
-        "a Network Monitor capture; convert it with `editcap -F pcapng FILE FILE.pcapng`",
-    ),
-    (
-        b"RTSS",
-        "a Network Monitor 1 capture; convert it with `editcap -F pcapng FILE FILE.pcapng`",
-    ),
-    (
-        b"snoop\0\0\0",
-        "a snoop capture; convert it with `editcap -F pcapng FILE FILE.pcapng`",
-    ),
-    (
-        b"btsnoop\0",
-        "a Bluetooth capture, which holds no network traffic",
-    ),
+    (b"GMBU", "a Network Monitor capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
+    (b"RTSS", "a Network Monitor 1 capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
+    (b"snoop\0\0\0", "a snoop capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
+    (b"btsnoop\0", "a Bluetooth capture, which holds no network traffic"),
 ];
 
 #[cfg(test)]

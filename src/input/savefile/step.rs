@@ -61,52 +61,28 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Captured(length) => {
-                write!(
-                    f,
-                    "a frame of {length} bytes is announced, more than any link carries"
-                )
+                write!(f, "a frame of {length} bytes is announced, more than any link carries")
             }
             Self::Overhang { captured, block } => {
-                write!(
-                    f,
-                    "a frame of {captured} bytes is announced in a block of {block}"
-                )
+                write!(f, "a frame of {captured} bytes is announced in a block of {block}")
             }
             Self::BlockLength { kind, length } => {
-                write!(
-                    f,
-                    "a block of type {kind:#x} announces the impossible length {length}"
-                )
+                write!(f, "a block of type {kind:#x} announces the impossible length {length}")
             }
             Self::Trailer { length, trailing } => {
-                write!(
-                    f,
-                    "a block begins with the length {length} and ends with {trailing}"
-                )
+                write!(f, "a block begins with the length {length} and ends with {trailing}")
             }
             Self::Interface { index, declared } => {
-                write!(
-                    f,
-                    "a packet names interface {index}, but {declared} are declared"
-                )
+                write!(f, "a packet names interface {index}, but {declared} are declared")
             }
             Self::Interfaces => {
-                write!(
-                    f,
-                    "a section declares more than {MAX_INTERFACES} interfaces"
-                )
+                write!(f, "a section declares more than {MAX_INTERFACES} interfaces")
             }
             Self::ByteOrder(magic) => {
-                write!(
-                    f,
-                    "a section begins with the unknown byte-order magic {magic:#010x}"
-                )
+                write!(f, "a section begins with the unknown byte-order magic {magic:#010x}")
             }
             Self::Version { major, minor } => {
-                write!(
-                    f,
-                    "a section is of pcapng version {major}.{minor}, known is version 1"
-                )
+                write!(f, "a section is of pcapng version {major}.{minor}, known is version 1")
             }
         }
     }

@@ -26,21 +26,12 @@ impl Reading {
         }
         assert!(records.next().is_none());
         let damage = records.damage().map(str::to_owned);
-        Self {
-            frames,
-            damage,
-            dropped: records.dropped_by_capture(),
-        }
+        Self { frames, damage, dropped: records.dropped_by_capture() }
     }
 }
 
 fn told(frame: &Frame<'_>) -> Told {
-    (
-        frame.time.0,
-        frame.link_type.0,
-        frame.data.to_vec(),
-        frame.original_len,
-    )
+    (frame.time.0, frame.link_type.0, frame.data.to_vec(), frame.original_len)
 }
 
 pub(super) fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
@@ -63,9 +54,7 @@ pub(super) fn streamed(bytes: &[u8]) -> Reading {
 }
 
 fn why(bytes: &[u8]) -> String {
-    SaveFile::open(written(bytes).path())
-        .unwrap_err()
-        .to_string()
+    SaveFile::open(written(bytes).path()).unwrap_err().to_string()
 }
 
 pub(super) const MICRO: u32 = 0xa1b2c3d4;
@@ -81,10 +70,7 @@ pub(super) fn small_pcap() -> Vec<u8> {
 fn a_pcap_file_from_front_to_back() {
     let bytes = small_pcap();
     let file = opened(&bytes);
-    assert_eq!(
-        (file.format(), file.len()),
-        (Format::Pcap, bytes.len() as u64)
-    );
+    assert_eq!((file.format(), file.len()), (Format::Pcap, bytes.len() as u64));
     assert_eq!(file.first_time(), Some(Timestamp(10_000_005_000)));
     let expected = Reading {
         frames: vec![
@@ -109,10 +95,7 @@ fn kuznetzovs_records_are_eight_bytes_longer() {
         bytes.extend(record);
     }
     let reading = sequential(&opened(&bytes));
-    assert_eq!(
-        reading.frames,
-        vec![(1_000_000_000, 1, b"abc".to_vec(), 3); 2]
-    );
+    assert_eq!(reading.frames, vec![(1_000_000_000, 1, b"abc".to_vec(), 3); 2]);
 }
 
 #[test]
@@ -122,14 +105,8 @@ fn a_cut_file_gives_all_before_the_cut_and_names_the_place() {
         let reading = sequential(&opened(&bytes[..cut]));
         assert_eq!(reading.frames.len(), 1);
         let damage = reading.damage.clone().unwrap();
-        assert!(
-            damage.starts_with("the record at byte 45 is cut"),
-            "{damage}"
-        );
-        assert!(
-            damage.contains(&format!("{} of at least", cut - 45)),
-            "{damage}"
-        );
+        assert!(damage.starts_with("the record at byte 45 is cut"), "{damage}");
+        assert!(damage.contains(&format!("{} of at least", cut - 45)), "{damage}");
         assert_eq!(streamed(&bytes[..cut]), reading);
     }
 }
@@ -142,19 +119,13 @@ fn an_impossible_length_ends_the_reading() {
     let reading = sequential(&opened(&bytes));
     assert_eq!(reading.frames.len(), 1);
     let damage = reading.damage.unwrap();
-    assert!(
-        damage.starts_with("at byte 45 a frame of 2130706438 bytes"),
-        "{damage}"
-    );
+    assert!(damage.starts_with("at byte 45 a frame of 2130706438 bytes"), "{damage}");
 }
 
 #[test]
 fn a_file_without_frames_is_a_capture() {
     let file = opened(&pcap_header(Order::Little, MICRO, 1));
-    assert_eq!(
-        (file.first_time(), sequential(&file)),
-        (None, Reading::default())
-    );
+    assert_eq!((file.first_time(), sequential(&file)), (None, Reading::default()));
     assert_eq!(file.resync(24), Some(file.start()));
     assert_eq!(file.resync(25), None);
 }
@@ -171,44 +142,24 @@ fn what_is_no_capture_says_so() {
         why(&section.bytes[..20])
     );
     section.bytes[24] = 0;
-    assert!(
-        why(&section.bytes).contains("ends with"),
-        "{}",
-        why(&section.bytes)
-    );
+    assert!(why(&section.bytes).contains("ends with"), "{}", why(&section.bytes));
     let folder = SaveFile::open(Path::new("/")).unwrap_err().to_string();
     assert!(folder.ends_with("it is a folder"), "{folder}");
-    let device = SaveFile::open(Path::new("/dev/null"))
-        .unwrap_err()
-        .to_string();
+    let device = SaveFile::open(Path::new("/dev/null")).unwrap_err().to_string();
     assert!(device.contains("no regular file"), "{device}");
-    let nothing = SaveFile::open(Path::new("/nowhere/x.pcap"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        nothing.starts_with("cannot open /nowhere/x.pcap"),
-        "{nothing}"
-    );
+    let nothing = SaveFile::open(Path::new("/nowhere/x.pcap")).unwrap_err().to_string();
+    assert!(nothing.starts_with("cannot open /nowhere/x.pcap"), "{nothing}");
 }
 
 /// Two sections of both byte orders, all packet kinds, statistics, and a block to be skipped.
 pub(super) fn varied_pcapng() -> Vec<u8> {
     let mut blocks = Blocks::new(Order::Little);
-    blocks
-        .section()
-        .interface(1, 0, &options(9, &[9]))
-        .block(0xbad, &vec![7; 300_000]);
+    blocks.section().interface(1, 0, &options(9, &[9])).block(0xbad, &vec![7; 300_000]);
     blocks.enhanced(0, 77, b"one", 3).simple(b"two", 3);
     let lost = blocks.option(5, &2u64.to_le_bytes());
-    blocks
-        .statistics(0, &lost)
-        .interface(101, 0, &[])
-        .old(1, 5, b"three", 9);
+    blocks.statistics(0, &lost).interface(101, 0, &[]).old(1, 5, b"three", 9);
     blocks.order = Order::Big;
-    blocks
-        .section()
-        .interface(276, 0, &[])
-        .enhanced(0, 6, b"four", 4);
+    blocks.section().interface(276, 0, &[]).enhanced(0, 6, b"four", 4);
     let lost = blocks.option(7, &3u64.to_be_bytes());
     blocks.statistics(0, &lost);
     blocks.bytes
@@ -218,10 +169,7 @@ pub(super) fn varied_pcapng() -> Vec<u8> {
 fn a_pcapng_file_from_front_to_back() {
     let bytes = varied_pcapng();
     let file = opened(&bytes);
-    assert_eq!(
-        (file.format(), file.first_time()),
-        (Format::Pcapng, Some(Timestamp(77)))
-    );
+    assert_eq!((file.format(), file.first_time()), (Format::Pcapng, Some(Timestamp(77))));
     let expected = Reading {
         frames: vec![
             (77, 1, b"one".to_vec(), 3),

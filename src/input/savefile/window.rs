@@ -36,15 +36,7 @@ enum Source {
 impl Window {
     /// A window over a file, from an offset to a place where it will probably end.
     pub(super) fn over_file(file: Arc<File>, offset: u64, soft_end: u64, capacity: usize) -> Self {
-        Self::new(
-            Source::File {
-                file,
-                position: offset,
-                soft_end,
-            },
-            offset,
-            capacity,
-        )
+        Self::new(Source::File { file, position: offset, soft_end }, offset, capacity)
     }
 
     /// A window over a stream from its beginning.
@@ -53,14 +45,7 @@ impl Window {
     }
 
     fn new(source: Source, base: u64, capacity: usize) -> Self {
-        Self {
-            source,
-            buffer: vec![0; capacity],
-            start: 0,
-            end: 0,
-            base,
-            failure: None,
-        }
+        Self { source, buffer: vec![0; capacity], start: 0, end: 0, base, failure: None }
     }
 
     /// The bytes in memory that are not consumed yet.
@@ -87,9 +72,7 @@ impl Window {
     #[inline]
     pub(super) fn consumed(&self, back: usize, len: usize) -> &[u8] {
         let from = self.start.wrapping_sub(back);
-        self.buffer
-            .get(from..from.wrapping_add(len))
-            .unwrap_or_default()
+        self.buffer.get(from..from.wrapping_add(len)).unwrap_or_default()
     }
 
     /// Makes at least this many bytes available in [`Self::bytes`]; false when the capture ends
@@ -107,10 +90,7 @@ impl Window {
                 let grown = needed.min(self.buffer.len() * 2).max(self.buffer.len() + 1);
                 self.buffer.resize(grown, 0);
             }
-            match self
-                .source
-                .read(self.buffer.get_mut(self.end..).unwrap_or_default())
-            {
+            match self.source.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
                 Ok(0) => return false,
                 Ok(count) => self.end += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -163,11 +143,7 @@ impl Window {
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::File {
-                file,
-                position,
-                soft_end,
-            } => {
+            Self::File { file, position, soft_end } => {
                 let wanted = soft_end.saturating_sub(*position).max(BEYOND) as usize;
                 let len = wanted.min(buffer.len());
                 let count = file.read_at(buffer.get_mut(..len).unwrap_or_default(), *position)?;
@@ -204,10 +180,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         let drip = Drip(io::Cursor::new(content.to_vec()));
-        [
-            Window::over_file(Arc::new(file), 0, u64::MAX, 16),
-            Window::over_stream(Box::new(drip)),
-        ]
+        [Window::over_file(Arc::new(file), 0, u64::MAX, 16), Window::over_stream(Box::new(drip))]
     }
 
     #[test]
@@ -219,10 +192,7 @@ mod tests {
             assert_eq!((window.offset(), window.bytes()[0]), (3, 3));
             assert_eq!(window.consumed(2, 2), [1, 2]);
             assert!(window.fill(60));
-            assert_eq!(
-                (window.offset(), &window.bytes()[..60]),
-                (3, &content[3..63])
-            );
+            assert_eq!((window.offset(), &window.bytes()[..60]), (3, &content[3..63]));
             assert!(!window.fill(98));
             assert_eq!(window.bytes(), &content[3..]);
             assert!(window.failure().is_none());

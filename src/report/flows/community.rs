@@ -80,10 +80,7 @@ mod tests {
 
     #[test]
     fn transports_without_ports_ignore_them_and_icmp_has_none() {
-        assert_eq!(
-            id(50, "10.0.0.1", 0, "10.0.0.2", 0),
-            id(50, "10.0.0.1", 7, "10.0.0.2", 9)
-        );
+        assert_eq!(id(50, "10.0.0.1", 0, "10.0.0.2", 0), id(50, "10.0.0.1", 7, "10.0.0.2", 9));
         assert_eq!(id(1, "10.0.0.1", 0, "10.0.0.2", 0), None);
         assert_eq!(id(58, "fe80::1", 0, "fe80::2", 0), None);
     }

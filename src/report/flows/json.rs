@@ -41,33 +41,19 @@ impl<'r> FlowJson<'r> {
     pub(super) fn of(row: &FlowRow<'r>) -> Self {
         let flow = row.flow;
         let ports = flow.transport.has_ports();
-        let end = |end: Endpoint| End {
-            address: end.address,
-            port: ports.then_some(end.port),
-        };
+        let end = |end: Endpoint| End { address: end.address, port: ports.then_some(end.port) };
         let [forward, backward] = flow.counters;
         Self {
             schema: "portassay.flow/1",
             transport: flow.transport.to_string(),
             initiator: end(flow.initiator()),
             responder: end(flow.responder()),
-            direction: Direction {
-                by: flow.direction.token(),
-            },
-            packets: Both {
-                forward: forward.packets,
-                backward: backward.packets,
-            },
-            bytes: Both {
-                forward: forward.bytes,
-                backward: backward.bytes,
-            },
+            direction: Direction { by: flow.direction.token() },
+            packets: Both { forward: forward.packets, backward: backward.packets },
+            bytes: Both { forward: forward.bytes, backward: backward.bytes },
             first: time(flow.first),
             last: time(flow.last),
-            first_frame: Frame {
-                capture: flow.first_frame.capture,
-                frame: flow.first_frame.frame,
-            },
+            first_frame: Frame { capture: flow.first_frame.capture, frame: flow.first_frame.frame },
             vlan: &flow.vlans,
             tunnel: flow.layers.iter().map(ToString::to_string).collect(),
             outcome: flow.outcome().token(),

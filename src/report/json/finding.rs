@@ -45,11 +45,7 @@ impl<'r> FindingJson<'r> {
             initiator: Party::of(&finding.initiator),
             responder: Responder {
                 party: Party::of(&finding.responder),
-                ports: finding
-                    .ports
-                    .iter()
-                    .map(|&range| Ports::of(range))
-                    .collect(),
+                ports: finding.ports.iter().map(|&range| Ports::of(range)).collect(),
             },
             transport: finding.transport.to_string(),
             protocol: finding.protocol,
@@ -105,11 +101,7 @@ enum Ports {
 
 impl Ports {
     fn of(range: (u16, u16)) -> Self {
-        if range.0 == range.1 {
-            Self::One(range.0)
-        } else {
-            Self::Range(text::port_range(range))
-        }
+        if range.0 == range.1 { Self::One(range.0) } else { Self::Range(text::port_range(range)) }
     }
 }
 
@@ -122,10 +114,7 @@ struct Evidence<'r> {
 
 impl<'r> Evidence<'r> {
     fn of(finding: &'r Finding) -> Self {
-        let frame = |at: &crate::flow::FrameRef| Frame {
-            capture: at.capture,
-            frame: at.frame,
-        };
+        let frame = |at: &crate::flow::FrameRef| Frame { capture: at.capture, frame: at.frame };
         Self {
             frames: finding.frames.iter().map(frame).collect(),
             display_filter: &finding.display_filter,

@@ -19,18 +19,13 @@ pub(in crate::report) struct Tool {
 
 impl Tool {
     /// This program.
-    pub(in crate::report) const THIS: Self = Self {
-        name: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-    };
+    pub(in crate::report) const THIS: Self =
+        Self { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
 }
 
 /// One capture.
 #[derive(Debug, serde::Serialize)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the fields are the published keys"
-)]
+#[expect(clippy::struct_field_names, reason = "the fields are the published keys")]
 pub(in crate::report) struct Capture<'r> {
     path: &'r str,
     format: &'static str,
@@ -67,11 +62,7 @@ impl<'r> Capture<'r> {
         Self {
             path: &capture.path,
             format: capture.format.token(),
-            link_types: tally
-                .link_types
-                .iter()
-                .map(|kind| text::link_type(*kind))
-                .collect(),
+            link_types: tally.link_types.iter().map(|kind| text::link_type(*kind)).collect(),
             frames: tally.frames,
             captured_bytes: tally.captured_bytes,
             wire_bytes: tally.wire_bytes,
@@ -104,10 +95,7 @@ pub(in crate::report) struct Quality<'r> {
 impl<'r> Quality<'r> {
     /// Borrows the grade's reasons.
     pub(in crate::report) fn of(report: &'r Report) -> Self {
-        Self {
-            grade: answer::grade(report.grade),
-            reasons: &report.reasons,
-        }
+        Self { grade: answer::grade(report.grade), reasons: &report.reasons }
     }
 }
 
@@ -152,11 +140,7 @@ struct Totals {
 
 impl Totals {
     fn of(totals: ClassTotals) -> Self {
-        Self {
-            flows: totals.flows,
-            packets: totals.packets,
-            bytes: totals.bytes,
-        }
+        Self { flows: totals.flows, packets: totals.packets, bytes: totals.bytes }
     }
 }
 
@@ -174,12 +158,7 @@ impl<'r> Ipsec<'r> {
         Self {
             deployed: report.summary.ipsec_deployed,
             mode: answer::ipsec_mode(report),
-            exemptions: report
-                .summary
-                .exemptions
-                .iter()
-                .map(ExemptionJson::of)
-                .collect(),
+            exemptions: report.summary.exemptions.iter().map(ExemptionJson::of).collect(),
         }
     }
 }
@@ -242,11 +221,7 @@ pub(in crate::report) struct Host<'r> {
 impl<'r> Host<'r> {
     /// Borrows a seeming role.
     pub(in crate::report) fn of(host: &'r SeemingRole) -> Self {
-        Self {
-            address: host.address,
-            role: &host.role,
-            evidence: &host.evidence,
-        }
+        Self { address: host.address, role: &host.role, evidence: &host.evidence }
     }
 }
 

@@ -29,11 +29,7 @@ fn roles(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     ]);
     let shown = page.few(FEW).unwrap_or(hosts.len());
     for host in hosts.iter().take(shown) {
-        let cells = vec![
-            host.address.to_string(),
-            host.role.clone(),
-            host.evidence.join(", "),
-        ];
+        let cells = vec![host.address.to_string(), host.role.clone(), host.evidence.join(", ")];
         grid.row(Tone::Plain, cells);
     }
     page.grid(&grid)?;
@@ -58,12 +54,7 @@ fn services(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
         grid.row(Tone::Plain, cells(service));
     }
     page.grid(&grid)?;
-    rest(
-        services.len().saturating_sub(shown),
-        "service",
-        "services",
-        page,
-    )
+    rest(services.len().saturating_sub(shown), "service", "services", page)
 }
 
 fn cells(service: &ServiceSeen) -> Vec<String> {

@@ -32,10 +32,7 @@ pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     let hidden = report.captures.len().saturating_sub(shown) as u64;
     if hidden > 0 {
         let more = counted(hidden, "more capture is", "more captures are");
-        page.line(
-            2,
-            &format!("{more} in the totals; `--format json` lists all."),
-        )?;
+        page.line(2, &format!("{more} in the totals; `--format json` lists all."))?;
     }
     for capture in report.captures.iter().take(shown) {
         for remark in remarks(capture) {
@@ -48,19 +45,12 @@ pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
 
 fn cells(capture: &CaptureReport) -> Vec<String> {
     let tally = &capture.tally;
-    let links: Vec<String> = tally
-        .link_types
-        .iter()
-        .map(|kind| link_type(*kind).into_owned())
-        .collect();
+    let links: Vec<String> =
+        tally.link_types.iter().map(|kind| link_type(*kind).into_owned()).collect();
     let (start, length) = times(tally.first.zip(tally.last));
     vec![
         capture.path.clone(),
-        if links.is_empty() {
-            "-".into()
-        } else {
-            links.join(", ")
-        },
+        if links.is_empty() { "-".into() } else { links.join(", ") },
         count(tally.frames),
         bytes(tally.wire_bytes),
         start,
@@ -108,10 +98,7 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
         out.push(format!("{} lost while capturing.", frames(dropped)));
     }
     if tally.truncated_frames > 0 {
-        out.push(format!(
-            "{} cut short by the snaplen.",
-            frames(tally.truncated_frames)
-        ));
+        out.push(format!("{} cut short by the snaplen.", frames(tally.truncated_frames)));
     }
     let undecoded: u64 = capture.undecoded.values().sum();
     if undecoded > 0 {
@@ -132,10 +119,7 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
         out.push(format!("{fragments} of larger datagrams."));
     }
     if tally.filtered_out > 0 {
-        out.push(format!(
-            "{} left out by the filter.",
-            frames(tally.filtered_out)
-        ));
+        out.push(format!("{} left out by the filter.", frames(tally.filtered_out)));
     }
     out
 }
