@@ -5,6 +5,9 @@
 //! `tcpdump --count`, which only counts. Sizes in MiB per capture: `PORTASSAY_BENCH_MIB`, 256 if
 //! unset. Machines differ and are shared: quote the ratios, not the seconds.
 
+#![allow(clippy::print_stdout, reason = "the table is the result")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
+
 mod traffic;
 
 use std::error::Error;

@@ -103,15 +103,12 @@ impl Watch {
 
     fn finish(mut self) -> (Output, String) {
         let mut said = String::new();
-        let output = {
-            let drain = std::thread::spawn(move || {
-                while self.stderr.read_line(&mut said).is_ok_and(|read| read > 0) {}
-                said
-            });
-            let output = self.child.wait_with_output().unwrap();
-            (output, drain.join().unwrap())
-        };
-        output
+        let drain = std::thread::spawn(move || {
+            while self.stderr.read_line(&mut said).is_ok_and(|read| read > 0) {}
+            said
+        });
+        let output = self.child.wait_with_output().unwrap();
+        (output, drain.join().unwrap())
     }
 }
 

@@ -1,5 +1,7 @@
 //! One test binary: one link, one place to look. The modules stand in reading order.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails a test")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so loudly")]
+#![allow(clippy::disallowed_methods, reason = "tests of live capture watch the clock")]
 
 mod architecture;
 mod captures;

@@ -107,7 +107,9 @@ proptest! {
         mut cuts in prop::collection::vec(0..60_usize, 0..4),
     ) {
         let limits = Limits::default();
-        cuts.iter_mut().for_each(|cut| *cut = (*cut).min(packets.len()));
+        for cut in &mut cuts {
+            *cut = (*cut).min(packets.len());
+        }
         cuts.extend([0, packets.len()]);
         cuts.sort_unstable();
         let mut joined = FlowTable::new(limits);

@@ -25,7 +25,7 @@ pub(super) fn check(args: &args::Check, terminal: &Terminal) -> Ended {
             check::check(&reading, &policy, threshold(&args.verdict), &progress)
         })
     })?;
-    conclude(checked, &args.output, terminal)
+    conclude(&checked, &args.output, terminal)
 }
 
 pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
@@ -63,15 +63,15 @@ pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
         threshold: threshold(&args.verdict),
     };
     let checked = watch::watch(&mut live, &policy, options, &stop, &mut |finding| {
-        let line = if style.width.is_some() {
+        let told = if style.width.is_some() {
             format!("{}: {}: {}", finding.severity.token(), finding.rule, finding.message)
         } else {
             report::finding_line(finding)
         };
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{line}").and_then(|()| out.flush())
+        writeln!(out, "{told}").and_then(|()| out.flush())
     })?;
-    conclude(checked, &args.output, terminal)
+    conclude(&checked, &args.output, terminal)
 }
 
 pub(super) fn test(args: &args::Test, terminal: &Terminal) -> Ended {
@@ -131,7 +131,7 @@ fn stop_limits(conditions: &[StopAfter]) -> watch::StopLimits {
 }
 
 /// Writes every report that was asked for and says why the run ends as it does.
-fn conclude(checked: Checked, output: &args::Output, terminal: &Terminal) -> Ended {
+fn conclude(checked: &Checked, output: &args::Output, terminal: &Terminal) -> Ended {
     for error in &checked.errors {
         terminal.error(error);
     }

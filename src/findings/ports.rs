@@ -66,7 +66,7 @@ impl Ports {
         match self {
             Self::Few(list) => list.iter().copied().for_each(&mut push),
             Self::Many(bits) => {
-                (0..=u16::MAX).filter(|&port| is_set(bits, port)).for_each(&mut push)
+                (0..=u16::MAX).filter(|&port| is_set(bits, port)).for_each(&mut push);
             }
         }
         ranges

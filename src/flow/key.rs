@@ -23,6 +23,7 @@ impl Side {
     }
 
     /// The opposite side.
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::A => Self::B,

@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use key::{FlowKey, Side};
-pub use table::{FlowTable, Limits};
+pub use table::{FlowTable, Limits, Refused};
 
 use crate::decode::{IcmpErrorKind, Layer, Transport};
 use crate::input::Timestamp;
@@ -250,10 +250,9 @@ impl Flow {
     pub fn handshake(&self) -> Option<(Side, DirectionBy)> {
         let [a, b] = self.tcp;
         match (a.any(TcpSeen::SYN), b.any(TcpSeen::SYN)) {
-            (true, false) => Some((Side::A, DirectionBy::Syn)),
+            // In a simultaneous open it is whoever was seen first.
+            (true, _) => Some((Side::A, DirectionBy::Syn)),
             (false, true) => Some((Side::B, DirectionBy::Syn)),
-            // A simultaneous open: whoever was seen first.
-            (true, true) => Some((Side::A, DirectionBy::Syn)),
             (false, false) => match (a.any(TcpSeen::SYN_ACK), b.any(TcpSeen::SYN_ACK)) {
                 (true, false) => Some((Side::B, DirectionBy::SynAck)),
                 (false, true) => Some((Side::A, DirectionBy::SynAck)),

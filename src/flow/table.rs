@@ -40,6 +40,10 @@ impl Default for Limits {
 
 /// ICMP errors kept whose flow has not been seen (yet).
 const MAX_PENDING_ERRORS: usize = 65_536;
+/// Two tables cannot be joined exactly, because a bound was or would be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
 /// Flows by key, in first-seen order.
 #[derive(Debug)]
 pub struct FlowTable {
@@ -116,13 +120,13 @@ impl FlowTable {
         }
     }
 
-    /// Appends the table of the part that follows. Gives it back when a bound stands in the way of
-    /// an exact result; nothing is changed then.
-    pub fn merge(&mut self, next: Self) -> Result<(), Self> {
+    /// Appends the table of the part that follows, or refuses when a bound stands in the way of an
+    /// exact result; nothing is changed then, and the part must be read again.
+    pub fn merge(&mut self, next: Self) -> Result<(), Refused> {
         let too_many = self.entries.len() + next.entries.len() > self.limits.max_flows
             || self.pending.len() + next.pending.len() > MAX_PENDING_ERRORS;
         if self.exceeded || next.exceeded || too_many {
-            return Err(next);
+            return Err(Refused);
         }
         for (key, seen) in next.pending {
             self.attach_error(key, seen);

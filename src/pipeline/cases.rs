@@ -108,10 +108,10 @@ fn is_case(paths: &BTreeSet<PathBuf>) -> bool {
     let has = |name: &str| paths.iter().any(|path| path.file_name().is_some_and(|n| n == name));
     has("case.toml")
         || has("expected.json")
-        || (has("topology.toml") && paths.iter().any(is_capture))
+        || (has("topology.toml") && paths.iter().any(|path| is_capture(path)))
 }
 
-fn is_capture(path: &PathBuf) -> bool {
+fn is_capture(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "pcap" || e == "pcapng" || e == "cap")
 }
 

@@ -64,7 +64,9 @@ pub fn check(
     let mut report = draft(policy, &survey.captures, audit.finish(), (grade, reasons), untracked);
     if !policy.has_topology() {
         let mut services = Services::default();
-        flows.iter().for_each(|flow| services.add(flow));
+        for flow in &flows {
+            services.add(flow);
+        }
         services.describe(policy, &mut report);
     }
     Ok(conclude(report, &survey.captures, survey.errors, threshold))
@@ -148,20 +150,16 @@ fn answer(report: &mut Report, threshold: Threshold) -> (Overall, u8, String) {
     } else {
         None
     };
-    match cannot {
-        Some(why) => {
-            if report.grade != Grade::Inconclusive {
-                report.grade = Grade::Inconclusive;
-                report.reasons.push(why.to_owned());
-            }
-            let code = if threshold.allow_inconclusive { 0 } else { 3 };
-            (Overall::Inconclusive, code, format!("inconclusive: {why}"))
-        }
-        None => {
-            let at = threshold.fail_on.map_or("any severity", Severity::token);
-            (Overall::Pass, 0, format!("no finding at or above severity {at}"))
-        }
+    let Some(why) = cannot else {
+        let at = threshold.fail_on.map_or("any severity", Severity::token);
+        return (Overall::Pass, 0, format!("no finding at or above severity {at}"));
+    };
+    if report.grade != Grade::Inconclusive {
+        report.grade = Grade::Inconclusive;
+        report.reasons.push(why.to_owned());
     }
+    let code = if threshold.allow_inconclusive { 0 } else { 3 };
+    (Overall::Inconclusive, code, format!("inconclusive: {why}"))
 }
 
 /// Why there is nothing to judge in any capture, if so.

@@ -5,7 +5,7 @@ use super::file::{MediaSide, Row};
 use super::names::Names;
 use super::ports::{self, PortSet};
 use super::roles::RoleSet;
-use super::terms::{Breadth, ExemptTerms, Terms};
+use super::terms::{Breadth, ExemptTerms, Responders, Terms};
 use super::{Expectation, ExpectationId, PackKind, Security};
 use crate::decode::Transport;
 
@@ -86,7 +86,7 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
     Terms {
         from: expectation.from,
         to: if relaxed { RoleSet::EMPTY } else { expectation.to },
-        strangers_only: relaxed,
+        responders: if relaxed { Responders::Strangers } else { Responders::ByRole },
         balances,
         ports: expectation.ports.clone(),
         from_ports: expectation.from_ports.clone(),

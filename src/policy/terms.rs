@@ -13,9 +13,7 @@ pub(super) struct Terms {
     pub(super) from: RoleSet,
     /// Who responds; empty means anyone, also where a relaxed row found no host of its roles.
     pub(super) to: RoleSet,
-    /// A relaxed row that found no host of its roles: any host will do that the topology does not
-    /// know. One that it does know plays the roles it says and no other.
-    pub(super) strangers_only: bool,
+    pub(super) responders: Responders,
     /// The responder must balance one of these roles, where any are named.
     pub(super) balances: RoleSet,
     pub(super) ports: PortSet,
@@ -28,6 +26,16 @@ pub(super) struct Terms {
     pub(super) security: Security,
     /// Detector tokens that agree with the row's application, where it names one.
     pub(super) speaks: Option<Vec<String>>,
+}
+
+/// Who may respond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Responders {
+    /// Hosts of the row's roles, or anyone where it names none.
+    ByRole,
+    /// For a relaxed row of whose roles the topology has no host: any host that it does not know.
+    /// One that it does know plays the roles it says and no other.
+    Strangers,
 }
 
 /// How much a row's ports say by themselves.
@@ -91,10 +99,10 @@ impl Terms {
             return (self.to.is_empty() || self.to.meets(end.roles))
                 && self.balances.meets(end.balances);
         }
-        if self.strangers_only {
-            return !end.known();
+        match self.responders {
+            Responders::ByRole => self.to.is_empty() || self.names_responder(end),
+            Responders::Strangers => !end.known(),
         }
-        self.to.is_empty() || self.names_responder(end)
     }
 
     /// Whether the row names a role that the responder plays or balances.

@@ -1,4 +1,4 @@
-//! How `portassay test` tells what became of each recorded case: text, JSON, JUnit.
+//! How `portassay test` tells what became of each recorded case: text, JSON or `JUnit` XML.
 
 use std::io;
 
@@ -39,7 +39,7 @@ pub enum CaseFormat {
     Table,
     /// One JSON document.
     Json,
-    /// JUnit XML, as the Jenkins schema has it: one suite, one test a case.
+    /// `JUnit` XML, as the Jenkins schema has it: one suite, one test a case.
     Junit,
 }
 

@@ -229,7 +229,7 @@ impl Records {
         while let Kind::Pcapng(section) = &self.context.0 {
             match section.step(self.window.bytes()) {
                 Step::Need(needed) => {
-                    self.need(needed).map_err(|trouble| self.tell(0, &trouble))?
+                    self.need(needed).map_err(|trouble| self.tell(0, &trouble))?;
                 }
                 Step::Bad(fault) => return Err(self.tell(0, &Trouble::Fault(fault))),
                 _ => break,
