@@ -3,7 +3,7 @@
 /// What was received and what was lost, since the capture began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LiveStats {
-    /// Frames delivered by [`Live::next`].
+    /// Frames delivered by `Live::next`.
     pub read: u64,
     /// Frames that reached the kernel's buffer. On Linux those it dropped are counted here too.
     pub received: u64,
