@@ -61,7 +61,7 @@ impl Group {
             misfits: BTreeSet::from([spark.misfit]),
             outcomes: BTreeSet::from([case.judged.outcome]),
             inside_ah: flow.ah.is_some(),
-            tagged: !flow.vlans.is_empty(),
+            tagged: !flow.vlans().is_empty(),
         };
         keep_lowest(&mut group.rows, MAX_ROWS);
         group

@@ -285,8 +285,7 @@ pub(super) fn flow(from: &str, to: &str) -> Sample {
             first_frame,
             last_frame: first_frame,
             tcp: [TcpSeen::default(); 2],
-            vlans: Vec::new(),
-            layers: Vec::new(),
+            wrapping: None,
             ah: None,
             icmp: None,
             direction: DirectionBy::Syn,
@@ -331,11 +330,8 @@ impl Sample {
     }
 
     pub(super) fn packets(mut self, forward: u64, backward: u64) -> Self {
-        self.flow.counters = [forward, backward].map(|packets| Counters {
-            packets,
-            bytes: packets * 100,
-            payload: packets * 40,
-        });
+        self.flow.counters =
+            [forward, backward].map(|packets| Counters { packets, bytes: packets * 100 });
         self
     }
 

@@ -3,12 +3,12 @@
 use super::sample::{Carrier, Sample};
 use super::{
     AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
+    Wrapping,
 };
 use crate::decode::{Detail, Layer, Packet, TcpFlags, Transport, UdpEncapsulation};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) key: FlowKey,
     /// Whether side A is the key's low end.
     a_is_low: bool,
     pub(super) opening: Option<Opening>,
@@ -43,7 +43,6 @@ impl Opening {
 impl Entry {
     /// A flow without packets, named by its first one.
     pub(super) fn open(
-        key: FlowKey,
         from_low: bool,
         opening: Option<Opening>,
         packet: &Packet<'_>,
@@ -68,13 +67,23 @@ impl Entry {
             first_frame: at,
             last_frame: at,
             tcp: [TcpSeen::default(); 2],
-            vlans: packet.vlans.as_slice().to_vec(),
-            layers: Vec::new(),
+            wrapping: match packet.vlans.as_slice() {
+                [] => None,
+                vlans => Some(Box::new(Wrapping { vlans: vlans.to_vec(), layers: Vec::new() })),
+            },
             ah: None,
             icmp: None,
             direction: DirectionBy::Unknown,
         };
-        Self { key, a_is_low: from_low, opening, flow, sample: Sample::new(carrier) }
+        Self { a_is_low: from_low, opening, flow, sample: Sample::new(carrier) }
+    }
+
+    /// The key under which its packets find it. Kept with the flow only in parts, since a table
+    /// holds millions.
+    pub(super) fn key(&self) -> FlowKey {
+        let [a, b] = self.flow.ends.map(|end| (end.address, end.port));
+        let (low, high) = if self.a_is_low { (a, b) } else { (b, a) };
+        FlowKey::of_sorted(self.flow.transport, low, high, self.flow.spi)
     }
 
     pub(super) fn add(&mut self, packet: &Packet<'_>, from_low: bool, at: FrameRef) {
@@ -113,8 +122,8 @@ impl Entry {
         ours.first = ours.first.min(theirs.first);
         ours.last = ours.last.max(theirs.last);
         ours.last_frame = theirs.last_frame;
-        for layer in theirs.layers {
-            add_layer(&mut ours.layers, layer);
+        for &layer in theirs.layers() {
+            add_layer(ours, layer);
         }
         if let Some(ah) = theirs.ah {
             match &mut ours.ah {
@@ -134,11 +143,7 @@ impl Entry {
 }
 
 pub(super) fn counters(packet: &Packet<'_>) -> Counters {
-    Counters {
-        packets: 1,
-        bytes: u64::from(packet.wire_len),
-        payload: u64::from(packet.payload_len),
-    }
+    Counters { packets: 1, bytes: u64::from(packet.wire_len) }
 }
 
 fn tcp_events(flags: TcpFlags, payload_len: u32) -> u8 {
@@ -165,7 +170,7 @@ fn tcp_events(flags: TcpFlags, payload_len: u32) -> u8 {
 
 fn note_layers(flow: &mut Flow, packet: &Packet<'_>, side: Side, at: FrameRef) {
     for &layer in packet.layers.as_slice() {
-        add_layer(&mut flow.layers, layer);
+        add_layer(flow, layer);
         if let Layer::Ah { spi } = layer {
             let ah = flow
                 .ah
@@ -175,7 +180,8 @@ fn note_layers(flow: &mut Flow, packet: &Packet<'_>, side: Side, at: FrameRef) {
     }
 }
 
-fn add_layer(layers: &mut Vec<Layer>, layer: Layer) {
+fn add_layer(flow: &mut Flow, layer: Layer) {
+    let layers = &mut flow.wrapping.get_or_insert_default().layers;
     let kind = std::mem::discriminant(&layer);
     let known = layers.iter().any(|have| std::mem::discriminant(have) == kind);
     if !known && layers.len() < MAX_FLOW_LAYERS {

@@ -49,20 +49,28 @@ impl FlowKey {
         if packet.transport.is_security_association()
             && let Detail::Security { spi, .. } = packet.detail
         {
-            let key = Self {
-                low: packet.source,
-                high: packet.destination,
-                low_port: (spi >> 16) as u16,
-                high_port: spi as u16,
-                transport: packet.transport,
-            };
-            return (key, true);
+            let (from, to) = ((packet.source, 0), (packet.destination, 0));
+            return (Self::of_sorted(packet.transport, from, to, Some(spi)), true);
         }
         Self::of_ends(
             packet.transport,
             (packet.source, packet.source_port),
             (packet.destination, packet.destination_port),
         )
+    }
+
+    /// The key whose ends are in order already; a security association's ports are its SPI.
+    pub(super) fn of_sorted(
+        transport: Transport,
+        low: (IpAddr, u16),
+        high: (IpAddr, u16),
+        spi: Option<u32>,
+    ) -> Self {
+        let (low_port, high_port) = match spi {
+            Some(spi) if transport.is_security_association() => ((spi >> 16) as u16, spi as u16),
+            _ => (low.1, high.1),
+        };
+        Self { low: low.0, high: high.0, low_port, high_port, transport }
     }
 
     /// The key of a 5-tuple, and whether `source` is the key's `low` end.
@@ -73,7 +81,6 @@ impl FlowKey {
     ) -> (Self, bool) {
         let forward = source <= destination;
         let (low, high) = if forward { (source, destination) } else { (destination, source) };
-        let key = Self { low: low.0, high: high.0, low_port: low.1, high_port: high.1, transport };
-        (key, forward)
+        (Self::of_sorted(transport, low, high, None), forward)
     }
 }

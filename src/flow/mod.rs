@@ -45,8 +45,6 @@ pub struct Counters {
     pub packets: u64,
     /// Original lengths of those frames in bytes, link header included.
     pub bytes: u64,
-    /// Transport payload in bytes as the headers say.
-    pub payload: u64,
 }
 
 impl Counters {
@@ -54,7 +52,6 @@ impl Counters {
     pub fn add(&mut self, other: Self) {
         self.packets += other.packets;
         self.bytes += other.bytes;
-        self.payload += other.payload;
     }
 }
 
@@ -102,6 +99,15 @@ pub struct IcmpSeen {
     pub kind: IcmpErrorKind,
     /// How many errors.
     pub count: u64,
+}
+
+/// What was around the packets of a flow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wrapping {
+    /// VLAN ids of the first packet, outermost first.
+    pub vlans: Vec<u16>,
+    /// Encapsulations seen on any packet, outermost first, each kind once.
+    pub layers: Vec<Layer>,
 }
 
 /// How the initiator was told from the responder.
@@ -199,10 +205,8 @@ pub struct Flow {
     pub last_frame: FrameRef,
     /// TCP events per side.
     pub tcp: [TcpSeen; 2],
-    /// VLAN ids of the first packet, outermost first.
-    pub vlans: Vec<u16>,
-    /// Encapsulations seen on any packet, outermost first, each kind once.
-    pub layers: Vec<Layer>,
+    /// What was around its packets; most flows have nothing.
+    pub wrapping: Option<Box<Wrapping>>,
     /// AH around packets of this flow.
     pub ah: Option<Box<AhSeen>>,
     /// ICMP errors about packets of this flow.
@@ -220,6 +224,16 @@ impl Flow {
     /// The responder's end, once oriented.
     pub fn responder(&self) -> Endpoint {
         self.ends[1]
+    }
+
+    /// VLAN ids of the first packet, outermost first.
+    pub fn vlans(&self) -> &[u16] {
+        self.wrapping.as_ref().map_or(&[], |wrapping| &wrapping.vlans)
+    }
+
+    /// Encapsulations seen on any packet, outermost first, each kind once.
+    pub fn layers(&self) -> &[Layer] {
+        self.wrapping.as_ref().map_or(&[], |wrapping| &wrapping.layers)
     }
 
     /// Packets of both sides.

@@ -1,26 +1,28 @@
 //! The first payload bytes of a flow, bounded: all that the identification ever sees.
 //!
-//! A sample has no addresses and no ports, so a detector cannot be led by them.
+//! A sample has no addresses and no ports, so a detector cannot be led by them. It is also the
+//! largest part of a flow in memory, so its bounds decide how many flows fit: at most
+//! [`MAX_BYTES`] of payload, in one allocation.
 
 use super::key::Side;
 
 /// Packets with payload that a side may contribute.
-pub const MAX_PIECES: usize = 6;
-/// Payload bytes kept per side and flow.
-pub const MAX_BYTES: usize = 512;
-/// Payload bytes kept of a side's first datagram: it names the protocol, and DHCP's cookie stands
-/// at 236.
+pub const MAX_PIECES: usize = 5;
+/// Payload bytes that both sides may fill freely; each piece beyond takes its minimum.
+pub const MAX_FREE: usize = 400;
+/// Payload bytes kept of a side's first datagram: it names the protocol, and the cookie of DHCP
+/// stands at 236 (RFC 2131).
 pub const MAX_DATAGRAM: usize = 248;
-/// Payload bytes kept of each further datagram. Headers are enough to follow a sequence, and all
-/// [`MAX_PIECES`] fit: large connectivity checks must not use up the room of the media behind
-/// them.
+/// Payload bytes kept of each further datagram, as long as there is room.
 pub const MAX_NEXT_DATAGRAM: usize = 52;
-
-/// Payload bytes of a stream's side up to which pieces are kept whole.
-pub const MAX_STREAM_HEAD: usize = 432;
-/// Payload bytes kept of each further piece of a stream: media over TCP puts one frame into one
-/// segment, and the beginning of each shows the sequence.
-pub const MAX_STREAM_PIECE: usize = 16;
+/// Payload bytes of a stream's side up to which pieces are kept whole: a TLS hello with its server
+/// name, mostly.
+pub const MAX_STREAM_HEAD: usize = 256;
+/// Payload bytes kept of any piece: enough for a length and the RTP header behind it
+/// (RFC 4571), so that a sequence can be followed.
+pub const MIN_PIECE: usize = 16;
+/// Payload bytes that a sample can hold.
+pub const MAX_BYTES: usize = MAX_FREE + 2 * MAX_PIECES * MIN_PIECE;
 
 /// How the payload is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,36 +38,31 @@ pub enum Carrier {
 pub struct Piece<'a> {
     /// TCP sequence number of the first byte; 0 for datagrams.
     pub sequence: u32,
-    /// The payload's length on the wire in bytes.
+    /// The payload's length on the wire in bytes, at most 65,535.
     pub wire_len: u32,
     /// The bytes kept.
     pub bytes: &'a [u8],
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kept {
-    sequence: u32,
-    wire_len: u32,
-    len: u16,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Head {
-    pieces: Vec<Kept>,
-    bytes: Vec<u8>,
-}
-
-/// First payload bytes of both sides of a flow.
+/// First payload bytes of both sides of a flow, in capture order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     carrier: Carrier,
-    heads: [Head; 2],
+    /// Pieces kept per side.
+    counts: [u8; 2],
+    /// Pieces one behind the other, each a header of [`HEADER`] bytes and its payload.
+    records: Vec<u8>,
 }
+
+/// Side and length (2 bytes), length on the wire (2), sequence number (4), in native order.
+const HEADER: usize = 8;
+/// The bit of a record's first two bytes that says side B.
+const SIDE_B: u16 = 0x8000;
 
 impl Sample {
     /// An empty sample.
     pub fn new(carrier: Carrier) -> Self {
-        Self { carrier, heads: [Head::default(), Head::default()] }
+        Self { carrier, counts: [0; 2], records: Vec::new() }
     }
 
     /// How the payload is carried.
@@ -75,60 +72,85 @@ impl Sample {
 
     /// Whether neither side sent payload.
     pub fn is_empty(&self) -> bool {
-        self.heads.iter().all(|head| head.pieces.is_empty())
+        self.records.is_empty()
     }
 
     /// Whether `side` still takes payload.
     pub fn wants(&self, side: Side) -> bool {
-        let head = &self.heads[side.index()];
-        head.pieces.len() < MAX_PIECES
+        usize::from(self.counts[side.index()]) < MAX_PIECES
     }
 
-    /// Keeps a packet's payload as far as the bounds allow. The rule looks at nothing but what
-    /// the side already holds, so that joining two halves equals reading the whole.
+    /// Keeps a packet's payload as far as the bounds allow.
     pub fn push(&mut self, side: Side, sequence: u32, payload: &[u8], wire_len: u32) {
         if wire_len == 0 || !self.wants(side) {
             return;
         }
-        let head = &mut self.heads[side.index()];
-        // What a piece may take never grows with what is held, so a part that is read on its own
-        // keeps at least what the whole would keep of it. `MAX_BYTES` follows from the others.
+        let kept = payload.get(..self.room(side)).unwrap_or(payload);
+        let flag = if side == Side::B { SIDE_B } else { 0 };
+        // Most flows stay small: growing by doubling would waste half of the memory.
+        self.records.reserve_exact(HEADER + kept.len());
+        self.records.extend_from_slice(&(kept.len() as u16 | flag).to_ne_bytes());
+        // No more than what one datagram can hold; only offloaded segments are longer.
+        let wire_len = u16::try_from(wire_len).unwrap_or(u16::MAX);
+        self.records.extend_from_slice(&wire_len.to_ne_bytes());
+        self.records.extend_from_slice(&sequence.to_ne_bytes());
+        self.records.extend_from_slice(kept);
+        self.counts[side.index()] += 1;
+    }
+
+    /// How much the next piece of a side may take. It never grows with what is held, so a part
+    /// that is read on its own keeps at least what the whole keeps of it, and joining two halves
+    /// equals reading the whole.
+    fn room(&self, side: Side) -> usize {
+        let payload = |of: Option<Side>| -> usize {
+            self.all()
+                .filter(|(s, _)| of.is_none_or(|of| of == *s))
+                .map(|(_, p)| p.bytes.len())
+                .sum()
+        };
+        let free = MAX_FREE.saturating_sub(payload(None));
         let most = match self.carrier {
-            Carrier::Stream => {
-                MAX_STREAM_HEAD.saturating_sub(head.bytes.len()).max(MAX_STREAM_PIECE)
-            }
-            Carrier::Datagrams if head.pieces.is_empty() => MAX_DATAGRAM,
+            Carrier::Stream => MAX_STREAM_HEAD.saturating_sub(payload(Some(side))),
+            Carrier::Datagrams if self.counts[side.index()] == 0 => MAX_DATAGRAM,
             Carrier::Datagrams => MAX_NEXT_DATAGRAM,
         };
-        let piece = payload.len().min(most);
-        head.pieces.push(Kept { sequence, wire_len, len: piece as u16 });
-        head.bytes.extend_from_slice(payload.get(..piece).unwrap_or(payload));
+        most.min(free).max(MIN_PIECE)
     }
 
     /// Appends the sample of the part that follows; `flipped` when its sides are the other way
     /// round.
     pub fn merge(&mut self, next: &Self, flipped: bool) {
-        for side in [Side::A, Side::B] {
-            let from = if flipped { side.other() } else { side };
-            for piece in next.pieces(from) {
-                self.push(side, piece.sequence, piece.bytes, piece.wire_len);
-            }
+        for (side, piece) in next.all() {
+            let side = if flipped { side.other() } else { side };
+            self.push(side, piece.sequence, piece.bytes, piece.wire_len);
         }
     }
 
     /// Swaps the sides.
     pub fn flip(&mut self) {
-        self.heads.swap(0, 1);
+        let mut flipped = Self::new(self.carrier);
+        flipped.merge(self, true);
+        *self = flipped;
     }
 
     /// The pieces of one side in capture order.
     pub fn pieces(&self, side: Side) -> impl Iterator<Item = Piece<'_>> {
-        let head = &self.heads[side.index()];
-        let mut rest = head.bytes.as_slice();
-        head.pieces.iter().map(move |kept| {
-            let (bytes, tail) = rest.split_at(usize::from(kept.len).min(rest.len()));
-            rest = tail;
-            Piece { sequence: kept.sequence, wire_len: kept.wire_len, bytes }
+        self.all().filter(move |(of, _)| *of == side).map(|(_, piece)| piece)
+    }
+
+    /// The pieces of both sides in capture order.
+    fn all(&self) -> impl Iterator<Item = (Side, Piece<'_>)> {
+        let mut rest = self.records.as_slice();
+        std::iter::from_fn(move || {
+            let (head, tail) = rest.split_at_checked(HEADER)?;
+            let &[s0, s1, w0, w1, q0, q1, q2, q3] = head else { return None };
+            let flagged = u16::from_ne_bytes([s0, s1]);
+            let (bytes, next) = tail.split_at_checked(usize::from(flagged & !SIDE_B))?;
+            rest = next;
+            let side = if flagged & SIDE_B == 0 { Side::A } else { Side::B };
+            let wire_len = u32::from(u16::from_ne_bytes([w0, w1]));
+            let sequence = u32::from_ne_bytes([q0, q1, q2, q3]);
+            Some((side, Piece { sequence, wire_len, bytes }))
         })
     }
 
@@ -193,10 +215,9 @@ mod tests {
             sample.push(Side::A, n * 1214, &[7; 1214], 1214);
         }
         let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
-        assert_eq!(kept, [432, 16, 16, 16, 16, 16]);
-        assert_eq!(kept.iter().sum::<usize>(), MAX_BYTES);
+        assert_eq!(kept, [256, 16, 16, 16, 16]);
         // What was left out is a gap.
-        assert_eq!(sample.stream(Side::A).len(), 432);
+        assert_eq!(sample.stream(Side::A).len(), 256);
     }
 
     #[test]
@@ -208,7 +229,7 @@ mod tests {
         }
         assert!(!sample.wants(Side::A));
         let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
-        assert_eq!(kept, [248, 52, 52, 52, 52, 52]);
+        assert_eq!(kept, [248, 52, 52, 48, 16]);
         assert!(kept.iter().sum::<usize>() <= MAX_BYTES);
     }
 

@@ -110,7 +110,7 @@ impl FlowTable {
                 self.exceeded = true;
             }
             _ => {
-                let mut entry = Entry::open(key, from_low, opening, packet, at);
+                let mut entry = Entry::open(from_low, opening, packet, at);
                 entry.add(packet, from_low, at);
                 self.insert(hash, entry);
             }
@@ -132,8 +132,8 @@ impl FlowTable {
             self.attach_error(key, seen);
         }
         for entry in next.entries {
-            let hash = self.hasher.hash_one(entry.key);
-            let found = find(&self.index, &self.entries, hash, &entry.key);
+            let hash = self.hasher.hash_one(entry.key());
+            let found = find(&self.index, &self.entries, hash, &entry.key());
             match found.and_then(|i| self.entries.get_mut(i)) {
                 Some(ours) if entry.opening.is_none() || ours.opening == entry.opening => {
                     ours.join(entry);
@@ -179,7 +179,7 @@ impl FlowTable {
             .partition(|entry| entry.flow.last < before);
         self.index.clear();
         for entry in kept {
-            let hash = self.hasher.hash_one(entry.key);
+            let hash = self.hasher.hash_one(entry.key());
             self.insert(hash, entry);
         }
         if self.entries.len() < self.limits.max_flows {
@@ -194,7 +194,7 @@ impl FlowTable {
             // The error was captured before the packet it quotes: it belongs to the key's first
             // flow.
             for entry in &mut self.entries {
-                if let Some(seen) = self.pending.remove(&entry.key) {
+                if let Some(seen) = self.pending.remove(&entry.key()) {
                     add_error(&mut entry.flow, seen);
                 }
             }
@@ -204,13 +204,13 @@ impl FlowTable {
 
     fn insert(&mut self, hash: u64, entry: Entry) {
         let position = self.entries.len() as u32;
-        let key = entry.key;
+        let key = entry.key();
         self.entries.push(entry);
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let key_of = |i: u32| entries.get(i as usize).map(|e| &e.key);
+        let key_of = |i: u32| entries.get(i as usize).map(Entry::key);
         let slot = self.index.entry(
             hash,
-            |&i| key_of(i) == Some(&key),
+            |&i| key_of(i) == Some(key),
             |&i| key_of(i).map_or(0, |k| hasher.hash_one(k)),
         );
         // A key that is there already now leads to its newest flow.
@@ -245,6 +245,6 @@ impl FlowTable {
 
 fn find(index: &HashTable<u32>, entries: &[Entry], hash: u64, key: &FlowKey) -> Option<usize> {
     index
-        .find(hash, |&i| entries.get(i as usize).is_some_and(|entry| entry.key == *key))
+        .find(hash, |&i| entries.get(i as usize).is_some_and(|entry| entry.key() == *key))
         .map(|&i| i as usize)
 }

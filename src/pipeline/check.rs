@@ -53,20 +53,19 @@ pub fn check(
 ) -> Result<Checked> {
     let survey = read::read(reading, progress)?;
     let untracked = survey.table.untracked().packets;
-    let flows = judge::judge_all(policy, survey.table.into_flows());
     let mut audit = Audit::new(policy);
     let mut sides = OneSided::default();
-    for flow in &flows {
+    let mut services = Services::default();
+    judge::judge_in_turn(policy, survey.table.into_flows(), |flow| {
         audit.add(&flow.as_judged());
         sides.add(flow);
-    }
-    let (grade, reasons) = quality::grade(&survey.captures, &sides, untracked);
-    let mut report = draft(policy, &survey.captures, audit.finish(), (grade, reasons), untracked);
-    if !policy.has_topology() {
-        let mut services = Services::default();
-        for flow in &flows {
+        if !policy.has_topology() {
             services.add(flow);
         }
+    });
+    let quality = quality::grade(&survey.captures, &sides, untracked);
+    let mut report = draft(policy, &survey.captures, audit.finish(), quality, untracked);
+    if !policy.has_topology() {
         services.describe(policy, &mut report);
     }
     Ok(conclude(report, &survey.captures, survey.errors, threshold))

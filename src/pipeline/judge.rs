@@ -50,3 +50,23 @@ pub fn judge(policy: &Policy, mut flow: Flow, sample: &Sample) -> JudgedFlow {
 pub fn judge_all(policy: &Policy, flows: Vec<(Flow, Sample)>) -> Vec<JudgedFlow> {
     flows.into_par_iter().map(|(flow, sample)| judge(policy, flow, &sample)).collect()
 }
+
+/// Judges many flows in parallel and hands each on in order, a batch at a time, so that judged
+/// flows do not pile up beside observed ones.
+pub fn judge_in_turn(
+    policy: &Policy,
+    flows: Vec<(Flow, Sample)>,
+    mut take: impl FnMut(&JudgedFlow),
+) {
+    let mut flows = flows.into_iter();
+    loop {
+        let batch: Vec<(Flow, Sample)> = flows.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            return;
+        }
+        judge_all(policy, batch).iter().for_each(&mut take);
+    }
+}
+
+/// Flows judged at a time: enough to keep every core busy, few enough to stay in the cache.
+const BATCH: usize = 8192;

@@ -175,7 +175,7 @@ pub(super) fn flow(text: &str) -> Flow {
         let socket: std::net::SocketAddr = text.parse().unwrap();
         Endpoint { address: socket.ip(), port: socket.port() }
     };
-    let one = Counters { packets: 1, bytes: 100, payload: 50 };
+    let one = Counters { packets: 1, bytes: 100 };
     let frame = FrameRef { capture: 0, frame: 1 };
     Flow {
         transport,
@@ -187,8 +187,7 @@ pub(super) fn flow(text: &str) -> Flow {
         first_frame: frame,
         last_frame: frame,
         tcp: [TcpSeen::default(); 2],
-        vlans: Vec::new(),
-        layers: Vec::new(),
+        wrapping: None,
         ah: None,
         icmp: None,
         direction: DirectionBy::Unknown,

@@ -116,7 +116,7 @@ impl FlowRow<'_> {
     fn people(&self) -> [String; 10] {
         let flow = self.flow;
         let mut transport = flow.transport.to_string();
-        for layer in &flow.layers {
+        for layer in flow.layers() {
             let _ = write!(transport, " in {layer}");
         }
         [
@@ -161,8 +161,8 @@ impl FlowRow<'_> {
             flow.spi.map(|spi| spi.to_string()).unwrap_or_default(),
             self.class().unwrap_or_default().into(),
             self.expectation.unwrap_or_default().into(),
-            joined(flow.vlans.iter().map(ToString::to_string).collect()),
-            joined(flow.layers.iter().map(ToString::to_string).collect()),
+            joined(flow.vlans().iter().map(ToString::to_string).collect()),
+            joined(flow.layers().iter().map(ToString::to_string).collect()),
             flow.first_frame.capture.to_string(),
             flow.first_frame.frame.to_string(),
             community_id(flow).unwrap_or_default(),

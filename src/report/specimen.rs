@@ -28,7 +28,7 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 /// A flow of one packet there and two back.
 pub(super) fn flow(transport: Transport, from: (&str, u16), to: (&str, u16)) -> Flow {
     let end = |(text, port): (&str, u16)| Endpoint { address: address(text), port };
-    let counters = |packets, bytes| Counters { packets, bytes, payload: 0 };
+    let counters = |packets, bytes| Counters { packets, bytes };
     Flow {
         transport,
         ends: [end(from), end(to)],
@@ -39,8 +39,10 @@ pub(super) fn flow(transport: Transport, from: (&str, u16), to: (&str, u16)) -> 
         first_frame: FrameRef { capture: 0, frame: 7 },
         last_frame: FrameRef { capture: 0, frame: 9 },
         tcp: [TcpSeen(TcpSeen::SYN | TcpSeen::ACK), TcpSeen(TcpSeen::SYN_ACK)],
-        vlans: vec![20],
-        layers: vec![Layer::Ah { spi: 1 }],
+        wrapping: Some(Box::new(crate::flow::Wrapping {
+            vlans: vec![20],
+            layers: vec![Layer::Ah { spi: 1 }],
+        })),
         ah: None,
         icmp: None,
         direction: DirectionBy::Syn,
