@@ -6,6 +6,7 @@
 mod architecture;
 mod captures;
 mod cli;
+mod crafted;
 mod decode;
 mod hostile;
 mod live;
