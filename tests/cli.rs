@@ -89,6 +89,9 @@ fn thresholds_decide_the_exit_code() {
     assert_eq!(run(&["--fail-on", "never"]), 0);
     assert_eq!(run(&["--exit-zero"]), 0);
     assert_eq!(run(&["--fail-on", "note"]), 1);
+    let (capture, topology) = (capture(BAD), topology(BAD));
+    let never = portassay(&["check", &capture, "-t", &topology, "--fail-on", "never"]);
+    assert_reason(&never, "exit 0: findings do not fail this run (--fail-on never)");
 }
 
 #[test]
@@ -275,6 +278,29 @@ fn several_reports_from_one_run() {
     let nowhere = portassay(&["check", &capture(BAD), "-o", "json=/no/such/folder/x.json"]);
     assert_eq!(code(&nowhere), 2);
     assert!(stderr(&nowhere).contains("cannot write /no/such/folder/x.json"));
+}
+
+#[test]
+fn a_report_is_never_written_over_what_is_read() {
+    let (folder, copy) = scratch("site.pcap", &fs::read(capture(GOOD)).unwrap());
+    let onto = |file: &Path| format!("json={}", file.display());
+    let itself = portassay(&["check", &copy, "-o", &onto(&folder.path().join("./site.pcap"))]);
+    assert_eq!(code(&itself), 2);
+    assert!(stderr(&itself).contains("site.pcap, which is read"), "{}", stderr(&itself));
+    assert_eq!(fs::read(&copy).unwrap(), fs::read(capture(GOOD)).unwrap());
+    let report = onto(&folder.path().join("report"));
+    let twice = portassay(&["check", &copy, "-o", &report, "-o", &report]);
+    assert_eq!(code(&twice), 2);
+    assert!(stderr(&twice).contains("two reports"), "{}", stderr(&twice));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_the_reason_of_the_exit_code() {
+    let (folder, copy) = scratch("site.pcap", &fs::read(capture(GOOD)).unwrap());
+    let nowhere = format!("json={}", folder.path().join("no/such/folder.json").display());
+    let output = portassay(&["check", &copy, "-t", &topology(GOOD), "-o", &nowhere]);
+    assert_eq!(code(&output), 2);
+    assert_reason(&output, "exit 2: a report could not be written; otherwise: no finding");
 }
 
 #[test]

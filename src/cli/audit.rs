@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::{self, FailOn, StopAfter};
 use super::terminal::Terminal;
@@ -17,6 +17,7 @@ use crate::pipeline::{self, cases, watch};
 use crate::report::{self, FORMATS, Report, Style};
 
 pub(super) fn check(args: &args::Check, terminal: &Terminal) -> Ended {
+    outputs_are_their_own(args)?;
     let policy = load_policy(&args.expected)?;
     let reading = reading(&args.input);
     let progress = Progress::default();
@@ -135,7 +136,7 @@ fn conclude(checked: &Checked, output: &args::Output, terminal: &Terminal) -> En
     for error in &checked.errors {
         terminal.error(error);
     }
-    let mut code = checked.exit_code;
+    let (mut code, mut reason) = (checked.exit_code, checked.reason.clone());
     if let Some(report) = &checked.report {
         for capture in &report.captures {
             if let Some(damage) = &capture.damage {
@@ -146,13 +147,36 @@ fn conclude(checked: &Checked, output: &args::Output, terminal: &Terminal) -> En
             if let Err(error) = to_file(report, format, path) {
                 terminal.error(&error);
                 code = super::EXIT_ERROR;
+                reason = format!("a report could not be written; otherwise: {}", checked.reason);
             }
         }
         let style = terminal.style();
         to_stdout(|out| write_report(report, &output.format, style, out))?;
     }
-    terminal.reason(code, &checked.reason);
+    terminal.reason(code, &reason);
     Ok(code)
+}
+
+/// Refuses to write a report over what is to be read, or over another report.
+fn outputs_are_their_own(args: &args::Check) -> Result<()> {
+    let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b && a.is_file(),
+        _ => a == b,
+    };
+    let expected = args.expected.topology.iter().chain(&args.expected.policy);
+    let read: Vec<&PathBuf> = args.input.captures.iter().chain(expected).collect();
+    for (at, (_, path)) in args.output.output.iter().enumerate() {
+        if read.iter().any(|input| same(input, path)) {
+            let path = path.display();
+            return Err(Error::Usage(format!("--output would overwrite {path}, which is read")));
+        }
+        let earlier = args.output.output.iter().take(at);
+        if earlier.into_iter().any(|(_, other)| same(other, path)) {
+            let path = path.display();
+            return Err(Error::Usage(format!("two reports would be written to {path}")));
+        }
+    }
+    Ok(())
 }
 
 fn to_file(report: &Report, format: &str, path: &Path) -> Result<()> {

@@ -150,8 +150,11 @@ fn answer(report: &mut Report, threshold: Threshold) -> (Overall, u8, String) {
         None
     };
     let Some(why) = cannot else {
-        let at = threshold.fail_on.map_or("any severity", Severity::token);
-        return (Overall::Pass, 0, format!("no finding at or above severity {at}"));
+        let reason = match threshold.fail_on {
+            Some(at) => format!("no finding at or above severity {}", at.token()),
+            None => "findings do not fail this run (--fail-on never)".to_owned(),
+        };
+        return (Overall::Pass, 0, reason);
     };
     if report.grade != Grade::Inconclusive {
         report.grade = Grade::Inconclusive;
