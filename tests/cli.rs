@@ -103,6 +103,7 @@ fn without_a_topology_the_answer_is_inconclusive_but_useful() {
     for words in ["front-end", "5061", "--topology"] {
         assert!(text.contains(words), "no '{words}' in:\n{text}");
     }
+    assert!(!text.contains("For a firmer answer"), "nothing is wrong with the capture:\n{text}");
     let allowed = portassay(&["check", &capture("demo-site"), "--allow-inconclusive"]);
     assert_eq!(code(&allowed), 0);
 }
@@ -167,6 +168,8 @@ fn an_unknown_link_type_alone_exits_2_and_is_named() {
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert_reason(&output, "link type");
     assert_reason(&output, "147");
+    let first = stdout(&output).lines().next().unwrap_or_default().to_owned();
+    assert!(first.starts_with("INCONCLUSIVE: every frame has a link type"), "{first}");
 }
 
 #[test]

@@ -111,6 +111,7 @@ pub(crate) fn conclude(
     let (overall, mut exit_code, mut reason) = answer(&mut report, threshold);
     report.overall = overall;
     if let Some(why) = unreadable(captures) {
+        decisive(&mut report, &why);
         (exit_code, reason) = (2, why);
     } else if !errors.is_empty() {
         reason = format!("{} of the inputs could not be used; of the rest: {reason}", errors.len());
@@ -141,11 +142,14 @@ fn answer(report: &mut Report, threshold: Threshold) -> (Overall, u8, String) {
         .map(|(_, totals)| totals.flows)
         .sum();
     let cannot = if !report.topology {
-        Some("no topology was given, so no host has a role and nothing could be judged")
+        Some("no topology was given, so no host has a role and nothing could be judged".to_owned())
     } else if judged == 0 {
-        Some("no flow has an endpoint that the topology names, so nothing could be judged")
+        let why = "no flow has an endpoint that the topology names, so nothing could be judged";
+        Some(why.to_owned())
     } else if report.grade == Grade::Inconclusive {
-        Some("the captures cannot support a pass")
+        // What forbids an answer is the last that was said of the captures.
+        let last = report.reasons.last().cloned();
+        Some(last.unwrap_or_else(|| "the captures cannot support a pass".to_owned()))
     } else {
         None
     };
@@ -156,12 +160,16 @@ fn answer(report: &mut Report, threshold: Threshold) -> (Overall, u8, String) {
         };
         return (Overall::Pass, 0, reason);
     };
-    if report.grade != Grade::Inconclusive {
-        report.grade = Grade::Inconclusive;
-        report.reasons.push(why.to_owned());
-    }
+    decisive(report, &why);
     let code = if threshold.allow_inconclusive { 0 } else { 3 };
     (Overall::Inconclusive, code, format!("inconclusive: {why}"))
+}
+
+/// Puts first what forbids an answer: the report and the closing line give the same reason.
+fn decisive(report: &mut Report, why: &str) {
+    report.grade = Grade::Inconclusive;
+    report.reasons.retain(|reason| reason != why);
+    report.reasons.insert(0, why.to_owned());
 }
 
 /// Why there is nothing to judge in any capture, if so.

@@ -6,6 +6,7 @@ use super::text::{counted, listed, shell_word};
 use super::{Grade, Overall, Report};
 use crate::findings::audit::ExpectedState;
 use crate::input::Format as CaptureFormat;
+use crate::policy::Class;
 
 /// What the reader should do now, most useful first.
 pub(super) fn next_steps(report: &Report) -> Vec<String> {
@@ -117,6 +118,18 @@ fn capture_again(report: &Report) -> Vec<String> {
         wants.push("fewer flows at a time (a filter with `-f`, or shorter captures)".into());
     }
     if wants.is_empty() {
+        let classes = &report.summary.by_class;
+        let judged = classes.iter().any(|(c, totals)| *c != Class::OutOfScope && totals.flows > 0);
+        // Without roles that alone is the reason, whatever the captures are like.
+        if !report.topology && report.reasons.len() <= 1 {
+            return Vec::new();
+        }
+        if report.topology && !judged && report.summary.flows > 0 {
+            let captures = capture_arguments(report);
+            return vec![format!(
+                "Compare the topology's addresses with those seen: `portassay flows {captures}`."
+            )];
+        }
         return vec![
             "For a firmer answer capture both directions at the servers' own switch ports.".into(),
         ];
@@ -149,6 +162,30 @@ mod tests {
         assert!(steps[0].starts_with("1 expected service was never seen: capture longer"));
         assert!(steps[1].contains("`portassay test`"));
         assert_eq!(next_steps(&empty()).len(), 1);
+    }
+
+    #[test]
+    fn another_capture_is_asked_for_only_where_the_capture_lacks_something() {
+        let mut report = first_contact();
+        report.grade = Grade::Inconclusive;
+        report.reasons = vec!["no topology was given".into()];
+        let about_capture = |report: &Report| {
+            next_steps(report).iter().any(|step| step.starts_with("For a firmer answer"))
+        };
+        assert!(!about_capture(&report));
+        report.reasons.push("90.0 % of the TCP flows show one direction only".into());
+        assert!(about_capture(&report));
+    }
+
+    #[test]
+    fn a_topology_of_other_addresses_leads_to_the_flows() {
+        let mut report = first_contact();
+        report.topology = true;
+        report.grade = Grade::Inconclusive;
+        report.summary.flows = 3;
+        let steps = next_steps(&report);
+        let words = "addresses with those seen: `portassay flows 'my site.pcapng'`.";
+        assert!(steps.iter().any(|step| step.ends_with(words)), "{steps:?}");
     }
 
     #[test]
