@@ -99,7 +99,8 @@ fn details(
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
     writeln!(out, "\n### {number}. {}\n", plain(finding.rule))?;
-    writeln!(out, "{} {}\n", plain(&finding.message), plain(finding.why))?;
+    let stop = if finding.message.ends_with('.') { "" } else { "." };
+    writeln!(out, "{}{stop} {}\n", plain(&finding.message), with_code(finding.why))?;
     if let Some(row) = &finding.expectation {
         let layer = finding.layer.as_deref().unwrap_or("unknown layer");
         writeln!(out, "- Expectation: {} ({})", plain(row), plain(layer))?;
@@ -112,7 +113,7 @@ fn details(
         writeln!(out, "- Display filter: {}", code(&finding.display_filter))?;
     }
     for step in &finding.remedy {
-        writeln!(out, "- Remedy: {}", plain(step))?;
+        writeln!(out, "- Remedy: {}", with_code(step))?;
     }
     Ok(())
 }
@@ -424,6 +425,16 @@ degraded
         assert_eq!(code("a ` b"), "``a ` b``");
         assert_eq!(code("`x``"), "``` `x`` ```");
         assert_eq!(code("a\nb"), "`a\\nb`");
+    }
+
+    #[test]
+    fn sentences_end_and_commands_are_code() {
+        let mut report = failing();
+        report.summary.findings[0].message = "SIP in clear text, where S03 demands TLS".into();
+        report.summary.findings[0].remedy = vec!["Look: `ss -lntup` on Linux.".into()];
+        let got = written(&FORMAT, &report, None);
+        assert!(got.contains("where S03 demands TLS. Passwords and call data"), "{got}");
+        assert!(got.contains("- Remedy: Look: `ss -lntup` on Linux."), "{got}");
     }
 
     #[test]
