@@ -365,6 +365,10 @@ fn explain_knows_rules_rows_and_tuples() {
         (vec!["explain", "x05"], "Mediation Server Inbound"),
         (vec!["explain", "tcp * -> fe01:5061"], "S03"),
         (vec!["explain", "tcp 10.20.0.101:* -> 10.20.0.11:8888"], "unexpected"),
+        (
+            vec!["explain", "tcp 10.20.20.101:* -> gw01:135"],
+            "nearest row, which is for other hosts",
+        ),
     ] {
         let topology = topology("demo-site");
         let mut all = words.clone();

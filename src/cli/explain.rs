@@ -136,15 +136,20 @@ fn explain_tuple(
         write_row(policy, row, out)?;
     }
     if let (Class::Unexpected, Some((id, misfit))) = (verdict.class, verdict.nearest) {
-        let failed = match misfit {
-            Misfit::Peer => "the peer",
-            Misfit::Direction => "the direction",
-            Misfit::Transport => "the transport",
-            Misfit::Content => "the content",
-            Misfit::Port => "the port",
+        let row = policy.expectation(id);
+        let names_it = row.transports.contains(&tuple.transport.0)
+            && tuple.port.is_some_and(|port| row.ports.contains(port));
+        let why = match misfit {
+            Misfit::Peer => "in which the peer does not fit",
+            Misfit::Direction => "in which the direction does not fit",
+            Misfit::Transport => "in which the transport does not fit",
+            Misfit::Content => "in which the content does not fit",
+            Misfit::Port if names_it => "which is for other hosts",
+            Misfit::Port => "in which the port does not fit",
+            Misfit::OwnPort => "in which the initiator's own port does not fit",
         };
-        writeln!(out, "  the nearest row, in which {failed} does not fit:")?;
-        write_row(policy, policy.expectation(id), out)?;
+        writeln!(out, "  the nearest row, {why}:")?;
+        write_row(policy, row, out)?;
     }
     Ok(())
 }

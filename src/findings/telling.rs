@@ -129,9 +129,19 @@ impl<'a> Telling<'a> {
             Some(Misfit::Direction) => ", the other way round",
             Some(Misfit::Content) => ", for other content",
             Some(Misfit::Peer) => ", for other peers",
+            Some(Misfit::Port) if self.same_service(row) => ", for other hosts",
+            Some(Misfit::OwnPort) => ", for the initiator's own port",
             Some(Misfit::Port) | None => "",
         };
         format!(" (nearest: {row}{aside})")
+    }
+
+    /// Whether a row names the finding's own service, so that only its hosts differ.
+    fn same_service(&self, row: &Row<'_>) -> bool {
+        let within = |&(low, high): &(u16, u16)| {
+            row.ports.iter().any(|&(from, to)| from <= low && high <= to)
+        };
+        row.transports.contains(&self.finding.transport.0) && self.finding.ports.iter().all(within)
     }
 
     /// The parties that a row names, such as `from front-end to mediation`.

@@ -39,7 +39,9 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         severity: severity(case),
         confidence: case.direction_confidence(),
         // The nearest row with another port is a hint, not what the finding is about.
-        expectation: nearest.filter(|(_, misfit)| *misfit != Misfit::Port).map(|(row, _)| row.key),
+        expectation: nearest
+            .filter(|(_, misfit)| !matches!(misfit, Misfit::Port | Misfit::OwnPort))
+            .map(|(row, _)| row.key),
         rows: nearest.map(|(row, _)| row.key).into_iter().collect(),
         misfit: nearest.map(|&(_, misfit)| misfit),
         range: None,
@@ -110,6 +112,19 @@ mod tests {
             finding.message,
             "client 10.20.0.101 tries front-end fe01 on udp/5061, \
              where no expectation allows it (nearest: S03 tcp/5061, another transport)"
+        );
+    }
+
+    #[test]
+    fn a_port_that_only_other_hosts_have_is_said_to_be_theirs() {
+        let sample = flow("10.20.0.101:51000", "10.0.1.11:8080")
+            .class(Class::Unexpected)
+            .nearest(WEB, Misfit::Port);
+        let finding = Testbed::default().only_finding(&sample);
+        assert_eq!(
+            finding.message,
+            "client 10.20.0.101 reaches front-end fe01 on tcp/8080, \
+             where no expectation allows it (nearest: S13 tcp/8080, for other hosts)"
         );
     }
 

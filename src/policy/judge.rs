@@ -164,13 +164,20 @@ impl Policy {
     /// Whether the other end of media sends from a media port of its own roles. A media row speaks
     /// for its own end only: a gateway's range does not explain a Mediation Server's port.
     fn media_is_in_range(&self, terms: &Terms, ask: &Ask, peer: &End) -> bool {
-        let Some(port) = peer.port.filter(|_| terms.media && ask.transport == Transport::UDP)
-        else {
-            return true;
-        };
+        !(terms.media && ask.transport == Transport::UDP && self.outside_own_media(peer))
+    }
+
+    /// Whether an end's roles have media ports over UDP, and its port is none of them.
+    pub(super) fn outside_own_media(&self, end: &End) -> bool {
+        let Some(port) = end.port else { return false };
         let mut own =
-            self.media_ports.iter().filter(|(roles, _)| roles.meets(peer.roles)).peekable();
-        own.peek().is_none() || own.any(|(_, ports)| ports.contains(port))
+            self.media_ports.iter().filter(|(roles, _)| roles.meets(end.roles)).peekable();
+        own.peek().is_some() && !own.any(|(_, ports)| ports.contains(port))
+    }
+
+    /// Whether content shows media.
+    pub(super) fn shows_media(&self, content: &Content<'_>) -> bool {
+        content.any_of(&self.media_tokens)
     }
 
     /// How well a row that fits both ends explains the flow; `None` when it does not.
@@ -222,7 +229,7 @@ impl Policy {
 
     /// Exemption rows whose media the flow is, and whether its content shows media.
     fn exempted(&self, ask: &Ask) -> Vec<(ExpectationId, bool)> {
-        let shows_media = ask.content.any_of(&self.media_tokens);
+        let shows_media = self.shows_media(&ask.content);
         if ask.content.known() && !shows_media && !self.strict {
             return Vec::new();
         }

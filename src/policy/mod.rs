@@ -276,6 +276,8 @@ pub enum Misfit {
     Content,
     /// No row of the role has the port.
     Port,
+    /// The initiator sends media from a port outside of its own range.
+    OwnPort,
 }
 
 /// What the policy says about one flow.

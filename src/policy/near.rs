@@ -31,7 +31,9 @@ impl Policy {
         let reversed = self.near_reversed(ask);
         let transport = self.near_by_transport(ask);
         let near = [here, reversed, transport].into_iter().flatten().min();
-        near.or_else(|| self.near_by_role(ask)).map(|(_, id, misfit)| (id, misfit))
+        near.or_else(|| self.near_own_media(ask))
+            .or_else(|| self.near_by_role(ask))
+            .map(|(_, id, misfit)| (id, misfit))
     }
 
     /// Rows with the port and the transport.
@@ -102,6 +104,25 @@ impl Policy {
             .min()
     }
 
+    /// Media rows of the initiator, where it sends media from a port outside of them.
+    fn near_own_media(&self, ask: &Ask) -> Option<Near> {
+        let [initiator, responder] = ask.ends;
+        let port = initiator.port.filter(|_| ask.transport == Transport::UDP)?;
+        if !self.shows_media(&ask.content) || !self.outside_own_media(&initiator) {
+            return None;
+        }
+        let rows = self.terms.iter().zip(&self.expectations).enumerate();
+        rows.filter_map(|(position, (terms, expectation))| {
+            let terms = terms.as_ref()?;
+            let over_udp = expectation.transports.contains(&Transport::UDP.0);
+            let own = terms.media && over_udp && terms.fits(&responder, &initiator);
+            let distance = terms.ports.distance(port).filter(|_| own)?;
+            let nearness = Nearness::Port { agrees: std::cmp::Reverse(true), distance };
+            Some((nearness, ExpectationId(position as u32), Misfit::OwnPort))
+        })
+        .min()
+    }
+
     /// Rows between the two roles on other ports: first those of the application seen, then the
     /// numerically nearest.
     fn near_by_role(&self, ask: &Ask) -> Option<Near> {
@@ -111,14 +132,16 @@ impl Policy {
         rows.filter_map(|(position, (terms, expectation))| {
             let terms = terms.as_ref()?;
             let transports = &expectation.transports;
-            let same = transports.is_empty() || transports.contains(&ask.transport.0);
+            let agrees = terms.agrees(&ask.content);
+            // The application seen is a better hint than any service of the same transport.
+            let same = transports.is_empty() || transports.contains(&ask.transport.0) || agrees;
             let named = terms.names_responder(&responder) || terms.from.meets(initiator.roles);
             let fits = terms.fits(&initiator, &responder);
             if !same || !named || !fits || terms.content_required || terms.infrastructure {
                 return None;
             }
             let nearness = Nearness::Port {
-                agrees: std::cmp::Reverse(terms.agrees(&ask.content)),
+                agrees: std::cmp::Reverse(agrees),
                 distance: terms.ports.distance(port)?,
             };
             Some((nearness, ExpectationId(position as u32), Misfit::Port))
@@ -175,6 +198,17 @@ mod tests {
         let odd = "tcp 10.0.20.5:50000 -> 10.0.1.11:8061";
         assert_eq!(near(&policy, odd, "").0, "S15");
         assert_eq!(near(&policy, odd, "sip").0, "S21");
+        let over_udp = "udp 10.0.20.5:50000 -> 10.0.1.11:8061";
+        assert_ne!(near(&policy, over_udp, "").0, "S21");
+        assert_eq!(near(&policy, over_udp, "sip").0, "S21");
+    }
+
+    #[test]
+    fn media_from_a_port_outside_the_initiators_range_names_that_range() {
+        let policy = policy(SITE);
+        let sent = "udp 10.0.1.11:30000 -> 203.0.113.9:6000";
+        assert_eq!(near(&policy, sent, "rtp"), ("S40".to_owned(), Some(Misfit::OwnPort)));
+        assert_ne!(near(&policy, sent, "dns").1, Some(Misfit::OwnPort));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! A group of hosts never initiates. Then: the handshake; who asks in the content; without
 //! connections, who alone sent anything; the only way round that a specific row fits; a service's
-//! port against an ephemeral one; for transports without connections, who sent first.
+//! port against an ephemeral one; over UDP, media on a wrong port of one end; for transports without
+//! connections, who sent first.
 
 use super::Policy;
-use super::terms::{Breadth, End};
+use super::terms::{Breadth, Content, End};
 use crate::decode::Transport;
 use crate::flow::{DirectionBy, Flow, Side, is_group};
 use crate::identify::{Confidence, Identification};
@@ -39,6 +40,9 @@ impl Policy {
         if let Some(side) = orient_by_ports(flow) {
             return (side, DirectionBy::Port);
         }
+        if let Some(side) = self.orient_by_media_ports(flow, identification) {
+            return (side, DirectionBy::Policy);
+        }
         match flow.transport {
             Transport::TCP => (Side::A, DirectionBy::Unknown),
             _ => (Side::A, DirectionBy::FirstSpeaker),
@@ -55,6 +59,22 @@ impl Policy {
         match (forward, backward) {
             (true, false) => Some(Side::A),
             (false, true) => Some(Side::B),
+            _ => None,
+        }
+    }
+
+    /// Media has no initiator. Where one end alone is outside of its own media ports, that port is
+    /// what there is to say, whoever happened to send first.
+    fn orient_by_media_ports(&self, flow: &Flow, identification: &Identification) -> Option<Side> {
+        let media = self.shows_media(&Content::of(identification));
+        if !media || flow.transport != Transport::UDP {
+            return None;
+        }
+        let outside =
+            flow.ends.map(|end| self.outside_own_media(&self.end(end.address, Some(end.port))));
+        match outside {
+            [true, false] => Some(Side::B),
+            [false, true] => Some(Side::A),
             _ => None,
         }
     }
@@ -157,6 +177,19 @@ mod tests {
         ] {
             assert_eq!(told(text), (side, by), "{text}");
         }
+    }
+
+    #[test]
+    fn media_outside_the_ports_of_one_end_is_told_of_that_end() {
+        let policy = policy(SITE);
+        let told = |text: &str, protocol| policy.orient(&flow(text), &speaks(protocol));
+        let at_responder = "udp 10.0.20.5:50030 -> 10.0.1.11:30000";
+        let at_initiator = "udp 10.0.1.11:30000 -> 10.0.20.5:50030";
+        assert_eq!(told(at_responder, "rtp"), (Side::A, DirectionBy::Policy));
+        assert_eq!(told(at_initiator, "rtp"), (Side::B, DirectionBy::Policy));
+        assert_eq!(told(at_initiator, ""), (Side::A, DirectionBy::FirstSpeaker));
+        let in_range = "udp 10.0.1.11:50000 -> 10.0.20.5:50030";
+        assert_eq!(told(in_range, "rtp"), (Side::A, DirectionBy::FirstSpeaker));
     }
 
     #[test]
