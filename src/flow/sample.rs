@@ -8,21 +8,23 @@ use super::key::Side;
 
 /// Packets with payload that a side may contribute.
 pub const MAX_PIECES: usize = 5;
-/// Payload bytes that both sides may fill freely; each piece beyond takes its minimum.
-pub const MAX_FREE: usize = 400;
 /// Payload bytes kept of a side's first datagram: it names the protocol, and the cookie of DHCP
 /// stands at 236 (RFC 2131).
 pub const MAX_DATAGRAM: usize = 248;
-/// Payload bytes kept of each further datagram, as long as there is room.
-pub const MAX_NEXT_DATAGRAM: usize = 52;
+/// Payload bytes kept of each further datagram: enough to follow a sequence.
+pub const MAX_NEXT_DATAGRAM: usize = 36;
+/// A side whose datagrams are shorter than this in sum has not said anything yet: keepalives.
+pub const MIN_SAID: usize = 16;
 /// Payload bytes of a stream's side up to which pieces are kept whole: a TLS hello with its server
 /// name, mostly.
 pub const MAX_STREAM_HEAD: usize = 256;
-/// Payload bytes kept of any piece: enough for a length and the RTP header behind it
-/// (RFC 4571), so that a sequence can be followed.
+/// The same for both sides of a stream together.
+pub const MAX_STREAM_HEADS: usize = 400;
+/// Payload bytes kept of any further piece of a stream: enough for a length and the RTP header
+/// behind it (RFC 4571), so that a sequence can be followed.
 pub const MIN_PIECE: usize = 16;
 /// Payload bytes that a sample can hold.
-pub const MAX_BYTES: usize = MAX_FREE + 2 * MAX_PIECES * MIN_PIECE;
+pub const MAX_BYTES: usize = 2 * (MAX_DATAGRAM + MAX_PIECES * MAX_NEXT_DATAGRAM);
 
 /// How the payload is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,23 +100,26 @@ impl Sample {
         self.counts[side.index()] += 1;
     }
 
-    /// How much the next piece of a side may take. It never grows with what is held, so a part
-    /// that is read on its own keeps at least what the whole keeps of it, and joining two halves
-    /// equals reading the whole.
+    /// How much the next piece of a side may take.
+    ///
+    /// Joining two halves must equal reading the whole, so this must never be more for the whole
+    /// than for a part of it. Hence it counts what the pieces before *weighed* on the wire, which is
+    /// the same for both, not what was kept of them.
     fn room(&self, side: Side) -> usize {
-        let payload = |of: Option<Side>| -> usize {
+        let weight = |of: Option<Side>| -> usize {
             self.all()
                 .filter(|(s, _)| of.is_none_or(|of| of == *s))
-                .map(|(_, p)| p.bytes.len())
+                .map(|(_, piece)| (piece.wire_len as usize).min(MAX_STREAM_HEAD))
                 .sum()
         };
-        let free = MAX_FREE.saturating_sub(payload(None));
-        let most = match self.carrier {
-            Carrier::Stream => MAX_STREAM_HEAD.saturating_sub(payload(Some(side))),
-            Carrier::Datagrams if self.counts[side.index()] == 0 => MAX_DATAGRAM,
+        match self.carrier {
+            Carrier::Stream => MAX_STREAM_HEAD
+                .saturating_sub(weight(Some(side)))
+                .min(MAX_STREAM_HEADS.saturating_sub(weight(None)))
+                .max(MIN_PIECE),
+            Carrier::Datagrams if weight(Some(side)) < MIN_SAID => MAX_DATAGRAM,
             Carrier::Datagrams => MAX_NEXT_DATAGRAM,
-        };
-        most.min(free).max(MIN_PIECE)
+        }
     }
 
     /// Appends the sample of the part that follows; `flipped` when its sides are the other way
@@ -229,35 +234,36 @@ mod tests {
         }
         assert!(!sample.wants(Side::A));
         let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
-        assert_eq!(kept, [248, 52, 52, 48, 16]);
+        assert_eq!(kept, [248, 36, 36, 36, 36]);
         assert!(kept.iter().sum::<usize>() <= MAX_BYTES);
     }
 
     #[test]
     fn joining_halves_equals_reading_the_whole() {
-        let lengths: [[usize; 9]; 4] = [
+        let lengths: [[usize; 9]; 5] = [
             [40, 63, 86, 109, 132, 155, 178, 201, 224],
             [1, 1, 430, 2, 600, 1, 50, 1400, 3],
             [431, 600, 1, 600, 5, 20, 600, 1, 1],
             [1400, 1, 1, 1, 1400, 300, 250, 60, 9],
+            [100, 200, 300, 100, 200, 300, 100, 200, 300],
         ];
-        let cases =
-            lengths.iter().flat_map(|case| [(case, Carrier::Stream), (case, Carrier::Datagrams)]);
-        for (case, carrier) in cases {
-            let payloads: Vec<Vec<u8>> = (0..9u8).map(|n| vec![n; case[usize::from(n)]]).collect();
-            let mut whole = Sample::new(carrier);
-            for (n, p) in payloads.iter().enumerate() {
-                whole.push(Side::A, n as u32, p, p.len() as u32);
-            }
-            for cut in 0..=payloads.len() {
-                let mut left = Sample::new(carrier);
-                let mut right = Sample::new(carrier);
-                for (n, p) in payloads.iter().enumerate() {
-                    let half = if n < cut { &mut left } else { &mut right };
-                    half.push(Side::A, n as u32, p, p.len() as u32);
+        // Bit n says whether side B sends piece n.
+        for (case, sides) in lengths.iter().flat_map(|case| (0..512_u32).map(move |s| (case, s))) {
+            for carrier in [Carrier::Stream, Carrier::Datagrams] {
+                let part = |from: usize, to: usize| {
+                    let mut sample = Sample::new(carrier);
+                    for (n, len) in case.iter().enumerate().take(to).skip(from) {
+                        let side = if sides >> n & 1 == 0 { Side::A } else { Side::B };
+                        sample.push(side, n as u32, &vec![n as u8; *len], *len as u32);
+                    }
+                    sample
+                };
+                let whole = part(0, 9);
+                for cut in 0..=9 {
+                    let mut joined = part(0, cut);
+                    joined.merge(&part(cut, 9), false);
+                    assert_eq!(joined, whole, "{case:?} {sides:b} cut at {cut}");
                 }
-                left.merge(&right, false);
-                assert_eq!(left, whole, "cut at {cut}");
             }
         }
     }
