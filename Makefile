@@ -10,7 +10,7 @@ help:
 	@echo 'make run     audit the bundled capture of a small site (installs what is missing)'
 	@echo 'make test    format, lints, docs and every test (installs what is missing)'
 	@echo 'make check   the same without installing anything'
-	@echo 'make bless   write the expected reports of the fixtures anew; read the diff before committing'
+	@echo 'make bless   write the crafted fixtures, their expected reports and the README's report anew'
 	@echo 'make bench   measure reading speed against what is installed'
 
 run: setup
@@ -37,6 +37,7 @@ cases:
 	$(CARGO) run --locked --quiet -- test fixtures
 
 bless:
+	PORTASSAY_BLESS=1 $(CARGO) test --locked --test suite -- crafted readme
 	$(CARGO) run --locked --quiet -- test fixtures --bless
 
 bench: setup

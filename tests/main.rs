@@ -11,5 +11,6 @@ mod decode;
 mod hostile;
 mod live;
 mod merge;
+mod readme;
 mod support;
 mod tables;
