@@ -108,10 +108,10 @@ pub(crate) fn conclude(
         };
         return Checked { report: None, errors, exit_code: 2, reason };
     }
-    let (overall, mut exit_code, mut reason) = answer(&mut report, threshold);
+    let nothing = unreadable(captures);
+    let (overall, mut exit_code, mut reason) = answer(&mut report, threshold, nothing.clone());
     report.overall = overall;
-    if let Some(why) = unreadable(captures) {
-        decisive(&mut report, &why);
+    if let Some(why) = nothing {
         (exit_code, reason) = (2, why);
     } else if !errors.is_empty() {
         reason = format!("{} of the inputs could not be used; of the rest: {reason}", errors.len());
@@ -125,7 +125,11 @@ pub(crate) fn conclude(
 }
 
 /// The answer that findings and capture quality support.
-fn answer(report: &mut Report, threshold: Threshold) -> (Overall, u8, String) {
+fn answer(
+    report: &mut Report,
+    threshold: Threshold,
+    nothing: Option<String>,
+) -> (Overall, u8, String) {
     let failing = threshold.fail_on.map_or(0, |at| {
         report.summary.findings.iter().filter(|finding| finding.severity >= at).count()
     });
@@ -141,7 +145,9 @@ fn answer(report: &mut Report, threshold: Threshold) -> (Overall, u8, String) {
         .filter(|(class, _)| **class != Class::OutOfScope)
         .map(|(_, totals)| totals.flows)
         .sum();
-    let cannot = if !report.topology {
+    let cannot = if nothing.is_some() {
+        nothing
+    } else if !report.topology {
         Some("no topology was given, so no host has a role and nothing could be judged".to_owned())
     } else if judged == 0 {
         let why = "no flow has an endpoint that the topology names, so nothing could be judged";
