@@ -137,7 +137,12 @@ impl Policy {
             let same = transports.is_empty() || transports.contains(&ask.transport.0) || agrees;
             let named = terms.names_responder(&responder) || terms.from.meets(initiator.roles);
             let fits = terms.fits(&initiator, &responder);
-            if !same || !named || !fits || terms.content_required || terms.infrastructure {
+            // Where the application is known, a row of another one is no hint.
+            let contradicts = ask.content.known() && !agrees;
+            if !same || !named || !fits || contradicts {
+                return None;
+            }
+            if terms.content_required || terms.infrastructure {
                 return None;
             }
             let nearness = Nearness::Port {
@@ -201,6 +206,7 @@ mod tests {
         let over_udp = "udp 10.0.20.5:50000 -> 10.0.1.11:8061";
         assert_ne!(near(&policy, over_udp, "").0, "S21");
         assert_eq!(near(&policy, over_udp, "sip").0, "S21");
+        assert_eq!(near(&policy, odd, "rdp"), ("-".to_owned(), None));
     }
 
     #[test]
