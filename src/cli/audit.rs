@@ -56,21 +56,26 @@ pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
     let stop = watch::stop_on_signals()?;
     let limits = stop_limits(&args.stop_after);
     terminal.detail("capturing; Ctrl-C ends the watch and prints the report");
-    let style = terminal.style();
     let options = watch::Options {
         idle_seconds: args.idle,
         limits: Limits { max_flows: args.max_flows.get() },
         stop: limits,
         threshold: threshold(&args.verdict),
     };
+    let format = args.output.format.as_str();
     let checked = watch::watch(&mut live, &policy, options, &stop, &mut |finding| {
-        let told = if style.width.is_some() {
-            format!("{}: {}: {}", finding.severity.token(), finding.rule, finding.message)
-        } else {
-            report::finding_line(finding)
+        let told = match format {
+            "jsonl" => report::finding_line(finding),
+            _ => report::finding_sentence(finding),
         };
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{told}").and_then(|()| out.flush())
+        // A single document on standard output must stay one.
+        if matches!(format, "table" | "jsonl") {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{told}").and_then(|()| out.flush())
+        } else {
+            terminal.news(&told);
+            Ok(())
+        }
     })?;
     conclude(&checked, &args.output, terminal)
 }

@@ -56,6 +56,13 @@ impl Terminal {
         }
     }
 
+    /// Something found while the run goes on.
+    pub(super) fn news(&self, text: &str) {
+        if !self.quiet {
+            say(text);
+        }
+    }
+
     /// Something only asked for with `-v`.
     pub(super) fn detail(&self, text: &str) {
         if self.verbose {

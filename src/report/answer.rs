@@ -61,6 +61,12 @@ pub(super) fn findings_in_words(report: &Report) -> Option<String> {
     (!parts.is_empty()).then(|| listed(&parts))
 }
 
+/// A finding in one line for people, as it appears.
+pub fn finding_sentence(finding: &crate::findings::Finding) -> String {
+    let text = format!("{}: {}: {}", finding.severity.token(), finding.rule, finding.message);
+    super::text::escape(&text).into_owned()
+}
+
 /// How many findings have a severity.
 pub(super) fn number_of(report: &Report, severity: Severity) -> u64 {
     let of_it = |finding: &&crate::findings::Finding| finding.severity == severity;
@@ -227,6 +233,15 @@ mod tests {
 
     use super::*;
     use crate::report::specimen::{empty, failing, first_contact};
+
+    #[test]
+    fn a_finding_on_its_own_is_one_line() {
+        let mut finding = failing().summary.findings.remove(0);
+        finding.message = "SIP in clear\u{1b}[2J\ntext".into();
+        let told = finding_sentence(&finding);
+        assert!(told.starts_with("error: cleartext-signalling: SIP in clear"), "{told}");
+        assert!(!told.contains(['\n', '\u{1b}']), "{told}");
+    }
 
     #[test]
     fn the_headline_agrees_with_the_answer() {

@@ -21,6 +21,7 @@ mod table;
 #[cfg(test)]
 mod specimen;
 
+pub use answer::finding_sentence;
 pub use jsonl::finding_line;
 
 use std::collections::BTreeMap;

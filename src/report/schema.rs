@@ -21,7 +21,7 @@ pub const SCHEMAS: &[Schema] = &[
     },
     Schema {
         name: "finding",
-        help: "a finding's line of check --format jsonl and of watch",
+        help: "a finding's line of check and watch --format jsonl",
         text: include_str!("schema/finding.json"),
     },
     Schema {
