@@ -182,3 +182,28 @@ fn a_new_handshake_on_the_same_ports_starts_a_new_flow_and_a_retransmission_does
     let counted: Vec<u64> = flows.iter().map(|(flow, _)| flow.packets()).collect();
     assert_eq!(counted, [3, 2]);
 }
+
+#[test]
+fn idle_flows_leave_and_their_ports_may_come_back() {
+    let udp = |from, to, time| Small {
+        from,
+        to,
+        kind: 3,
+        flags: 0,
+        sequence: 0,
+        time,
+        payload: vec![1],
+        ah: false,
+    };
+    let packets = [udp(1, 2, 10), udp(0, 1, 20), udp(2, 1, 30), udp(0, 1, 60)];
+    let mut table = table(&packets, 1, Limits { max_flows: 2 });
+    let left: Vec<u64> =
+        table.take_idle(Timestamp(40)).iter().map(|(flow, _)| flow.packets()).collect();
+    assert_eq!(left, [2], "the flow last seen at 30");
+    assert_eq!(table.len(), 1);
+    table.observe(0, &packet(&udp(1, 2, 70), 5));
+    let flows = table.into_flows();
+    let kept: Vec<(u64, u64)> =
+        flows.iter().map(|(flow, _)| (flow.first_frame.frame, flow.packets())).collect();
+    assert_eq!(kept, [(2, 2), (5, 1)]);
+}
