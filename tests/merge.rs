@@ -207,3 +207,50 @@ fn idle_flows_leave_and_their_ports_may_come_back() {
         flows.iter().map(|(flow, _)| (flow.first_frame.frame, flow.packets())).collect();
     assert_eq!(kept, [(2, 2), (5, 1)]);
 }
+
+#[test]
+fn errors_about_unknown_flows_never_hide_those_about_known_ones() {
+    let known = Small {
+        from: 1,
+        to: 2,
+        kind: 0,
+        flags: TcpFlags::SYN,
+        sequence: 1,
+        time: 0,
+        payload: Vec::new(),
+        ah: true,
+    };
+    // It quotes what went the other way.
+    let error = Small { from: 2, to: 1, kind: 4, ..known.clone() };
+    let mut table = table(std::slice::from_ref(&known), 1, Limits::default());
+    for number in 0..70_000_u32 {
+        let mut packet = packet(&error, u64::from(number) + 2);
+        if let Detail::IcmpError(quoted) = &mut packet.detail {
+            quoted.source = IpAddr::V4(Ipv4Addr::from_bits(number));
+        }
+        table.observe(0, &packet);
+    }
+    table.observe(0, &packet(&error, 80_000));
+    let flows = table.into_flows();
+    let seen = flows[0].0.icmp.as_deref().map(|seen| (seen.count, seen.first_frame.frame));
+    assert_eq!(seen, Some((1, 80_000)));
+}
+
+#[test]
+fn an_error_captured_before_its_packet_counts_when_the_flow_goes_idle() {
+    let syn = Small {
+        from: 1,
+        to: 2,
+        kind: 0,
+        flags: TcpFlags::SYN,
+        sequence: 1,
+        time: 1,
+        payload: Vec::new(),
+        ah: true,
+    };
+    let error = Small { from: 2, to: 1, kind: 4, ..syn.clone() };
+    let mut table = table(&[error, syn], 1, Limits::default());
+    let idle = table.take_idle(Timestamp(9));
+    let errors: Vec<bool> = idle.iter().map(|(flow, _)| flow.icmp.is_some()).collect();
+    assert_eq!(errors, [false, true]);
+}

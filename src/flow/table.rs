@@ -174,6 +174,11 @@ impl FlowTable {
 
     /// Takes out the flows whose latest packet is older than `before`, in first-seen order.
     pub fn take_idle(&mut self, before: Timestamp) -> Vec<(Flow, Sample)> {
+        self.settle_errors();
+        if self.pending.len() > MAX_PENDING_ERRORS / 2 {
+            // What these quote was never captured, and there must be room for later ones.
+            self.pending.clear();
+        }
         let (idle, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
             .into_iter()
             .partition(|entry| entry.flow.last < before);
@@ -190,15 +195,7 @@ impl FlowTable {
 
     /// Ends the table: flows in first-seen order.
     pub fn into_flows(mut self) -> Vec<(Flow, Sample)> {
-        if !self.pending.is_empty() {
-            // The error was captured before the packet it quotes: it belongs to the key's first
-            // flow.
-            for entry in &mut self.entries {
-                if let Some(seen) = self.pending.remove(&entry.key()) {
-                    add_error(&mut entry.flow, seen);
-                }
-            }
-        }
+        self.settle_errors();
         self.entries.into_iter().map(|entry| (entry.flow, entry.sample)).collect()
     }
 
@@ -224,20 +221,31 @@ impl FlowTable {
             (quoted.destination, quoted.destination_port),
         );
         let seen = IcmpSeen { first_frame: at, kind: quoted.kind, count: 1 };
-        if self.pending.len() >= MAX_PENDING_ERRORS && !self.pending.contains_key(&key) {
-            self.exceeded = true;
-            return;
-        }
         self.attach_error(key, seen);
     }
 
     fn attach_error(&mut self, key: FlowKey, seen: IcmpSeen) {
         let hash = self.hasher.hash_one(key);
         let found = find(&self.index, &self.entries, hash, &key);
-        match found.and_then(|i| self.entries.get_mut(i)) {
-            Some(entry) => add_error(&mut entry.flow, seen),
-            None => {
-                self.pending.entry(key).and_modify(|old| *old = graver(*old, seen)).or_insert(seen);
+        if let Some(entry) = found.and_then(|i| self.entries.get_mut(i)) {
+            add_error(&mut entry.flow, seen);
+        } else if let Some(old) = self.pending.get_mut(&key) {
+            *old = graver(*old, seen);
+        } else if self.pending.len() < MAX_PENDING_ERRORS {
+            self.pending.insert(key, seen);
+        } else {
+            self.exceeded = true;
+        }
+    }
+
+    /// Gives errors that were captured before the packets they quote to the key's first flow.
+    fn settle_errors(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        for entry in &mut self.entries {
+            if let Some(seen) = self.pending.remove(&entry.key()) {
+                add_error(&mut entry.flow, seen);
             }
         }
     }
