@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::fixtures;
+use crate::support::capture::{self, Order, Pcapng, Recorded, Ticks};
+use crate::support::{craft, fixtures};
 
 fn portassay(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_portassay"))
@@ -238,6 +239,93 @@ fn any_number_of_threads_gives_the_same_bytes() {
         assert_eq!(run("2", format), one, "{format}, 2 threads");
         assert_eq!(run("7", format), one, "{format}, 7 threads");
     }
+}
+
+/// What `check` says with 1, 2 and 7 threads, which must be the same.
+fn with_any_number_of_threads(path: &str, more: &[&str]) -> (i32, Value) {
+    let run = |threads: &str| {
+        let arguments = [&["check", path, "--format", "json", "--threads", threads], more].concat();
+        let output = portassay(&arguments);
+        (code(&output), stdout(&output), stderr(&output))
+    };
+    let one = run("1");
+    assert_eq!(run("2"), one, "2 threads");
+    assert_eq!(run("7"), one, "7 threads");
+    (one.0, serde_json::from_str(&one.1).unwrap_or_else(|_| panic!("{}", one.2)))
+}
+
+/// A datagram of a flow of its own.
+fn datagram(number: u32) -> Recorded {
+    let [_, a, b, c] = number.to_be_bytes();
+    let from = format!("11.{a}.{b}.{c}:4000");
+    let packet = craft::udp(craft::at(&from), craft::at("10.0.0.1:5061")).payload([b'x'; 40]);
+    Recorded::new(1_700_000_000_000_000_000 + u64::from(number), packet.ethernet())
+}
+
+#[test]
+fn an_error_behind_damage_is_an_error_with_no_number_of_threads() {
+    let mut file = Pcapng::new(Order::Little).interface(1, Ticks::Nano);
+    for number in 0..2_000 {
+        file = file.frame(0, &datagram(number));
+    }
+    let damage_at = file.bytes().len();
+    let mut file = Pcapng::new(Order::Little).interface(1, Ticks::Nano);
+    for number in 0..32_000 {
+        if number == 30_000 {
+            // Raw IP, for which the filter does not compile.
+            file = file.section(Order::Little).interface(101, Ticks::Nano);
+        }
+        file = file.frame(0, &datagram(number));
+    }
+    let mut bytes = file.bytes();
+    bytes[damage_at + 4..damage_at + 8].fill(0xff);
+    assert!(bytes.len() > 3 << 20, "too short for several shares");
+    let (_folder, path) = scratch("damaged.pcapng", &bytes);
+    let (code, report) = with_any_number_of_threads(&path, &["-f", "ether host 02:00:00:00:00:01"]);
+    assert_eq!((code, &report["captures"][0]["frames"]), (3, &Value::from(2_000)));
+}
+
+#[test]
+fn shares_that_hold_too_many_flows_together_are_read_again() {
+    let frames: Vec<Recorded> = (0..75_000).map(datagram).collect();
+    let bytes = capture::pcap(1, Order::Little, Ticks::Nano, &frames);
+    let (_folder, path) = scratch("many.pcap", &bytes);
+    let (_, report) = with_any_number_of_threads(&path, &["--max-flows", "1000"]);
+    assert_eq!(report["captures"][0]["frames"], 75_000);
+    assert!(report["quality"].to_string().contains("74000 packets"), "{}", report["quality"]);
+}
+
+#[test]
+fn a_filter_leaves_frames_of_an_unread_link_type_to_be_counted() {
+    let mut file =
+        Pcapng::new(Order::Little).interface(9_999, Ticks::Nano).interface(1, Ticks::Nano);
+    for number in 0..9 {
+        file = file.frame(usize::from(number % 3 > 0), &datagram(number));
+    }
+    let (_folder, path) = scratch("mixed.pcapng", &file.bytes());
+    let (code, report) = with_any_number_of_threads(&path, &["-f", "udp port 53"]);
+    let capture = &report["captures"][0];
+    assert_eq!((code, &capture["filtered_out"]), (3, &Value::from(6)), "{capture}");
+    assert_eq!(capture["undecoded"]["link-type-9999"], 3, "{capture}");
+}
+
+#[test]
+fn frames_undecoded_for_reasons_of_one_name_are_all_counted() {
+    let llc = |length: u16| {
+        let header = [&[2; 12][..], &length.to_be_bytes(), &[0x42, 0x42, 3, 0, 0]].concat();
+        Recorded::new(1, header)
+    };
+    let frames: Vec<Recorded> = (38..48).map(llc).collect();
+    let bytes = capture::pcap(1, Order::Little, Ticks::Nano, &frames);
+    let (_folder, path) = scratch("spanning-tree.pcap", &bytes);
+    let (_, report) = with_any_number_of_threads(&path, &[]);
+    assert_eq!(report["captures"][0]["undecoded"]["llc"], 10);
+}
+
+#[test]
+fn more_threads_than_a_machine_can_start_are_no_trouble() {
+    let output = portassay(&["check", &capture("demo-site"), "--threads", "1000000000"]);
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
 }
 
 #[test]

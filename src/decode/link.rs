@@ -5,7 +5,7 @@
 //! network. IP itself is told apart by its version later on.
 
 use super::{Stop, Vlans};
-use crate::input::{Frame, LinkType};
+use crate::input::{Frame, LinkType, Timestamp};
 
 /// What the link header leads to.
 pub(super) struct Network<'a> {
@@ -37,6 +37,12 @@ pub(super) fn strip<'a>(frame: &Frame<'a>) -> Result<Network<'a>, Stop> {
         | LinkType::IPV6 => Ok(Network::untagged(frame.data)),
         other => Err(Stop::LinkType(other)),
     }
+}
+
+/// Whether frames of this link type are read at all.
+pub(super) fn reads(link_type: LinkType) -> bool {
+    let empty = Frame { number: 0, time: Timestamp(0), link_type, data: &[], original_len: 0 };
+    !matches!(strip(&empty), Err(Stop::LinkType(_)))
 }
 
 /// Ethernet II and IEEE 802.3: two addresses, then an EtherType or a length.
@@ -107,7 +113,8 @@ fn loopback(data: &[u8], number: fn([u8; 4]) -> u32) -> Result<Network<'_>, Stop
     let (field, rest) = data.split_first_chunk::<4>().ok_or(Stop::LinkHeader)?;
     match number(*field) {
         2 | 10 | 24 | 28 | 30 => Ok(Network::untagged(rest)),
-        other => Err(Stop::AddressFamily(other)),
+        // Families are numbered by bytes everywhere: anything above is a broken header.
+        other => Err(u8::try_from(other).map_or(Stop::LinkHeader, Stop::AddressFamily)),
     }
 }
 
@@ -269,7 +276,7 @@ mod tests {
         assert_eq!(vlans_of(LinkType::LOOP, &loopback("00000018")), [] as [u16; 0]);
         let swapped = loopback("02000000");
         let swapped = frame(LinkType::LOOP, &swapped);
-        assert_eq!(stop(&swapped), Stop::AddressFamily(0x0200_0000));
+        assert_eq!(stop(&swapped), Stop::LinkHeader);
         let iso = loopback("07000000");
         assert_eq!(stop(&frame(LinkType::NULL, &iso)), Stop::AddressFamily(7));
     }

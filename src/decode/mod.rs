@@ -278,7 +278,7 @@ pub enum Stop {
     /// The frame does not carry IP but this EtherType (or, under 0x0600, an LLC length).
     NotIp(u16),
     /// The loopback header names an address family that is not IP.
-    AddressFamily(u32),
+    AddressFamily(u8),
     /// The IP header is cut off or contradicts itself.
     IpHeader,
     /// A fragment other than the first: its transport header is in another frame.
@@ -322,6 +322,11 @@ pub enum Decoded<'a> {
     Packet(Packet<'a>),
     /// Anything else, with the reason.
     Stopped(Stop),
+}
+
+/// Whether frames of this link type are read at all; others are counted by their link type.
+pub fn reads(link_type: LinkType) -> bool {
+    link::reads(link_type)
 }
 
 /// Reads the headers of a frame. Never fails and never allocates.

@@ -211,11 +211,20 @@ fn capture_report(counts: &CaptureCounts) -> CaptureReport {
         },
         format: counts.format,
         tally: counts.tally.clone(),
-        undecoded: counts.undecoded.iter().map(|(stop, n)| (stop.to_string(), *n)).collect(),
+        undecoded: by_reason(&counts.undecoded),
         fragments: counts.fragments,
         damage: counts.damage.clone(),
         live: None,
     }
+}
+
+/// Frames by the reason's name: some reasons share one.
+fn by_reason(undecoded: &BTreeMap<Stop, u64>) -> BTreeMap<String, u64> {
+    let mut named = BTreeMap::new();
+    for (stop, frames) in undecoded {
+        *named.entry(stop.to_string()).or_default() += frames;
+    }
+    named
 }
 
 type ServiceKey = (IpAddr, u8, u16, Option<&'static str>);

@@ -18,8 +18,14 @@ use std::time::Duration;
 
 /// How much work may run side by side: all cores unless told otherwise. Never changes a result.
 pub fn threads(asked: Option<NonZeroUsize>) -> usize {
-    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    asked
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get)
+        .min(MAX_THREADS)
 }
+
+/// More workers than any machine has use for: starting them alone would take longer than the work.
+const MAX_THREADS: usize = 512;
 
 /// A worker pool of the given size for the parallel steps of one run.
 pub fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -119,8 +119,8 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     progress.total.store(total, Ordering::Relaxed);
     let job = Job { reading, files: &files, progress };
     let mut joined = Joined::new(&job);
-    for part in job.parts(total) {
-        joined.append(part)?;
+    for (segments, part) in job.parts(total) {
+        joined.append(&segments, part)?;
     }
     let Joined { mut captures, mut table, .. } = joined;
     for source in streams {
@@ -160,6 +160,7 @@ fn check_filter(reading: &Reading, files: &[SaveFile]) -> Result<()> {
         let first = files.first().and_then(|file| {
             file.records(file.start(), u64::MAX).next().map(|frame| frame.link_type)
         });
+        let first = first.filter(|link_type| decode::reads(*link_type));
         Filter::compile(expression, first.unwrap_or(LinkType::ETHERNET))?;
     }
     Ok(())
@@ -181,7 +182,6 @@ struct Segment {
 
 /// What a worker made of its share.
 struct Part {
-    segments: Vec<Segment>,
     table: FlowTable,
     reads: Vec<SegmentRead>,
 }
@@ -195,27 +195,35 @@ struct SegmentRead {
 }
 
 impl Job<'_> {
-    /// Reads every share, in parallel.
-    fn parts(&self, total: u64) -> Vec<Result<Part>> {
+    /// Reads every share, in parallel. A share without a part has to be read again.
+    fn parts(&self, total: u64) -> Vec<(Vec<Segment>, Option<Part>)> {
+        let held = AtomicUsize::new(0);
         self.shares(total)
             .into_par_iter()
-            .map(|segments| {
-                let mut table = FlowTable::new(self.reading.limits);
-                let reads = segments
-                    .iter()
-                    .map(|segment| {
-                        let file = self.file(segment.capture);
-                        let start = if segment.from == 0 {
-                            Some(file.start())
-                        } else {
-                            file.resync(segment.from)
-                        };
-                        self.segment(*segment, start, 0, &mut table)
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                Ok(Part { segments, table, reads })
+            .enumerate()
+            .map(|(position, segments)| {
+                let mut room = Room::new(&held, self.reading.limits, position > 0);
+                let part = self.part(&segments, &mut room);
+                (segments, part)
             })
             .collect()
+    }
+
+    /// What can be made of a share alone. Where its beginning was guessed wrong it may end in an
+    /// error that one thread would not have met: that, too, has to be read again.
+    fn part(&self, segments: &[Segment], room: &mut Room<'_>) -> Option<Part> {
+        let mut table = FlowTable::new(self.reading.limits);
+        let mut reads = Vec::with_capacity(segments.len());
+        for segment in segments {
+            let file = self.file(segment.capture);
+            let start =
+                if segment.from == 0 { Some(file.start()) } else { file.resync(segment.from) };
+            reads.push(self.segment(*segment, start, 0, &mut table, room).ok()?);
+            if room.given_up {
+                return None;
+            }
+        }
+        Some(Part { table, reads })
     }
 
     /// Cuts all bytes into equal shares in capture order.
@@ -261,6 +269,7 @@ impl Job<'_> {
         start: Option<Cursor>,
         base: u64,
         table: &mut FlowTable,
+        room: &mut Room<'_>,
     ) -> Result<SegmentRead> {
         let file = self.file(segment.capture);
         let mut counts = CaptureCounts::new(file.path(), file.format());
@@ -268,7 +277,7 @@ impl Job<'_> {
             return Ok(SegmentRead { capture: segment.capture, start, end: None, counts });
         };
         let mut records = file.records(cursor, segment.until);
-        self.drain(&mut records, segment.capture as u32, base, &mut counts, table)?;
+        self.drain(&mut records, segment.capture as u32, (base, room), &mut counts, table)?;
         let end = Some(records.cursor());
         Ok(SegmentRead { capture: segment.capture, start, end, counts })
     }
@@ -277,7 +286,7 @@ impl Job<'_> {
         &self,
         records: &mut Records,
         capture: u32,
-        base: u64,
+        (base, room): (u64, &mut Room<'_>),
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
     ) -> Result<()> {
@@ -287,7 +296,10 @@ impl Job<'_> {
         while let Some(mut frame) = records.next() {
             frame.number += base;
             counts.tally.count(&frame);
-            if let Some(expression) = &self.reading.filter {
+            // A link type that is not read may have no filter either: it is counted as not read.
+            if let Some(expression) = &self.reading.filter
+                && decode::reads(frame.link_type)
+            {
                 let filter = match &mut filter {
                     Some(filter) => filter,
                     none => none.insert(Filter::compile(expression, frame.link_type)?),
@@ -304,12 +316,57 @@ impl Job<'_> {
                 let position = records.position();
                 self.progress.done.fetch_add(position - reported, Ordering::Relaxed);
                 reported = position;
+                room.take(table.len());
+                if room.given_up {
+                    break;
+                }
             }
         }
         self.progress.done.fetch_add(records.position() - reported, Ordering::Relaxed);
         counts.damage = records.damage().map(str::to_owned);
         counts.tally.dropped_by_capture = records.dropped_by_capture();
         Ok(())
+    }
+}
+
+/// The room for flows that shares have in common. Without it, every share could fill a table of
+/// its own before joining them finds that there are too many.
+struct Room<'a> {
+    /// Flows held by all shares.
+    held: Option<&'a AtomicUsize>,
+    most: usize,
+    /// Flows held by this one.
+    mine: usize,
+    /// Whether this share may be left for a second reading. The first one never needs it.
+    may_give_up: bool,
+    given_up: bool,
+}
+
+impl<'a> Room<'a> {
+    /// The room of one share. Flows that go on from share to share are held by each of them, hence
+    /// twice the bound of one table.
+    fn new(held: &'a AtomicUsize, limits: Limits, may_give_up: bool) -> Self {
+        let most = limits.max_flows.saturating_mul(2);
+        Self { held: Some(held), most, mine: 0, may_give_up, given_up: false }
+    }
+
+    /// Room without other shares.
+    fn alone() -> Room<'static> {
+        Room { held: None, most: usize::MAX, mine: 0, may_give_up: false, given_up: false }
+    }
+
+    /// Says how many flows the share now holds.
+    fn take(&mut self, flows: usize) {
+        let Some(held) = self.held else {
+            return;
+        };
+        let more = flows.saturating_sub(self.mine);
+        let all = held.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+        self.mine = flows;
+        if self.may_give_up && all > self.most {
+            held.fetch_sub(flows, Ordering::Relaxed);
+            self.given_up = true;
+        }
     }
 }
 
@@ -328,12 +385,11 @@ impl<'a> Joined<'a> {
         Self { job, captures: Vec::new(), end: None, table }
     }
 
-    fn append(&mut self, part: Result<Part>) -> Result<()> {
-        let part = part?;
-        if !self.fits(&part) {
-            return self.read_again(&part.segments);
-        }
-        let Part { segments, mut table, reads } = part;
+    fn append(&mut self, segments: &[Segment], part: Option<Part>) -> Result<()> {
+        let Some(part) = part.filter(|part| self.fits(part)) else {
+            return self.read_again(segments);
+        };
+        let Part { mut table, reads } = part;
         if let Some(lead) = reads.first() {
             let base = self.captures.get(lead.capture).map_or(0, |c| c.tally.frames);
             table.rebase(lead.capture as u32, base);
@@ -341,7 +397,7 @@ impl<'a> Joined<'a> {
         if self.captures.is_empty() {
             self.table = table;
         } else if self.table.merge(table).is_err() {
-            return self.read_again(&segments);
+            return self.read_again(segments);
         }
         for read in reads {
             self.note(read);
@@ -376,7 +432,8 @@ impl<'a> Joined<'a> {
                 Some(self.job.file(segment.capture).start())
             };
             let base = known.map_or(0, |counts| counts.tally.frames);
-            let read = self.job.segment(*segment, start, base, &mut self.table)?;
+            let mut room = Room::alone();
+            let read = self.job.segment(*segment, start, base, &mut self.table, &mut room)?;
             self.note(read);
         }
         Ok(())
@@ -409,7 +466,7 @@ fn read_stream(
         }
     };
     let mut counts = CaptureCounts::new(path, records.format());
-    job.drain(&mut records, capture, 0, &mut counts, table)?;
+    job.drain(&mut records, capture, (0, &mut Room::alone()), &mut counts, table)?;
     Ok(counts)
 }
 
