@@ -227,7 +227,10 @@ fn by_reason(undecoded: &BTreeMap<Stop, u64>) -> BTreeMap<String, u64> {
     named
 }
 
-type ServiceKey = (IpAddr, u8, u16, Option<&'static str>);
+type ServiceKey = (IpAddr, u8, Option<u16>, Option<&'static str>);
+
+/// Protocols that use another port in each flow, so that a port names no service.
+const PORTLESS: [&str; 2] = ["rtp", "rtcp"];
 
 #[derive(Debug, Default, Clone, Copy)]
 struct ServiceTotals {
@@ -241,15 +244,17 @@ struct ServiceTotals {
 pub(crate) struct Services(BTreeMap<ServiceKey, ServiceTotals>);
 
 impl Services {
-    /// Counts a flow whose responder answered on a port.
+    /// Counts a flow whose responder answered on a port, or whose content shows what it is.
     pub(crate) fn add(&mut self, judged: &JudgedFlow) {
         let flow = &judged.flow;
         let responder = flow.responder();
-        if responder.port == 0 || flow.counters[1].packets == 0 {
+        let protocol = judged.identification.protocol;
+        let answered = flow.counters[1].packets > 0;
+        if responder.port == 0 || !(answered || protocol.is_some()) {
             return;
         }
-        let key =
-            (responder.address, flow.transport.0, responder.port, judged.identification.protocol);
+        let port = protocol.is_none_or(|name| !PORTLESS.contains(&name)).then_some(responder.port);
+        let key = (responder.address, flow.transport.0, port, protocol);
         let totals = self.0.entry(key).or_default();
         totals.flows += 1;
         totals.packets += flow.packets();
@@ -258,14 +263,15 @@ impl Services {
 
     /// Adds the roles that hosts seem to play and the services seen to a report.
     pub(crate) fn describe(&self, policy: &Policy, report: &mut Report) {
-        let seen =
-            self.0.iter().map(|(&(address, transport, port, protocol), totals)| infer::ServiceOf {
+        let seen = self.0.iter().filter_map(|(&(address, transport, port, protocol), totals)| {
+            Some(infer::ServiceOf {
                 address,
                 transport: Transport(transport),
-                port,
+                port: port?,
                 protocol,
                 flows: totals.flows,
-            });
+            })
+        });
         report.seeming_roles = infer::infer(policy, seen)
             .into_iter()
             .map(|guess| SeemingRole {
@@ -274,7 +280,8 @@ impl Services {
                 evidence: guess.evidence,
             })
             .collect();
-        let mut services: BTreeMap<(u8, u16, Option<&'static str>), ServiceSeen> = BTreeMap::new();
+        let mut services: BTreeMap<(u8, Option<u16>, Option<&'static str>), ServiceSeen> =
+            BTreeMap::new();
         let mut last = BTreeMap::new();
         for (&(address, transport, port, protocol), totals) in &self.0 {
             let key = (transport, port, protocol);

@@ -190,7 +190,7 @@ fn hosts(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "\n## Services seen\n")?;
         let rows = report.services.iter().map(|service| {
             vec![
-                plain(&format!("{}/{}", service.transport, service.port)),
+                plain(&service.name()),
                 service.protocol.unwrap_or("not recognised").into(),
                 count(service.responders),
                 count(service.flows),

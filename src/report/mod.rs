@@ -101,8 +101,8 @@ pub struct SeemingRole {
 pub struct ServiceSeen {
     /// The transport's name.
     pub transport: String,
-    /// The responder's port.
-    pub port: u16,
+    /// The responder's port; `None` for media, which has a port of its own in each flow.
+    pub port: Option<u16>,
     /// The protocol seen, if any.
     pub protocol: Option<&'static str>,
     /// Responding hosts.
@@ -172,6 +172,16 @@ pub struct Format {
 /// Every output format of `check`, in the order in which the help lists them.
 pub const FORMATS: &[Format] =
     &[table::FORMAT, json::FORMAT, jsonl::FORMAT, csv::FORMAT, markdown::FORMAT];
+
+impl ServiceSeen {
+    /// Transport and port for people, such as `tcp/5061`; `udp/any` where ports differ.
+    pub fn name(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}/{port}", self.transport),
+            None => format!("{}/any", self.transport),
+        }
+    }
+}
 
 /// A path for messages: as given, with `-` spelled out.
 pub fn display_path(path: &Path) -> String {

@@ -225,7 +225,7 @@ pub(super) fn first_contact() -> Report {
         }],
         services: vec![ServiceSeen {
             transport: "tcp".into(),
-            port: 5061,
+            port: Some(5061),
             protocol: Some("tls"),
             responders: 1,
             flows: 40,

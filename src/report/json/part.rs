@@ -229,7 +229,7 @@ impl<'r> Host<'r> {
 #[derive(Debug, serde::Serialize)]
 pub(in crate::report) struct Service<'r> {
     transport: &'r str,
-    port: u16,
+    port: Option<u16>,
     protocol: Option<&'static str>,
     responders: u64,
     flows: u64,

@@ -59,7 +59,7 @@ fn services(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
 
 fn cells(service: &ServiceSeen) -> Vec<String> {
     vec![
-        format!("{}/{}", service.transport, service.port),
+        service.name(),
         service.protocol.unwrap_or("not recognised").into(),
         count(service.responders),
         count(service.flows),
