@@ -241,6 +241,13 @@ fn any_number_of_threads_gives_the_same_bytes() {
     }
 }
 
+#[test]
+fn names_of_inputs_never_reach_the_terminal_as_commands() {
+    let output = portassay(&["check", "no\u{1b}[31mred\u{202e}.pcap"]);
+    let said = stderr(&output);
+    assert!(said.starts_with("error: cannot open no\\x1b[31mred\\u{202e}.pcap: "), "{said}");
+}
+
 /// What `check` says with 1, 2 and 7 threads, which must be the same.
 fn with_any_number_of_threads(path: &str, more: &[&str]) -> (i32, Value) {
     let run = |threads: &str| {

@@ -10,6 +10,7 @@ use super::args::{self, When};
 use crate::error::Error;
 use crate::pipeline::{self, read::Progress};
 use crate::report::Style;
+use crate::report::text::escape;
 
 /// How the program may talk to whoever started it.
 pub(super) struct Terminal {
@@ -123,8 +124,12 @@ const TICKS_BEFORE_SHOWING: u32 = 10;
 
 /// Writes a line to standard error. Nobody can be told when that fails.
 fn say(line: &str) {
-    let mut text = line.to_owned();
-    text.push('\n');
+    // Paths and names may hold anything: none of it reaches the terminal as a command.
+    let mut text = String::with_capacity(line.len() + 1);
+    for line in line.lines() {
+        text.push_str(&escape(line));
+        text.push('\n');
+    }
     let _closed = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
