@@ -248,6 +248,18 @@ fn names_of_inputs_never_reach_the_terminal_as_commands() {
     assert!(said.starts_with("error: cannot open no\\x1b[31mred\\u{202e}.pcap: "), "{said}");
 }
 
+#[test]
+fn noise_of_a_thousand_ethertypes_is_told_in_a_few_words() {
+    let noise = |kind: u16| {
+        Recorded::new(1, [&[2; 12][..], &(0x1000 + kind).to_be_bytes(), &[0; 46]].concat())
+    };
+    let frames: Vec<Recorded> = (0..1_000).map(noise).collect();
+    let bytes = capture::pcap(1, Order::Little, Ticks::Nano, &frames);
+    let (_folder, path) = scratch("noise.pcap", &bytes);
+    let said = stdout(&portassay(&["check", &path]));
+    assert!(said.contains("1 ethertype-0x100b and 988 for other reasons."), "{said}");
+}
+
 /// What `check` says with 1, 2 and 7 threads, which must be the same.
 fn with_any_number_of_threads(path: &str, more: &[&str]) -> (i32, Value) {
     let run = |threads: &str| {

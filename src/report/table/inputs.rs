@@ -104,10 +104,15 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
     if undecoded > 0 {
         let mut reasons: Vec<(&String, &u64)> = capture.undecoded.iter().collect();
         reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        let reasons: Vec<String> = reasons
+        let others: u64 = reasons.iter().skip(MANY).map(|(_, number)| *number).sum();
+        let mut reasons: Vec<String> = reasons
             .into_iter()
+            .take(MANY)
             .map(|(reason, number)| format!("{} {reason}", count(*number)))
             .collect();
+        if others > 0 {
+            reasons.push(format!("{} for other reasons", count(others)));
+        }
         out.push(format!(
             "{} not decoded to a transport: {}.",
             frames(undecoded),
@@ -124,5 +129,7 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
     out
 }
 
+/// Reasons told one by one: noise has tens of thousands of link-layer types.
+const MANY: usize = 12;
 /// Captures listed one by one on a terminal.
 const FEW: usize = 20;
