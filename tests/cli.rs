@@ -260,6 +260,14 @@ fn noise_of_a_thousand_ethertypes_is_told_in_a_few_words() {
     assert!(said.contains("1 ethertype-0x100b and 988 for other reasons."), "{said}");
 }
 
+#[test]
+fn a_policy_file_of_a_million_mistakes_is_refused_at_once() {
+    let (_folder, path) = scratch("mistakes.toml", "a\n".repeat(500_000).as_bytes());
+    let output = portassay(&["policy", "check", "-t", &path]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("more problems"), "{}", stderr(&output));
+}
+
 /// What `check` says with 1, 2 and 7 threads, which must be the same.
 fn with_any_number_of_threads(path: &str, more: &[&str]) -> (i32, Value) {
     let run = |threads: &str| {

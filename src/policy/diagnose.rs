@@ -8,6 +8,8 @@ use std::ops::Range;
 
 /// Problems told per file; the rest are counted.
 pub const MAX_PROBLEMS: usize = 20;
+/// Problems kept to choose those told from; beyond, they are only counted.
+const MAX_KEPT: usize = 1000;
 /// Characters of a source line that are shown around a problem.
 const WINDOW: usize = 100;
 /// Valid names listed when none is near.
@@ -63,12 +65,14 @@ pub(super) struct Diagnosis<'t> {
     file: &'t str,
     text: &'t str,
     problems: Vec<Problem>,
+    /// Problems counted only.
+    more: usize,
 }
 
 impl<'t> Diagnosis<'t> {
     /// No problems yet.
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, problems: Vec::new() }
+        Self { file, text, problems: Vec::new(), more: 0 }
     }
 
     /// Notes a problem.
@@ -99,7 +103,7 @@ impl<'t> Diagnosis<'t> {
 
     /// How many problems there are.
     pub(super) fn len(&self) -> usize {
-        self.problems.len()
+        self.problems.len() + self.more
     }
 
     /// Line and column of an offset, both from 1; the column counts characters.
@@ -113,7 +117,7 @@ impl<'t> Diagnosis<'t> {
     /// The problems as text in the order of the file; `None` when there are none.
     pub(super) fn into_text(mut self) -> Option<String> {
         self.problems.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
-        let total = self.problems.len();
+        let total = self.len();
         let mut texts: Vec<String> =
             self.problems.iter().take(MAX_PROBLEMS).map(|problem| self.render(problem)).collect();
         if total > MAX_PROBLEMS {
@@ -124,6 +128,10 @@ impl<'t> Diagnosis<'t> {
     }
 
     fn note(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
+        if self.problems.len() >= MAX_KEPT {
+            self.more += 1;
+            return;
+        }
         let problem = Problem { span: span.clone(), message, hint };
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
