@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::support::capture::{self, Order, Pcapng, Recorded, Ticks};
+use crate::support::story::Story;
 use crate::support::{craft, fixtures};
 
 fn portassay(arguments: &[&str]) -> Output {
@@ -266,6 +267,15 @@ fn a_policy_file_of_a_million_mistakes_is_refused_at_once() {
     let output = portassay(&["policy", "check", "-t", &path]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("more problems"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_port_that_refuses_is_no_service() {
+    let (client, server) = (craft::at("10.0.0.9:40000"), craft::at("10.0.0.1:4444"));
+    let bytes = Story::begins(1_700_000_000).tcp_refused(client, server).pcap();
+    let (_folder, path) = scratch("refused.pcap", &bytes);
+    let said = stdout(&portassay(&["check", &path]));
+    assert!(said.contains("No service was seen."), "{said}");
 }
 
 /// What `check` says with 1, 2 and 7 threads, which must be the same.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::decode::{Stop, Transport};
 use crate::error::{Error, Result};
 use crate::findings::{Audit, Severity, Summary};
+use crate::flow::Outcome;
 use crate::pipeline::judge::{self, JudgedFlow};
 use crate::pipeline::quality::{self, OneSided};
 use crate::pipeline::read::{self, CaptureCounts, Progress, Reading};
@@ -244,12 +245,13 @@ struct ServiceTotals {
 pub(crate) struct Services(BTreeMap<ServiceKey, ServiceTotals>);
 
 impl Services {
-    /// Counts a flow whose responder answered on a port, or whose content shows what it is.
+    /// Counts a flow whose responder answered on a port other than by refusing it, or whose content
+    /// shows what it is.
     pub(crate) fn add(&mut self, judged: &JudgedFlow) {
         let flow = &judged.flow;
         let responder = flow.responder();
         let protocol = judged.identification.protocol;
-        let answered = flow.counters[1].packets > 0;
+        let answered = flow.counters[1].packets > 0 && judged.outcome != Outcome::Refused;
         if responder.port == 0 || !(answered || protocol.is_some()) {
             return;
         }
