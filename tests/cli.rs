@@ -243,6 +243,26 @@ fn any_number_of_threads_gives_the_same_bytes() {
 }
 
 #[test]
+fn broken_cases_are_told_beside_good_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for name in ["good", "large", "pipe"] {
+        fs::create_dir(root.join(name)).unwrap();
+        fs::copy(capture("demo-site"), root.join(name).join("capture.pcapng")).unwrap();
+        fs::copy(case("demo-site").join("case.toml"), root.join(name).join("case.toml")).unwrap();
+        fs::copy(topology("demo-site"), root.join(name).join("topology.toml")).unwrap();
+    }
+    fs::File::create(root.join("large/case.toml")).unwrap().set_len(3 << 30).unwrap();
+    fs::create_dir(root.join("pipe/expected.json")).unwrap();
+    let output = portassay(&["test", &root.display().to_string()]);
+    let said = stdout(&output);
+    assert_eq!(code(&output), 2, "{said}");
+    assert!(said.contains("ok      good"), "{said}");
+    assert!(said.contains("large/case.toml: larger than 64 MiB"), "{said}");
+    assert!(said.contains("pipe/expected.json: not a regular file"), "{said}");
+}
+
+#[test]
 fn names_of_inputs_never_reach_the_terminal_as_commands() {
     let output = portassay(&["check", "no\u{1b}[31mred\u{202e}.pcap"]);
     let said = stderr(&output);

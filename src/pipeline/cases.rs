@@ -13,6 +13,7 @@
 //! Without any expectation the audit must pass.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -78,6 +79,8 @@ pub fn run(cases: &[(String, PathBuf)], bless: bool) -> Vec<CaseResult> {
 
 /// How deep case folders are looked for.
 const MAX_DEPTH: usize = 8;
+/// Bytes read of `case.toml` and `expected.json`.
+const MAX_TEXT: u64 = 64 << 20;
 /// Differences shown per case.
 const MAX_DIFFERENCES: usize = 20;
 
@@ -87,11 +90,14 @@ fn collect(
     depth: usize,
     cases: &mut Vec<(String, PathBuf)>,
 ) -> Result<()> {
-    let open = |source| Error::Open { path: folder.to_path_buf(), source };
-    let entries: std::io::Result<Vec<_>> = folder.read_dir().map_err(open)?.collect();
-    let paths: BTreeSet<PathBuf> =
-        entries.map_err(open)?.into_iter().map(|entry| entry.path()).collect();
-    if is_case(&paths) {
+    let listed: Result<BTreeSet<PathBuf>> = list(folder);
+    let unreadable = listed.is_err();
+    let paths = match listed {
+        Err(error) if depth == 0 => return Err(error),
+        // It may hold a case: it becomes one that says why it cannot be run.
+        listed => listed.unwrap_or_default(),
+    };
+    if unreadable || is_case(&paths) {
         let name = folder.strip_prefix(root).unwrap_or(folder).display().to_string();
         let name = if name.is_empty() { folder.display().to_string() } else { name };
         cases.push((name, folder.to_path_buf()));
@@ -102,6 +108,33 @@ fn collect(
         }
     }
     Ok(())
+}
+
+fn list(folder: &Path) -> Result<BTreeSet<PathBuf>> {
+    let open = |source| Error::Open { path: folder.to_path_buf(), source };
+    let entries = folder.read_dir().map_err(open)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(open)).collect()
+}
+
+/// The text of a file beside a case; `None` when there is none.
+fn text_of(path: &Path) -> Result<Option<String>> {
+    let open = |source| Error::Open { path: path.to_path_buf(), source };
+    match path.metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(open(source)),
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(Error::Usage(format!("{}: not a regular file", path.display())));
+        }
+        Ok(_) => {}
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(open)?;
+    file.take(MAX_TEXT + 1).read_to_string(&mut text).map_err(open)?;
+    if text.len() as u64 > MAX_TEXT {
+        let limit = MAX_TEXT >> 20;
+        return Err(Error::Usage(format!("{}: larger than {limit} MiB", path.display())));
+    }
+    Ok(Some(text))
 }
 
 fn is_case(paths: &BTreeSet<PathBuf>) -> bool {
@@ -187,12 +220,11 @@ fn audit(folder: &Path) -> Result<(CaseFile, Checked)> {
 }
 
 fn read_case(folder: &Path) -> Result<CaseFile> {
+    list(folder)?;
     let path = folder.join("case.toml");
-    if !path.is_file() {
+    let Some(text) = text_of(&path)? else {
         return Ok(CaseFile::default());
-    }
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| Error::Open { path: path.clone(), source })?;
+    };
     toml::from_str(&text).map_err(|error| Error::Policy(format!("{}: {error}", path.display())))
 }
 
@@ -209,9 +241,7 @@ fn differences(folder: &Path, case: &CaseFile, checked: &Checked) -> Result<Vec<
         ));
     }
     compare_findings(&case.expect, checked, &mut out);
-    if golden.is_file() {
-        let text = std::fs::read_to_string(&golden)
-            .map_err(|source| Error::Open { path: golden.clone(), source })?;
+    if let Some(text) = text_of(&golden)? {
         let expected: Value = serde_json::from_str(&text)
             .map_err(|error| Error::Usage(format!("{}: not JSON: {error}", golden.display())))?;
         compare("", &expected, &portable_report(folder, checked)?, &mut out);
