@@ -12,5 +12,6 @@ mod hostile;
 mod live;
 mod merge;
 mod readme;
+mod rows;
 mod support;
 mod tables;
