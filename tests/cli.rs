@@ -528,6 +528,17 @@ fn explain_knows_rules_rows_and_tuples() {
 }
 
 #[test]
+fn help_lists_a_commands_own_options_before_the_common_ones() {
+    for command in ["check", "watch", "flows", "rules"] {
+        let help = stdout(&portassay(&[command, "--help"]));
+        let place = |option: &str| help.find(option).unwrap_or_else(|| panic!("{option}: {help}"));
+        for own in ["--topology", "--strict", "--format"] {
+            assert!(place(own) < place("--color"), "{command} {own}: {help}");
+        }
+    }
+}
+
+#[test]
 fn rules_policy_schema_completions_and_man_answer() {
     for (words, expected) in [
         (vec!["rules", "--role", "mediation"], "S24"),

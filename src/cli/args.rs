@@ -60,18 +60,23 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Display {
     /// When to use colour
-    #[arg(long, value_enum, default_value_t = When::Auto, global = true, value_name = "WHEN")]
+    #[arg(long, value_enum, default_value_t = When::Auto, global = true, value_name = "WHEN",
+          display_order = COMMON)]
     pub(super) color: When,
     /// When to show progress on stderr
-    #[arg(long, value_enum, default_value_t = Progress::Auto, global = true, value_name = "WHEN")]
+    #[arg(long, value_enum, default_value_t = Progress::Auto, global = true, value_name = "WHEN",
+          display_order = COMMON + 1)]
     pub(super) progress: Progress,
     /// Say less on stderr: no warnings, no reason of the exit code
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = COMMON + 2)]
     pub(super) quiet: bool,
     /// Say more on stderr: what was read and which layers are in force
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, conflicts_with = "quiet", display_order = COMMON + 3)]
     pub(super) verbose: bool,
 }
+
+/// Options of every command stand behind a command's own ones in its help.
+const COMMON: usize = 900;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum When {
