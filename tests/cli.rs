@@ -435,6 +435,9 @@ fn a_report_is_never_written_over_what_is_read() {
     let itself = portassay(&["check", &copy, "-o", &onto(&folder.path().join("./site.pcap"))]);
     assert_eq!(code(&itself), 2);
     assert!(stderr(&itself).contains("site.pcap, which is read"), "{}", stderr(&itself));
+    let within = folder.path().display().to_string();
+    let found = portassay(&["check", &within, "-o", &onto(&folder.path().join("site.pcap"))]);
+    assert_eq!(code(&found), 2);
     assert_eq!(fs::read(&copy).unwrap(), fs::read(capture(GOOD)).unwrap());
     let report = onto(&folder.path().join("report"));
     let twice = portassay(&["check", &copy, "-o", &report, "-o", &report]);

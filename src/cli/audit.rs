@@ -11,13 +11,14 @@ use crate::error::{Error, Result};
 use crate::findings::Severity;
 use crate::flow::Limits;
 use crate::input::live::{LinkState, Live, LiveOptions, Promiscuous};
+use crate::input::sources::{self, Source};
 use crate::pipeline::check::{self, Checked, Threshold};
 use crate::pipeline::read::{Progress, Reading};
 use crate::pipeline::{self, cases, watch};
 use crate::report::{self, FORMATS, Report, Style};
 
 pub(super) fn check(args: &args::Check, terminal: &Terminal) -> Ended {
-    outputs_are_their_own(args)?;
+    outputs_are_their_own(&args.output, &args.expected, &args.input.captures)?;
     let policy = load_policy(&args.expected)?;
     let reading = reading(&args.input);
     let progress = Progress::default();
@@ -45,6 +46,7 @@ pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
             Ok(())
         });
     }
+    outputs_are_their_own(&args.output, &args.expected, &[])?;
     let policy = load_policy(&args.expected)?;
     let mut live = Live::open(&LiveOptions {
         interface: args.interface.clone().unwrap_or_default(),
@@ -163,20 +165,31 @@ fn conclude(checked: &Checked, output: &args::Output, terminal: &Terminal) -> En
 }
 
 /// Refuses to write a report over what is to be read, or over another report.
-fn outputs_are_their_own(args: &args::Check) -> Result<()> {
+fn outputs_are_their_own(
+    output: &args::Output,
+    expected: &args::Expected,
+    captures: &[PathBuf],
+) -> Result<()> {
+    if output.output.is_empty() {
+        return Ok(());
+    }
     let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b && a.is_file(),
         _ => a == b,
     };
-    let expected = args.expected.topology.iter().chain(&args.expected.policy);
-    let read: Vec<&PathBuf> = args.input.captures.iter().chain(expected).collect();
-    for (at, (_, path)) in args.output.output.iter().enumerate() {
+    let captures = sources::find(captures).into_iter().filter_map(|source| match source {
+        Ok(Source::File(path)) => Some(path),
+        _ => None,
+    });
+    let expected = expected.topology.iter().chain(&expected.policy).cloned();
+    let read: Vec<PathBuf> = captures.chain(expected).collect();
+    for (at, (_, path)) in output.output.iter().enumerate() {
         if read.iter().any(|input| same(input, path)) {
             let path = path.display();
             return Err(Error::Usage(format!("--output would overwrite {path}, which is read")));
         }
-        let earlier = args.output.output.iter().take(at);
-        if earlier.into_iter().any(|(_, other)| same(other, path)) {
+        let mut earlier = output.output.iter().take(at);
+        if earlier.any(|(_, other)| same(other, path)) {
             let path = path.display();
             return Err(Error::Usage(format!("two reports would be written to {path}")));
         }
