@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::support::capture::{Order, Pcapng, Recorded, Ticks, pcap};
-use crate::support::craft::{ACK, SYN, at, ip, tcp, udp};
+use crate::support::craft::{ACK, SYN, at, ip, protocol, tcp, udp};
 use crate::support::fixtures;
 use crate::support::story::{Rtp, Says, Story, rtp};
 use crate::support::wire::noise;
@@ -21,6 +21,7 @@ const CRAFTED: &[(&str, &str, Recipe)] = &[
     ("ah-tunnel-around-rtp-to-mediation", "capture.pcap", ah_tunnel),
     ("pcapng-of-two-interfaces-and-byte-orders", "capture.pcapng", two_interfaces),
     ("tcp-ports-used-again", "capture.pcap", ports_used_again),
+    ("a-healthy-site-stays-silent", "capture.pcap", healthy_site),
 ];
 
 #[test]
@@ -101,3 +102,99 @@ fn ports_used_again() -> Vec<u8> {
         .sends(&opens(5000));
     pcap(ETHERNET, Order::Little, Ticks::Nano, story.frames())
 }
+
+/// A morning at a site where nothing is wrong: what every office network carries beside the product
+/// must not be called an error.
+fn healthy_site() -> Vec<u8> {
+    let (fe1, fe2, med, edge) = ("10.20.0.11", "10.20.0.12", "10.20.0.21", "10.20.0.31");
+    let (dc, sql, files, gateway) = ("10.20.0.5", "10.20.0.7", "10.20.0.6", "10.20.0.200");
+    let (pc, balancer, world) = ("10.20.20.101", "10.20.0.9", "203.0.113.80");
+    let mut story = Story::begins(START);
+    let tls = [Says::Asks(CLIENT_HELLO), Says::Answers(SERVER_HELLO)];
+    let http = [
+        Says::Asks(b"GET / HTTP/1.1\r\nHost: www.example.test\r\n\r\n"),
+        Says::Answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    ];
+    let sip = [
+        Says::Asks(b"OPTIONS sip:trunk.example.test SIP/2.0\r\nCSeq: 1 OPTIONS\r\n\r\n"),
+        Says::Answers(b"SIP/2.0 200 OK\r\nCSeq: 1 OPTIONS\r\n\r\n"),
+    ];
+    let smb = [
+        Says::Asks(
+            b"\0\0\0\x24\xFESMB\x40\0\0\0\0\0\0\0\0\0\x1F\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        ),
+        Says::Answers(
+            b"\0\0\0\x24\xFESMB\x40\0\0\0\0\0\0\0\0\0\x01\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        ),
+    ];
+    let mut port = 50_100;
+    let mut from = |host: &str| {
+        port += 1;
+        at(&format!("{host}:{port}"))
+    };
+    let to = |host: &str, port: u16| at(&format!("{host}:{port}"));
+    for (client, server, service, says) in [
+        (pc, fe1, 5061, &tls[..]),
+        (pc, fe1, 443, &tls),
+        (pc, world, 443, &tls),
+        (pc, world, 80, &http),
+        (fe1, fe2, 5061, &tls),
+        (fe1, fe2, 444, &tls),
+        (fe1, med, 5070, &tls),
+        (fe1, sql, 1433, &[]),
+        (fe2, files, 445, &smb),
+        (fe1, edge, 5062, &tls),
+        (fe1, edge, 4443, &tls),
+        (med, gateway, 5081, &sip),
+        (gateway, med, 5068, &sip),
+        (pc, dc, 389, &[]),
+        (pc, dc, 88, &[]),
+        // A balancer's health probe connects and says nothing.
+        (balancer, fe1, 5061, &[]),
+        (balancer, fe2, 5061, &[]),
+    ] {
+        story = story.tcp_session(from(client), to(server, service), says);
+    }
+    let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x04fe01\x07example\x04test\0\0\x01\0\x01";
+    let answer = b"\x12\x34\x85\x80\0\x01\0\x01\0\0\0\0\x04fe01\x07example\x04test\0\0\x01\0\x01\xC0\x0C\0\x01\0\x01\0\0\0\x3C\0\x04\x0A\x14\0\x0B";
+    for host in [pc, fe1, med] {
+        let says = [Says::Asks(question), Says::Answers(answer)];
+        story = story.udp_exchange(from(host), to(dc, 53), &says);
+    }
+    let clock = |mode: u8| [&[mode][..], &[0; 47]].concat();
+    let (asks, tells) = (clock(0x23), clock(0x24));
+    let says = [Says::Asks(&asks), Says::Answers(&tells)];
+    story = story.udp_exchange(from(pc), to(dc, 123), &says);
+    // Names asked of everybody.
+    for (group, service) in [("224.0.0.252", 5355), ("224.0.0.251", 5353)] {
+        story = story.udp_exchange(from(pc), to(group, service), &[Says::Asks(question)]);
+    }
+    story = story.udp_exchange(
+        from(pc),
+        to("239.255.255.250", 1900),
+        &[Says::Asks(b"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n\r\n")],
+    );
+    let binding = b"\0\x01\0\0\x21\x12\xA4\x42abcdefghijkl";
+    let success = b"\x01\x01\0\0\x21\x12\xA4\x42abcdefghijkl";
+    let says = [Says::Asks(binding), Says::Answers(success)];
+    story = story.udp_exchange(from(pc), to(edge, 3478), &says);
+    for (a, b, ssrc) in [
+        (to(pc, 50_020), to(fe1, 49_300), 1),
+        (to(pc, 58_000), to(fe1, 57_600), 3),
+        (to(med, 49_200), to(gateway, 20_010), 5),
+        (to(pc, 50_022), to(med, 49_210), 7),
+    ] {
+        let there = Rtp { payload_type: 8, ssrc };
+        let back = Rtp { payload_type: 8, ssrc: ssrc + 1 };
+        story = story.rtp_stream(a, b, there, 8).rtp_stream(b, a, back, 8);
+    }
+    let ping = |kind: u8, a, b| {
+        protocol(1, a, b).payload([&[kind, 0, 0, 0, 0, 1, 0, 1][..], &[7; 32]].concat())
+    };
+    story = story.sends(&ping(8, ip(pc), ip(fe1))).sends(&ping(0, ip(fe1), ip(pc)));
+    pcap(ETHERNET, Order::Little, Ticks::Micro, story.frames())
+}
+
+/// The beginning of a TLS 1.2 handshake (RFC 5246): one cipher suite, no extensions.
+const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\0\x2D\x01\0\0\x29\x03\x03\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\0\0\x02\xC0\x2F\x01\0";
+const SERVER_HELLO: &[u8] = b"\x16\x03\x03\0\x2A\x02\0\0\x26\x03\x03\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\0\xC0\x2F\0";
