@@ -323,7 +323,7 @@ pub(super) struct Rules {
     /// Only rows whose ports hold this one
     #[arg(long, value_name = "PORT")]
     pub(super) port: Option<u16>,
-    /// Only rows of this pack
+    /// Only rows of this pack; ipsec-exemptions are listed only so
     #[arg(long, value_name = "PACK")]
     pub(super) pack: Option<String>,
     /// The format on standard output

@@ -9,7 +9,7 @@ use crate::pipeline::flows::{self, Listed};
 use crate::pipeline::read::Progress;
 use crate::pipeline::{self};
 use crate::policy::explain::RowFilter;
-use crate::policy::{Expectation, Policy, RoleSet};
+use crate::policy::{Expectation, PackKind, Policy, RoleSet};
 use crate::report::flows::FlowRow;
 use crate::report::rules::RuleRow;
 use crate::report::{self, text};
@@ -66,14 +66,24 @@ pub(super) fn rules(args: &args::Rules, terminal: &Terminal) -> Ended {
     let policy = load_policy(&args.expected)?;
     let filter =
         RowFilter { role: args.role.as_deref(), port: args.port, pack: args.pack.as_deref() };
-    let rows: Vec<RuleRow> =
-        policy.rows(&filter)?.into_iter().map(|(_, row)| rule_row(&policy, row)).collect();
+    let rows: Vec<RuleRow> = policy
+        .rows(&filter)?
+        .into_iter()
+        .filter(|(_, row)| args.pack.is_some() || !exempts(&policy, row))
+        .map(|(_, row)| rule_row(&policy, row))
+        .collect();
     let name = format_name(args.format);
     let style = terminal.style();
     match report::rules::FORMATS.iter().find(|known| known.name == name) {
         Some(known) => to_stdout(|out| (known.write)(&rows, style, out)),
         None => Err(unknown_format(name)),
     }
+}
+
+/// Whether a row says what IPsec must leave alone rather than what may be opened to whom: such rows
+/// are listed only when their pack is asked for.
+fn exempts(policy: &Policy, row: &Expectation) -> bool {
+    policy.packs().iter().any(|pack| pack.name == row.pack && pack.kind == PackKind::Exemptions)
 }
 
 /// A row in words.

@@ -375,6 +375,11 @@ impl Sample {
         self
     }
 
+    pub(super) fn tcp(mut self, seen: [TcpSeen; 2]) -> Self {
+        self.flow.tcp = seen;
+        self
+    }
+
     pub(super) fn direction(mut self, by: DirectionBy) -> Self {
         self.flow.direction = by;
         self

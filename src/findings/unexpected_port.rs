@@ -2,6 +2,7 @@
 
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
 use crate::decode::Transport;
+use crate::flow::TcpSeen;
 use crate::identify::Confidence;
 use crate::policy::{Class, Misfit};
 
@@ -52,7 +53,12 @@ fn check(case: &Case<'_>) -> Option<Spark> {
 /// How grave unexpected traffic is: what a server accepts weighs more than what it sends, and both
 /// more than what clients do among themselves.
 pub(super) fn severity(case: &Case<'_>) -> Severity {
-    if !case.judged.flow.transport.has_ports() {
+    let flow = case.judged.flow;
+    if !flow.transport.has_ports() {
+        return Severity::Note;
+    }
+    // What is left of a connection that ended before the capture began.
+    if flow.transport == Transport::TCP && flow.tcp[0].0 | flow.tcp[1].0 == TcpSeen::RST {
         return Severity::Note;
     }
     // Without a known direction the responder may as well be the initiator.
@@ -139,6 +145,14 @@ mod tests {
             finding.message,
             "client 10.20.0.101 reaches front-end fe01 on tcp/8888, where no expectation allows it"
         );
+    }
+
+    #[test]
+    fn a_reset_without_a_connection_is_a_note() {
+        let sample = flow("10.20.0.101:51000", "10.0.1.11:8888")
+            .class(Class::Unexpected)
+            .tcp([TcpSeen(TcpSeen::RST), TcpSeen(0)]);
+        assert_eq!(Testbed::default().only_finding(&sample).severity, Severity::Note);
     }
 
     #[test]

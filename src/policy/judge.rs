@@ -42,6 +42,11 @@ enum Rank {
 impl Policy {
     /// Compares an oriented flow with the policy.
     pub fn judge(&self, flow: &Flow, identification: &Identification) -> Verdict {
+        let [a, b] = flow.ends.map(|end| end.address);
+        if a == b {
+            // What a host says to itself crosses no firewall and needs no expectation.
+            return Verdict::out_of_scope();
+        }
         self.answer(&self.ask(flow, identification))
     }
 
@@ -64,14 +69,7 @@ impl Policy {
 
     /// The verdict.
     pub(super) fn answer(&self, ask: &Ask) -> Verdict {
-        let mut verdict = Verdict {
-            class: Class::OutOfScope,
-            expectation: None,
-            others: Vec::new(),
-            contradiction: None,
-            nearest: None,
-            exempt: Vec::new(),
-        };
+        let mut verdict = Verdict::out_of_scope();
         if !ask.ends.iter().any(End::known) {
             return verdict;
         }
@@ -477,6 +475,13 @@ mod tests {
         {
             assert_eq!(judge(&policy, outside, "rtp").class, Class::Unexpected, "{outside}");
         }
+    }
+
+    #[test]
+    fn what_a_host_says_to_itself_is_out_of_scope() {
+        let policy = policy(SITE);
+        let own = judge(&policy, "tcp 10.0.1.11:50000 -> 10.0.1.11:8888", "http");
+        assert_eq!((own.class, own.nearest), (Class::OutOfScope, None));
     }
 
     #[test]

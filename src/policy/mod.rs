@@ -211,7 +211,7 @@ pub enum Class {
     WrongProtocol,
     /// No expectation matches.
     Unexpected,
-    /// Neither endpoint has a role.
+    /// Neither endpoint has a role, or both are the same host.
     OutOfScope,
 }
 
@@ -296,6 +296,20 @@ pub struct Verdict {
     /// Exemption rows (`X01`…) whose media the flow is, by role and media range; what IPsec must
     /// leave alone. Pairs of row and whether the content shows media.
     pub exempt: Vec<(ExpectationId, bool)>,
+}
+
+impl Verdict {
+    /// The verdict on a flow that the policy is not about.
+    pub fn out_of_scope() -> Self {
+        Self {
+            class: Class::OutOfScope,
+            expectation: None,
+            others: Vec::new(),
+            contradiction: None,
+            nearest: None,
+            exempt: Vec::new(),
+        }
+    }
 }
 
 /// Who an address is, by the topology.
