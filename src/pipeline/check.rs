@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::findings::{Audit, Severity, Summary};
 use crate::flow::Outcome;
 use crate::pipeline::judge::{self, JudgedFlow};
-use crate::pipeline::quality::{self, OneSided};
+use crate::pipeline::quality::{self, Sides};
 use crate::pipeline::read::{self, CaptureCounts, Progress, Reading};
 use crate::policy::{Class, Policy, infer};
 use crate::report::{
@@ -55,7 +55,7 @@ pub fn check(
     let survey = read::read(reading, progress)?;
     let untracked = survey.table.untracked().packets;
     let mut audit = Audit::new(policy);
-    let mut sides = OneSided::default();
+    let mut sides = Sides::default();
     let mut services = Services::default();
     judge::judge_in_turn(policy, survey.table.into_flows(), |flow| {
         audit.add(&flow.as_judged());

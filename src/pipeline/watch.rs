@@ -147,7 +147,7 @@ struct Watcher<'p> {
     /// Flows first seen before this were looked at already.
     looked_until: Timestamp,
     services: Services,
-    quality: quality::OneSided,
+    quality: quality::Sides,
     next_closing: Timestamp,
 }
 
@@ -162,7 +162,7 @@ impl<'p> Watcher<'p> {
             preview: Audit::new(policy),
             looked_until: Timestamp(i64::MIN),
             services: Services::default(),
-            quality: quality::OneSided::default(),
+            quality: quality::Sides::default(),
             next_closing: Timestamp(i64::MIN),
         }
     }
