@@ -298,6 +298,26 @@ fn a_port_that_refuses_is_no_service() {
     assert!(said.contains("No service was seen."), "{said}");
 }
 
+#[test]
+fn more_captures_than_a_program_may_hold_open_are_all_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..300 {
+        let copy = folder.path().join(format!("{number}.pcapng"));
+        fs::copy(capture("demo-site"), copy).unwrap();
+    }
+    // A shell's limit counts for what it starts.
+    let output = Command::new("sh")
+        .args(["-c", r#"ulimit -n 200 && exec "$0" check "$1" --format json"#])
+        .args([env!("CARGO_BIN_EXE_portassay"), &folder.path().display().to_string()])
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let captures = report["captures"].as_array().unwrap();
+    assert_eq!(captures.len(), 300);
+    assert!(captures.iter().all(|capture| capture["damage"].is_null()));
+}
+
 /// What `check` says with 1, 2 and 7 threads, which must be the same.
 fn with_any_number_of_threads(path: &str, more: &[&str]) -> (i32, Value) {
     let run = |threads: &str| {

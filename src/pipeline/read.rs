@@ -145,7 +145,12 @@ fn open(paths: &[PathBuf], errors: &mut Vec<Error>) -> (Vec<SaveFile>, Vec<Sourc
                 Ok(None)
             }
         }) {
-            Ok(file) => files.extend(file),
+            Ok(file) => files.extend(file.map(|mut file| {
+                if files.len() >= MAX_OPEN {
+                    file.release();
+                }
+                file
+            })),
             Err(error) => errors.push(error),
         }
     }
@@ -470,6 +475,9 @@ fn read_stream(
     Ok(counts)
 }
 
+/// Files held open at a time; the others are opened again when they are read. Many systems allow
+/// a program 1,024, some 256.
+const MAX_OPEN: usize = 128;
 /// A share shorter than this is not worth a worker of its own.
 const MIN_SHARE: u64 = 1 << 20;
 /// Frames between two updates of the progress counter.

@@ -26,6 +26,8 @@ pub use records::Records;
 use super::{Format, Timestamp};
 use crate::error::{Error, Result};
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use window::Window;
@@ -34,7 +36,10 @@ use window::Window;
 #[derive(Debug)]
 pub struct SaveFile {
     path: PathBuf,
-    file: Arc<File>,
+    /// None once released: it is opened again for each reading.
+    file: Option<Arc<File>>,
+    /// Device and inode, so that another file of the same name is not taken for it.
+    identity: (u64, u64),
     len: u64,
     format: Format,
     first_time: Option<Timestamp>,
@@ -94,8 +99,27 @@ impl SaveFile {
             first_time,
             settled: records.latest(),
             start,
-            file,
+            identity: (metadata.dev(), metadata.ino()),
+            file: Some(file),
         })
+    }
+
+    /// Closes the file until it is read: a system lets a program hold some hundreds open.
+    pub fn release(&mut self) {
+        self.file = None;
+    }
+
+    fn handle(&self) -> io::Result<Arc<File>> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = File::open(&self.path)?;
+        let metadata = file.metadata()?;
+        if (metadata.dev(), metadata.ino()) == self.identity {
+            Ok(Arc::new(file))
+        } else {
+            Err(io::Error::other("it was replaced by another file meanwhile"))
+        }
     }
 
     /// Path as given.
@@ -137,7 +161,8 @@ impl SaveFile {
             return Some(self.settled.clone());
         }
         let context = Arc::clone(&self.settled.context);
-        let mut scan = resync::Scan::new(&self.file, self.len);
+        let file = self.handle().ok()?;
+        let mut scan = resync::Scan::new(&file, self.len);
         let offset = match &context.0 {
             Kind::Pcap(layout) => scan.pcap(layout, offset, self.first_time?)?,
             Kind::Pcapng(section) => scan.pcapng(section.order(), offset)?,
@@ -148,8 +173,10 @@ impl SaveFile {
     /// Reads all records that begin at `from` or later and before byte `until`; `u64::MAX` reads
     /// to the end.
     pub fn records(&self, from: Cursor, until: u64) -> Records {
-        let file = Arc::clone(&self.file);
-        let window = Window::over_file(file, from.offset, until, window::CAPACITY);
+        let window = match self.handle() {
+            Ok(file) => Window::over_file(file, from.offset, until, window::CAPACITY),
+            Err(error) => Window::failed(from.offset, error),
+        };
         Records::new(window, self.format, from.context, until)
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn sequential(file: &SaveFile) -> Reading {
 }
 
 pub(super) fn streamed(bytes: &[u8]) -> Reading {
-    let stream = Box::new(std::io::Cursor::new(bytes.to_vec()));
+    let stream = Box::new(io::Cursor::new(bytes.to_vec()));
     Reading::of(&mut Records::from_stream("standard input", stream).unwrap())
 }
 
@@ -200,6 +200,25 @@ fn a_pcapng_file_cut_anywhere_loses_only_its_tail() {
         "the record at byte 56 is cut by the end of the capture: 44 of at least 300012 bytes are \
          there"
     );
+}
+
+#[test]
+fn a_released_file_is_opened_again_if_it_is_still_the_same() {
+    let bytes = varied_pcapng();
+    let on_disk = written(&bytes);
+    let mut file = SaveFile::open(on_disk.path()).unwrap();
+    let whole = sequential(&file);
+    file.release();
+    assert_eq!(sequential(&file), whole);
+    let another = written(&bytes);
+    std::fs::rename(another.path(), on_disk.path()).unwrap();
+    let damage = sequential(&file).damage.unwrap();
+    let start = file.start().offset;
+    let expected =
+        format!("reading failed at byte {start}: it was replaced by another file meanwhile");
+    assert_eq!(damage, expected);
+    std::fs::remove_file(on_disk.path()).unwrap();
+    assert!(sequential(&file).damage.is_some_and(|damage| damage.contains("No such file")));
 }
 
 #[test]

@@ -44,6 +44,12 @@ impl Window {
         Self::new(Source::Stream(stream), 0, CAPACITY)
     }
 
+    /// A window over a file that could not be opened again: what was said then is its failure.
+    pub(super) fn failed(offset: u64, error: io::Error) -> Self {
+        let nothing = Source::Stream(Box::new(io::empty()));
+        Self { failure: Some(error), ..Self::new(nothing, offset, 0) }
+    }
+
     fn new(source: Source, base: u64, capacity: usize) -> Self {
         Self { source, buffer: vec![0; capacity], start: 0, end: 0, base, failure: None }
     }
