@@ -242,7 +242,14 @@ struct ServiceTotals {
 
 /// Services seen, for runs without a topology.
 #[derive(Debug, Default)]
-pub(crate) struct Services(BTreeMap<ServiceKey, ServiceTotals>);
+pub(crate) struct Services {
+    seen: BTreeMap<ServiceKey, ServiceTotals>,
+    /// Flows to services for which there was no room.
+    left_out: u64,
+}
+
+/// Services of single hosts that are kept, some 100 MB: a watch lasts for days.
+const MAX_SERVICES: usize = 1_000_000;
 
 impl Services {
     /// Counts a flow whose responder answered on a port other than by refusing it, or whose content
@@ -257,7 +264,11 @@ impl Services {
         }
         let port = protocol.is_none_or(|name| !PORTLESS.contains(&name)).then_some(responder.port);
         let key = (responder.address, flow.transport.0, port, protocol);
-        let totals = self.0.entry(key).or_default();
+        if self.seen.len() >= MAX_SERVICES && !self.seen.contains_key(&key) {
+            self.left_out += 1;
+            return;
+        }
+        let totals = self.seen.entry(key).or_default();
         totals.flows += 1;
         totals.packets += flow.packets();
         totals.bytes += flow.bytes();
@@ -265,15 +276,16 @@ impl Services {
 
     /// Adds the roles that hosts seem to play and the services seen to a report.
     pub(crate) fn describe(&self, policy: &Policy, report: &mut Report) {
-        let seen = self.0.iter().filter_map(|(&(address, transport, port, protocol), totals)| {
-            Some(infer::ServiceOf {
-                address,
-                transport: Transport(transport),
-                port: port?,
-                protocol,
-                flows: totals.flows,
-            })
-        });
+        let seen =
+            self.seen.iter().filter_map(|(&(address, transport, port, protocol), totals)| {
+                Some(infer::ServiceOf {
+                    address,
+                    transport: Transport(transport),
+                    port: port?,
+                    protocol,
+                    flows: totals.flows,
+                })
+            });
         report.seeming_roles = infer::infer(policy, seen)
             .into_iter()
             .map(|guess| SeemingRole {
@@ -285,7 +297,7 @@ impl Services {
         let mut services: BTreeMap<(u8, Option<u16>, Option<&'static str>), ServiceSeen> =
             BTreeMap::new();
         let mut last = BTreeMap::new();
-        for (&(address, transport, port, protocol), totals) in &self.0 {
+        for (&(address, transport, port, protocol), totals) in &self.seen {
             let key = (transport, port, protocol);
             let service = services.entry(key).or_insert_with(|| ServiceSeen {
                 transport: Transport(transport).to_string(),
@@ -301,7 +313,60 @@ impl Services {
             service.packets += totals.packets;
             service.bytes += totals.bytes;
         }
+        if self.left_out > 0 {
+            let left_out = self.left_out;
+            report.reasons.push(format!(
+                "more than {MAX_SERVICES} services were seen: {left_out} flows of further ones are \
+                 not among those listed"
+            ));
+        }
         report.services = services.into_values().collect();
         report.services.sort_by_key(|service| std::cmp::Reverse(service.flows));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Decoded, decode};
+    use crate::flow::{FlowTable, Limits};
+    use crate::input::{Frame, LinkType, Timestamp};
+    use crate::policy::{Profile, Sources};
+
+    #[test]
+    fn services_are_kept_up_to_a_bound_and_counted_beyond() {
+        // SSH announces itself, whether it is answered or not.
+        let mut bytes = vec![0x45, 0, 0, 49, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 9, 10, 0, 0, 1];
+        bytes.extend([0x9c, 0x40, 0, 22, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0, 9, 0, 0, 0, 0]);
+        bytes.extend(b"SSH-2.0-x");
+        let frame = Frame {
+            number: 1,
+            time: Timestamp(0),
+            link_type: LinkType::RAW,
+            data: &bytes,
+            original_len: bytes.len() as u32,
+        };
+        let Decoded::Packet(packet) = decode(&frame) else { panic!("not decoded") };
+        let mut table = FlowTable::new(Limits::default());
+        table.observe(0, &packet);
+        let (flow, sample) = table.into_flows().remove(0);
+        let policy = Policy::load(&Sources {
+            topology: None,
+            policies: Vec::new(),
+            no_builtin: true,
+            profile: Profile::Sfb2019,
+            strict: false,
+        })
+        .unwrap();
+        let mut judged = judge::judge(&policy, flow, &sample);
+        judged.flow.counters[1].packets = 1;
+        let mut services = Services::default();
+        for number in 0..MAX_SERVICES as u32 + 5 {
+            judged.flow.ends[1].address = IpAddr::V4(number.into());
+            services.add(&judged);
+        }
+        judged.flow.ends[1].address = IpAddr::V4(0.into());
+        services.add(&judged);
+        assert_eq!((services.seen.len(), services.left_out), (MAX_SERVICES, 5));
     }
 }
