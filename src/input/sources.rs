@@ -40,6 +40,13 @@ pub fn find(arguments: &[PathBuf]) -> Vec<Result<Source>> {
             Ok(_) => found.push(Ok(Source::Pipe(argument.clone()))),
         }
     }
+    let mut seen = BTreeSet::new();
+    found.retain(|source| match source {
+        Ok(Source::File(path)) => {
+            path.metadata().map_or(true, |metadata| seen.insert(identity(&metadata)))
+        }
+        _ => true,
+    });
     found
 }
 
@@ -161,6 +168,15 @@ mod tests {
         symlink("nowhere", root.join("a.cap")).unwrap();
         symlink("nowhere", root.join("a.txt")).unwrap();
         folder
+    }
+
+    #[test]
+    fn a_capture_given_twice_is_taken_once() {
+        let folder = folder();
+        let file = folder.path().join("b/deep/dump0");
+        let twice = find(&[file.clone(), folder.path().join("b/deep"), file.clone()]);
+        let taken: Vec<_> = twice.into_iter().map(Result::unwrap).collect();
+        assert_eq!(taken, [Source::File(file)]);
     }
 
     #[test]
