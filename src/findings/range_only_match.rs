@@ -7,7 +7,7 @@ use crate::policy::Class;
 pub(super) const RULE: Rule = Rule {
     name: "range-only-match",
     severity: Severity::Note,
-    what: "A flow matches nothing but a range of more than 1,000 ports, and its content does not say media.",
+    what: "A flow matches nothing but a range of more than 1,000 ports, and its content does not say what the range is for.",
     why: "The media ranges are also the operating system's ephemeral and RPC ports, so the match explains little: this may be media that is encrypted or cut off, or any other program.",
     remedy: &[
         "Capture full packets from the start of the flow (snaplen 0), so that the first bytes can tell what it is.",
@@ -36,21 +36,23 @@ fn check(case: &Case<'_>) -> Option<Spark> {
 }
 
 fn message(telling: &Telling<'_>) -> String {
+    let media = telling.rows().iter().all(|row| row.media);
     format!(
-        "{} {} {} on {}{}, which only the range of {} matches; its content does not show media",
+        "{} {} {} on {}{}, which only the range of {} matches; its content does not show {}",
         telling.initiator(),
         telling.reaches(),
         telling.responder(),
         telling.service(),
         telling.speaking(),
         telling.row_ids(),
+        if media { "media" } else { "what it is" },
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::testbed::{AUDIO, Testbed, flow};
+    use crate::findings::testbed::{AUDIO, RPC, Testbed, flow};
 
     #[test]
     fn ports_of_a_range_are_one_finding_under_the_name_of_its_row() {
@@ -76,6 +78,14 @@ mod tests {
              range of S40 matches; its content does not show media"
         );
         assert_eq!(finding.fingerprint, bed.only_finding(&samples[2]).fingerprint);
+    }
+
+    #[test]
+    fn a_range_that_is_not_for_media_is_not_said_to_be() {
+        let sample =
+            flow("10.0.1.11:51000", "10.0.1.41:49668").class(Class::RangeUnconfirmed).row(RPC);
+        let message = Testbed::default().only_finding(&sample).message;
+        assert!(message.ends_with("; its content does not show what it is"), "{message}");
     }
 
     #[test]

@@ -157,7 +157,18 @@ pub(super) const EXEMPT_EXCHANGE: Row<'static> = Row {
     ..BASE
 };
 
-pub(super) const ROWS: [Row<'static>; 12] = [
+pub(super) const RPC: Row<'static> = Row {
+    key: ExpectationId(12),
+    id: "I29",
+    service: "RPC",
+    to: RoleSet(8),
+    ports: &[(49152, 65535)],
+    application: Some("dcerpc"),
+    infrastructure: true,
+    ..BASE
+};
+
+pub(super) const ROWS: [Row<'static>; 13] = [
     SIP,
     WEB,
     AUDIO,
@@ -170,6 +181,7 @@ pub(super) const ROWS: [Row<'static>; 12] = [
     EXEMPT_IN,
     EXEMPT_OUT,
     EXEMPT_EXCHANGE,
+    RPC,
 ];
 
 /// The site's policy and topology.

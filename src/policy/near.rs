@@ -4,6 +4,8 @@
 //! the transport differs; the content is not the range's; the port is another. Rows that name a
 //! role of this flow come before rows that only share its port, ranges come after both.
 
+use std::cmp::Reverse;
+
 use super::judge::Ask;
 use super::terms::{Breadth, Grade, Terms};
 use super::{ExpectationId, Misfit, Policy};
@@ -19,7 +21,7 @@ enum Nearness {
     Content,
     PortOfOtherHosts,
     Range,
-    Port { agrees: std::cmp::Reverse<bool>, distance: u16 },
+    Port { agrees: Reverse<bool>, transport: Reverse<bool>, distance: u16 },
 }
 
 type Near = (Nearness, ExpectationId, Misfit);
@@ -117,7 +119,8 @@ impl Policy {
             let over_udp = expectation.transports.contains(&Transport::UDP.0);
             let own = terms.media && over_udp && terms.fits(&responder, &initiator);
             let distance = terms.ports.distance(port).filter(|_| own)?;
-            let nearness = Nearness::Port { agrees: std::cmp::Reverse(true), distance };
+            let nearness =
+                Nearness::Port { agrees: Reverse(true), transport: Reverse(true), distance };
             Some((nearness, ExpectationId(position as u32), Misfit::OwnPort))
         })
         .min()
@@ -133,20 +136,21 @@ impl Policy {
             let terms = terms.as_ref()?;
             let transports = &expectation.transports;
             let agrees = terms.agrees(&ask.content);
-            // The application seen is a better hint than any service of the same transport.
-            let same = transports.is_empty() || transports.contains(&ask.transport.0) || agrees;
+            let same = transports.is_empty() || transports.contains(&ask.transport.0);
             let named = terms.names_responder(&responder) || terms.from.meets(initiator.roles);
             let fits = terms.fits(&initiator, &responder);
             // Where the application is known, a row of another one is no hint.
             let contradicts = ask.content.known() && !agrees;
-            if !same || !named || !fits || contradicts {
+            // The application seen is a better hint than any service of the same transport.
+            if !(same || agrees) || !named || !fits || contradicts {
                 return None;
             }
             if terms.content_required || terms.infrastructure {
                 return None;
             }
             let nearness = Nearness::Port {
-                agrees: std::cmp::Reverse(agrees),
+                agrees: Reverse(agrees),
+                transport: Reverse(same),
                 distance: terms.ports.distance(port)?,
             };
             Some((nearness, ExpectationId(position as u32), Misfit::Port))
@@ -215,6 +219,15 @@ mod tests {
         let sent = "udp 10.0.1.11:30000 -> 203.0.113.9:6000";
         assert_eq!(near(&policy, sent, "rtp"), ("S40".to_owned(), Some(Misfit::OwnPort)));
         assert_ne!(near(&policy, sent, "dns").1, Some(Misfit::OwnPort));
+    }
+
+    #[test]
+    fn of_two_ranges_that_agree_the_one_of_the_transport_is_near() {
+        let more = "pack = \"site\"\nrow = [{ id = \"A1\", to = \"front-end\", transport = \"udp\", port = \"49152-65535\", application = \"media:audio\", media = true }]";
+        let audio = "udp 10.0.20.5:30000 -> 10.0.1.11:30000";
+        let site = "pack = \"servers-first\"\ndrop = [\"S40\"]\nrow = [{ id = \"S99\", to = \"front-end\", transport = \"tcp\", port = \"49152-57500\", application = \"media:audio\", media = true }]";
+        let policy = read(SITE, &[site, more], false).unwrap();
+        assert_eq!(near(&policy, audio, "rtp"), ("A1".to_owned(), Some(Misfit::Port)));
     }
 
     #[test]
