@@ -14,6 +14,10 @@ const ROOMS: [&str; 10] = [
 /// The only places that may name a crate.
 const DOORS: &[(&str, &[&str])] = &[
     ("pcap", &["input/"]),
+    ("flate2", &["input/unpack/"]),
+    ("zstd", &["input/unpack/"]),
+    ("lz4_flex", &["input/unpack/"]),
+    ("lzma_rust2", &["input/unpack/"]),
     ("etherparse", &["decode/"]),
     ("comfy_table", &["report/"]),
     ("rayon", &["pipeline/"]),

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::args::{self, When};
 use crate::error::Error;
@@ -92,6 +92,10 @@ impl Terminal {
                 let total = progress.total.load(Ordering::Relaxed);
                 let bar = bar.get_or_insert_with(|| new_bar(total));
                 bar.set_position(progress.done.load(Ordering::Relaxed));
+                let unpacked = progress.unpacked.load(Ordering::Relaxed);
+                if unpacked > 0 {
+                    bar.set_message(format!("({} unpacked) ", HumanBytes(unpacked)));
+                }
             }
         });
         if let Some(bar) = bar {
@@ -104,13 +108,15 @@ impl Terminal {
 fn new_bar(total: u64) -> ProgressBar {
     if total == 0 {
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {bytes} read, {bytes_per_sec}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {bytes} read {msg}{bytes_per_sec}")
+        {
             bar.set_style(style);
         }
         return bar;
     }
     let bar = ProgressBar::new(total);
-    let template = "{wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+    let template = "{wide_bar} {bytes}/{total_bytes} {msg} {bytes_per_sec}  {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

@@ -8,6 +8,7 @@ pub mod filter;
 pub mod live;
 pub mod savefile;
 pub mod sources;
+pub mod unpack;
 
 use std::collections::BTreeSet;
 
@@ -75,6 +76,41 @@ impl Format {
             Self::Pcap => "pcap",
             Self::Pcapng => "pcapng",
             Self::Live => "live",
+        }
+    }
+}
+
+/// How a capture was compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// gzip, RFC 1952.
+    Gzip,
+    /// Zstandard, RFC 8878.
+    Zstd,
+    /// LZ4 in its frame format.
+    Lz4,
+    /// xz.
+    Xz,
+}
+
+impl Compression {
+    /// The stable name used in machine output.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
+            Self::Xz => "xz",
+        }
+    }
+
+    /// The name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "Zstandard",
+            Self::Lz4 => "LZ4",
+            Self::Xz => "xz",
         }
     }
 }

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 /// One capture to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file, for [`super::savefile::SaveFile::open`].
+    /// A file, for [`super::savefile::CaptureFile::open`].
     File(PathBuf),
-    /// A named pipe or a device, which can only be read once: open it and give it to
-    /// [`super::savefile::Records::from_stream`].
+    /// A named pipe or a device, which can only be read once: open it, and give what
+    /// [`super::unpack::unpack`] makes of it to [`super::savefile::Records::from_unpacked`].
     Pipe(PathBuf),
     /// `-`.
     StandardInput,
@@ -123,8 +123,9 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Whether the name ends as captures' names do, compressed ones included: those are refused later
-/// with the command that unpacks them, instead of being passed over.
+/// Whether the name ends as captures' names do, compressed ones included. What is compressed in a
+/// way that is not read is refused later, with the command that unpacks it, instead of being
+/// passed over.
 fn is_named_like_a_capture(path: &Path) -> bool {
     let Some(name) = path.file_name() else {
         return false;

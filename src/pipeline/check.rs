@@ -211,6 +211,7 @@ fn capture_report(counts: &CaptureCounts) -> CaptureReport {
             display_path(&counts.path)
         },
         format: counts.format,
+        compression: counts.compression,
         tally: counts.tally.clone(),
         undecoded: by_reason(&counts.undecoded),
         fragments: counts.fragments,

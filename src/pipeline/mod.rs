@@ -4,12 +4,14 @@
 //! (flows become findings) and conclude (findings and capture quality become the answer). Read
 //! [`read`] for the parallel reading and why it is exact, then [`check`].
 
+mod ahead;
 pub mod cases;
 pub mod check;
 pub mod flows;
 pub mod judge;
 pub mod quality;
 pub mod read;
+mod shares;
 pub mod watch;
 
 use std::num::NonZeroUsize;

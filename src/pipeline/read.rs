@@ -6,8 +6,11 @@
 //! must begin exactly where the one before it ended, with the same interfaces in force, and no
 //! table may have reached a bound. A share that fails is read again on top of what stands before
 //! it, which is what one thread would have done. So a wrong guess costs time, never truth.
+//!
+//! A compressed file cannot be cut: it belongs to one share, and is unpacked by a thread of its own.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -17,9 +20,13 @@ use crate::decode::{self, Decoded, Stop};
 use crate::error::{Error, Result};
 use crate::flow::{FlowTable, Limits};
 use crate::input::filter::Filter;
-use crate::input::savefile::{Cursor, Records, SaveFile};
+use crate::input::savefile::{CaptureFile, Cursor, PackedFile, Records};
 use crate::input::sources::{self, Source};
-use crate::input::{Format, Frame, LinkType, Tally};
+use crate::input::unpack::{Taken, Unpacked, unpack};
+use crate::input::{Compression, Format, Frame, LinkType, Tally};
+use crate::pipeline::ahead::Ahead;
+use crate::pipeline::shares::{Cut, Extent, Segment, shares};
+use crate::report::display_path;
 
 /// What to read and how.
 #[derive(Debug, Clone, Default)]
@@ -37,10 +44,12 @@ pub struct Reading {
 /// Bytes read so far, for a progress display; nothing else is known while reading.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Bytes to read, 0 when unknown.
+    /// Bytes to read, 0 when unknown; of compressed captures the compressed ones.
     pub total: AtomicU64,
-    /// Bytes read.
+    /// Bytes read, counted in the same way.
     pub done: AtomicU64,
+    /// Bytes that came out of compressed captures.
+    pub unpacked: AtomicU64,
 }
 
 /// What was counted in one capture.
@@ -50,6 +59,8 @@ pub struct CaptureCounts {
     pub path: PathBuf,
     /// Its format.
     pub format: Format,
+    /// How it is compressed, if it is.
+    pub compression: Option<Compression>,
     /// Frame counts.
     pub tally: Tally,
     /// Frames not decoded, by reason.
@@ -66,6 +77,7 @@ impl CaptureCounts {
         Self {
             path: path.to_path_buf(),
             format,
+            compression: None,
             tally: Tally::default(),
             undecoded: BTreeMap::new(),
             fragments: 0,
@@ -115,11 +127,11 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     let mut errors = Vec::new();
     let (files, streams) = open(&reading.captures, &mut errors);
     check_filter(reading, &files)?;
-    let total: u64 = files.iter().map(SaveFile::len).sum();
+    let total: u64 = files.iter().map(CaptureFile::len).sum();
     progress.total.store(total, Ordering::Relaxed);
     let job = Job { reading, files: &files, progress };
     let mut joined = Joined::new(&job);
-    for (segments, part) in job.parts(total) {
+    for (segments, part) in job.parts() {
         joined.append(&segments, part)?;
     }
     let Joined { mut captures, mut table, .. } = joined;
@@ -134,12 +146,12 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
 
 /// Opens the files in the order of their first frames, so that rotated sets and arguments in any
 /// order form one timeline. Standard input and pipes cannot be read twice and come last.
-fn open(paths: &[PathBuf], errors: &mut Vec<Error>) -> (Vec<SaveFile>, Vec<Source>) {
+fn open(paths: &[PathBuf], errors: &mut Vec<Error>) -> (Vec<CaptureFile>, Vec<Source>) {
     let mut files = Vec::new();
     let mut streams = Vec::new();
     for found in sources::find(paths) {
         match found.and_then(|source| match source {
-            Source::File(path) => SaveFile::open(&path).map(Some),
+            Source::File(path) => CaptureFile::open(&path).map(Some),
             stream => {
                 streams.push(stream);
                 Ok(None)
@@ -160,11 +172,9 @@ fn open(paths: &[PathBuf], errors: &mut Vec<Error>) -> (Vec<SaveFile>, Vec<Sourc
 }
 
 /// A filter that does not compile is found before any reading.
-fn check_filter(reading: &Reading, files: &[SaveFile]) -> Result<()> {
+fn check_filter(reading: &Reading, files: &[CaptureFile]) -> Result<()> {
     if let Some(expression) = &reading.filter {
-        let first = files.first().and_then(|file| {
-            file.records(file.start(), u64::MAX).next().map(|frame| frame.link_type)
-        });
+        let first = files.first().and_then(CaptureFile::first_link_type);
         let first = first.filter(|link_type| decode::reads(*link_type));
         Filter::compile(expression, first.unwrap_or(LinkType::ETHERNET))?;
     }
@@ -173,16 +183,8 @@ fn check_filter(reading: &Reading, files: &[SaveFile]) -> Result<()> {
 
 struct Job<'a> {
     reading: &'a Reading,
-    files: &'a [SaveFile],
+    files: &'a [CaptureFile],
     progress: &'a Progress,
-}
-
-/// A stretch of one file.
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    capture: usize,
-    from: u64,
-    until: u64,
 }
 
 /// What a worker made of its share.
@@ -199,11 +201,20 @@ struct SegmentRead {
     counts: CaptureCounts,
 }
 
+/// Where the frames of a reading belong.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Number of the capture in the run.
+    capture: u32,
+    /// Frames of the capture before this reading.
+    base: u64,
+}
+
 impl Job<'_> {
     /// Reads every share, in parallel. A share without a part has to be read again.
-    fn parts(&self, total: u64) -> Vec<(Vec<Segment>, Option<Part>)> {
+    fn parts(&self) -> Vec<(Vec<Segment>, Option<Part>)> {
         let held = AtomicUsize::new(0);
-        self.shares(total)
+        self.shares()
             .into_par_iter()
             .enumerate()
             .map(|(position, segments)| {
@@ -220,9 +231,7 @@ impl Job<'_> {
         let mut table = FlowTable::new(self.reading.limits);
         let mut reads = Vec::with_capacity(segments.len());
         for segment in segments {
-            let file = self.file(segment.capture);
-            let start =
-                if segment.from == 0 { Some(file.start()) } else { file.resync(segment.from) };
+            let start = start(self.file(segment.capture), segment.from);
             reads.push(self.segment(*segment, start, 0, &mut table, room).ok()?);
             if room.given_up {
                 return None;
@@ -232,38 +241,12 @@ impl Job<'_> {
     }
 
     /// Cuts all bytes into equal shares in capture order.
-    fn shares(&self, total: u64) -> Vec<Vec<Segment>> {
-        let threads = self.reading.threads.max(1) as u64;
-        let size = total.div_ceil(threads).max(MIN_SHARE);
-        let mut shares: Vec<Vec<Segment>> = vec![Vec::new()];
-        let mut room = size;
-        for (capture, file) in self.files.iter().enumerate() {
-            let mut from = 0;
-            loop {
-                let left = file.len().saturating_sub(from);
-                // A rest too short to be worth a seam goes with the share before it.
-                let take = if left <= room + MIN_SHARE / 2 { left } else { room };
-                let until = from + take;
-                if let Some(share) = shares.last_mut() {
-                    let until = if take == left { u64::MAX } else { until };
-                    share.push(Segment { capture, from, until });
-                }
-                room = room.saturating_sub(take);
-                from = until;
-                if room < MIN_SHARE / 2 {
-                    shares.push(Vec::new());
-                    room = size;
-                }
-                if take == left {
-                    break;
-                }
-            }
-        }
-        shares.retain(|share| !share.is_empty());
-        shares
+    fn shares(&self) -> Vec<Vec<Segment>> {
+        let extents: Vec<Extent> = self.files.iter().map(extent).collect();
+        shares(&extents, self.reading.threads)
     }
 
-    fn file(&self, capture: usize) -> &SaveFile {
+    fn file(&self, capture: usize) -> &CaptureFile {
         &self.files[capture]
     }
 
@@ -276,30 +259,64 @@ impl Job<'_> {
         table: &mut FlowTable,
         room: &mut Room<'_>,
     ) -> Result<SegmentRead> {
-        let file = self.file(segment.capture);
+        let file = match self.file(segment.capture) {
+            CaptureFile::Plain(file) => file,
+            CaptureFile::Packed(file) => return self.packed(segment.capture, file, table, room),
+        };
         let mut counts = CaptureCounts::new(file.path(), file.format());
         let Some(cursor) = start.clone() else {
             return Ok(SegmentRead { capture: segment.capture, start, end: None, counts });
         };
         let mut records = file.records(cursor, segment.until);
-        self.drain(&mut records, segment.capture as u32, (base, room), &mut counts, table)?;
+        let meter = Meter::new(self.progress, None);
+        let at = Place { capture: segment.capture as u32, base };
+        self.drain(&mut records, at, meter, room, &mut counts, table)?;
         let end = Some(records.cursor());
         Ok(SegmentRead { capture: segment.capture, start, end, counts })
+    }
+
+    /// Reads a compressed file, which begins and ends with its share.
+    fn packed(
+        &self,
+        capture: usize,
+        file: &PackedFile,
+        table: &mut FlowTable,
+        room: &mut Room<'_>,
+    ) -> Result<SegmentRead> {
+        let compression = Some(file.compression());
+        let mut counts = CaptureCounts::new(file.path(), file.format());
+        counts.compression = compression;
+        let unreadable = |source| Error::Read { path: file.path().to_path_buf(), source };
+        let opened =
+            file.unpacked().map_err(unreadable).and_then(|Unpacked { stream, taken, .. }| {
+                let name = file.path().display().to_string();
+                Ok((Records::from_unpacked(&name, Ahead::of(stream), compression)?, taken))
+            });
+        match opened {
+            Ok((mut records, taken)) => {
+                let meter = Meter::new(self.progress, Some(taken));
+                let at = Place { capture: capture as u32, base: 0 };
+                self.drain(&mut records, at, meter, room, &mut counts, table)?;
+            }
+            // It could be read when the run began.
+            Err(error) => counts.damage = Some(error.to_string()),
+        }
+        Ok(SegmentRead { capture, start: None, end: None, counts })
     }
 
     fn drain(
         &self,
         records: &mut Records,
-        capture: u32,
-        (base, room): (u64, &mut Room<'_>),
+        at: Place,
+        mut meter: Meter<'_>,
+        room: &mut Room<'_>,
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
     ) -> Result<()> {
         let mut filter = None;
-        let mut reported = records.position();
         let mut since = 0_u32;
         while let Some(mut frame) = records.next() {
-            frame.number += base;
+            frame.number += at.base;
             counts.tally.count(&frame);
             // A link type that is not read may have no filter either: it is counted as not read.
             if let Some(expression) = &self.reading.filter
@@ -314,20 +331,18 @@ impl Job<'_> {
                     continue;
                 }
             }
-            counts.observe(table, capture, &frame);
+            counts.observe(table, at.capture, &frame);
             since += 1;
             if since == FRAMES_PER_REPORT {
                 since = 0;
-                let position = records.position();
-                self.progress.done.fetch_add(position - reported, Ordering::Relaxed);
-                reported = position;
+                meter.tell(records.position());
                 room.take(table.len());
                 if room.given_up {
                     break;
                 }
             }
         }
-        self.progress.done.fetch_add(records.position() - reported, Ordering::Relaxed);
+        meter.tell(records.position());
         counts.damage = records.damage().map(str::to_owned);
         counts.tally.dropped_by_capture = records.dropped_by_capture();
         Ok(())
@@ -431,11 +446,8 @@ impl<'a> Joined<'a> {
                 // Reading this file ended before the share began.
                 continue;
             }
-            let start = if continued {
-                self.end.clone()
-            } else {
-                Some(self.job.file(segment.capture).start())
-            };
+            let start =
+                if continued { self.end.clone() } else { start(self.job.file(segment.capture), 0) };
             let base = known.map_or(0, |counts| counts.tally.frames);
             let mut room = Room::alone();
             let read = self.job.segment(*segment, start, base, &mut self.table, &mut room)?;
@@ -459,26 +471,78 @@ fn read_stream(
     capture: u32,
     table: &mut FlowTable,
 ) -> Result<CaptureCounts> {
-    let (path, mut records) = match source {
-        Source::StandardInput => {
-            let stdin = Box::new(std::io::stdin());
-            (Path::new("-"), Records::from_stream("standard input", stdin)?)
-        }
+    let (path, stream): (_, Box<dyn Read + Send>) = match source {
+        Source::StandardInput => (Path::new("-"), Box::new(std::io::stdin())),
         Source::File(path) | Source::Pipe(path) => {
             let file = std::fs::File::open(path)
                 .map_err(|source| Error::Open { path: path.clone(), source })?;
-            (path.as_path(), Records::from_stream(&path.display().to_string(), Box::new(file))?)
+            (path.as_path(), Box::new(file))
         }
     };
+    let name = display_path(path);
+    let Unpacked { compression, stream, taken } =
+        unpack(stream).map_err(|source| Error::Read { path: name.clone().into(), source })?;
+    let (stream, taken) = match compression {
+        Some(_) => (Ahead::of(stream), Some(taken)),
+        None => (stream, None),
+    };
+    let mut records = Records::from_unpacked(&name, stream, compression)?;
     let mut counts = CaptureCounts::new(path, records.format());
-    job.drain(&mut records, capture, (0, &mut Room::alone()), &mut counts, table)?;
+    counts.compression = compression;
+    let meter = Meter::new(job.progress, taken);
+    let at = Place { capture, base: 0 };
+    job.drain(&mut records, at, meter, &mut Room::alone(), &mut counts, table)?;
     Ok(counts)
+}
+
+/// Where reading begins in a file: at its beginning, or at a guess.
+fn start(file: &CaptureFile, from: u64) -> Option<Cursor> {
+    match file {
+        CaptureFile::Plain(file) if from == 0 => Some(file.start()),
+        CaptureFile::Plain(file) => file.resync(from),
+        CaptureFile::Packed(_) => None,
+    }
+}
+
+fn extent(file: &CaptureFile) -> Extent {
+    let cut = match file {
+        CaptureFile::Plain(_) => Cut::Anywhere,
+        CaptureFile::Packed(_) => Cut::Nowhere,
+    };
+    Extent { len: file.len(), cut }
+}
+
+/// Turns the place where a reading stands into progress.
+struct Meter<'a> {
+    progress: &'a Progress,
+    /// Where what is read was unpacked from.
+    taken: Option<Taken>,
+    /// Bytes told so far.
+    done: u64,
+    unpacked: u64,
+}
+
+impl<'a> Meter<'a> {
+    fn new(progress: &'a Progress, taken: Option<Taken>) -> Self {
+        Self { progress, taken, done: 0, unpacked: 0 }
+    }
+
+    fn tell(&mut self, position: u64) {
+        let done = match &self.taken {
+            None => position,
+            Some(taken) => {
+                self.progress.unpacked.fetch_add(position - self.unpacked, Ordering::Relaxed);
+                self.unpacked = position;
+                taken.bytes()
+            }
+        };
+        self.progress.done.fetch_add(done - self.done, Ordering::Relaxed);
+        self.done = done;
+    }
 }
 
 /// Files held open at a time; the others are opened again when they are read. Many systems allow
 /// a program 1,024, some 256.
 const MAX_OPEN: usize = 128;
-/// A share shorter than this is not worth a worker of its own.
-const MIN_SHARE: u64 = 1 << 20;
 /// Frames between two updates of the progress counter.
 const FRAMES_PER_REPORT: u32 = 16_384;

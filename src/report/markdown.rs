@@ -42,7 +42,12 @@ fn captures(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     let rows = report.captures.iter().map(|capture| {
         vec![
             plain(&capture.path),
-            capture.format.token().into(),
+            match capture.compression {
+                Some(compression) => {
+                    format!("{}, {}", capture.format.token(), compression.token())
+                }
+                None => capture.format.token().into(),
+            },
             count(capture.tally.frames),
             bytes(capture.tally.wire_bytes),
             plain(&inputs::remarks(capture).join(" ")),

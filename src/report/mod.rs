@@ -29,7 +29,7 @@ use std::io;
 use std::path::Path;
 
 use crate::findings::{Finding, Summary};
-use crate::input::{Format as CaptureFormat, Tally};
+use crate::input::{Compression, Format as CaptureFormat, Tally};
 
 /// What one capture held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct CaptureReport {
     pub path: String,
     /// Its format.
     pub format: CaptureFormat,
+    /// How it is compressed, if it is.
+    pub compression: Option<Compression>,
     /// Frame counts.
     pub tally: Tally,
     /// Frames that were not decoded, by reason.

@@ -129,6 +129,7 @@ fn capture(path: &str, frames: u64, format: CaptureFormat) -> CaptureReport {
     CaptureReport {
         path: path.into(),
         format,
+        compression: None,
         tally: Tally {
             frames,
             captured_bytes: frames * 90,

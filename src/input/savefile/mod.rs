@@ -1,6 +1,7 @@
 //! Capture files, read natively: pcap and pcapng, at any place, by any number of readers at once.
 //!
-//! [`SaveFile::open`] looks at the head of a file. [`SaveFile::records`] reads a part of it as
+//! [`CaptureFile::open`] looks at the head of a file: it is a [`SaveFile`], or a [`PackedFile`] that
+//! has to be decompressed from its beginning. What follows is about the first. [`SaveFile::records`] reads a part of it as
 //! [`Records`]. To read parts in parallel, guess where each begins with [`SaveFile::resync`], read
 //! them all, and compare: a part whose assumed [`Cursor`] is not the one at which the part before
 //! it ended was guessed wrong and is read again from there. So a wrong guess costs time, never
@@ -12,7 +13,10 @@
 mod clock;
 #[cfg(test)]
 mod craft;
+mod handle;
+mod kept;
 mod order;
+mod packed;
 mod pcap;
 mod pcapng;
 mod records;
@@ -21,25 +25,22 @@ mod sniff;
 mod step;
 mod window;
 
+pub use kept::CaptureFile;
+pub use packed::PackedFile;
 pub use records::Records;
 
 use super::{Format, Timestamp};
 use crate::error::{Error, Result};
+use handle::Handle;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use window::Window;
 
 /// An opened capture file. Cheap to read in many places at once.
 #[derive(Debug)]
 pub struct SaveFile {
-    path: PathBuf,
-    /// None once released: it is opened again for each reading.
-    file: Option<Arc<File>>,
-    /// Device and inode, so that another file of the same name is not taken for it.
-    identity: (u64, u64),
+    handle: Handle,
     len: u64,
     format: Format,
     first_time: Option<Timestamp>,
@@ -76,55 +77,36 @@ impl SaveFile {
     ///
     /// Pipes and devices cannot be read by position: see [`Records::from_stream`].
     pub fn open(path: &Path) -> Result<Self> {
-        let cannot_open = |source| Error::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(cannot_open)?;
-        let metadata = file.metadata().map_err(cannot_open)?;
-        if !metadata.is_file() {
-            let why = if metadata.is_dir() {
-                "it is a folder"
-            } else {
-                "it is no regular file, so it can only be read once, as a stream"
-            };
-            return Err(Error::NotACapture { path: path.to_owned(), why: why.to_owned() });
-        }
-        let file = Arc::new(file);
-        let head = Window::over_file(Arc::clone(&file), 0, HEAD as u64, HEAD);
+        let (file, len) = kept::regular(path)?;
+        Self::over(path, file, len)
+    }
+
+    /// Reads the head of an opened file.
+    fn over(path: &Path, file: Arc<File>, len: u64) -> Result<Self> {
+        let handle = Handle::over(path, Arc::clone(&file))
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let head = Window::over_file(file, 0, HEAD as u64, HEAD);
         let mut records = Records::begin(head, path)?;
         let start = records.cursor();
         let first_time = records.next().map(|frame| frame.time);
         Ok(Self {
-            path: path.to_owned(),
-            len: metadata.len(),
+            handle,
+            len,
             format: records.format(),
             first_time,
             settled: records.latest(),
             start,
-            identity: (metadata.dev(), metadata.ino()),
-            file: Some(file),
         })
     }
 
     /// Closes the file until it is read: a system lets a program hold some hundreds open.
     pub fn release(&mut self) {
-        self.file = None;
-    }
-
-    fn handle(&self) -> io::Result<Arc<File>> {
-        if let Some(file) = &self.file {
-            return Ok(Arc::clone(file));
-        }
-        let file = File::open(&self.path)?;
-        let metadata = file.metadata()?;
-        if (metadata.dev(), metadata.ino()) == self.identity {
-            Ok(Arc::new(file))
-        } else {
-            Err(io::Error::other("it was replaced by another file meanwhile"))
-        }
+        self.handle.release();
     }
 
     /// Path as given.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.handle.path()
     }
 
     /// Length in bytes when it was opened.
@@ -161,7 +143,7 @@ impl SaveFile {
             return Some(self.settled.clone());
         }
         let context = Arc::clone(&self.settled.context);
-        let file = self.handle().ok()?;
+        let file = self.handle.file().ok()?;
         let mut scan = resync::Scan::new(&file, self.len);
         let offset = match &context.0 {
             Kind::Pcap(layout) => scan.pcap(layout, offset, self.first_time?)?,
@@ -173,7 +155,7 @@ impl SaveFile {
     /// Reads all records that begin at `from` or later and before byte `until`; `u64::MAX` reads
     /// to the end.
     pub fn records(&self, from: Cursor, until: u64) -> Records {
-        let window = match self.handle() {
+        let window = match self.handle.file() {
             Ok(file) => Window::over_file(file, from.offset, until, window::CAPACITY),
             Err(error) => Window::failed(from.offset, error),
         };

@@ -4,7 +4,7 @@ use super::step::{Fault, Record, Step};
 use super::window::Window;
 use super::{Context, Cursor, Kind, pcap, pcapng, sniff};
 use crate::error::{self, Error};
-use crate::input::{Format, Frame};
+use crate::input::{Compression, Format, Frame};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -47,6 +47,22 @@ impl Records {
     /// Asks for no more than is needed, so a capture still being written flows through.
     pub fn from_stream(name: &str, stream: Box<dyn Read + Send>) -> error::Result<Self> {
         Self::begin(Window::over_stream(stream), Path::new(name))
+    }
+
+    /// Reads what [`unpack`](crate::input::unpack::unpack) made of a stream: errors say that the
+    /// capture is the one inside.
+    pub fn from_unpacked(
+        name: &str,
+        stream: Box<dyn Read + Send>,
+        compression: Option<Compression>,
+    ) -> error::Result<Self> {
+        Self::from_stream(name, stream).map_err(|error| match (error, compression) {
+            (Error::NotACapture { path, why }, Some(compression)) => {
+                let why = format!("unpacked from {}, {why}", compression.name());
+                Error::NotACapture { path, why }
+            }
+            (other, _) => other,
+        })
     }
 
     /// Recognises the capture in a window that stands at its beginning.

@@ -52,6 +52,11 @@ fn explain(head: &[u8]) -> String {
                 `etl2pcapng FILE.etl FILE.pcapng`"
             .to_owned();
     }
+    if head.get(257..262) == Some(b"ustar") {
+        return "at byte 0 it is a tar archive; unpack it with `tar -xf` and give the captures in \
+                it"
+        .to_owned();
+    }
     if is_text(head) {
         return "at byte 0 it is text; the capture itself is needed, not what a tool printed of it"
             .to_owned();

@@ -4,6 +4,7 @@ use super::craft::{Blocks, options, pcap_header, pcap_record};
 use super::order::Order;
 use super::*;
 use crate::input::Frame;
+use std::io;
 use std::io::Write;
 
 /// All that is told of a frame.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::ser::{Serialize, Serializer};
 
 use crate::findings::audit::{ClassTotals, Exemption, Expected};
+use crate::input::Compression;
 use crate::policy::Class;
 use crate::report::{CaptureReport, Report, SeemingRole, ServiceSeen, answer, text};
 
@@ -29,6 +30,7 @@ impl Tool {
 pub(in crate::report) struct Capture<'r> {
     path: &'r str,
     format: &'static str,
+    compression: Option<&'static str>,
     link_types: Vec<Cow<'static, str>>,
     frames: u64,
     captured_bytes: u64,
@@ -62,6 +64,7 @@ impl<'r> Capture<'r> {
         Self {
             path: &capture.path,
             format: capture.format.token(),
+            compression: capture.compression.map(Compression::token),
             link_types: tally.link_types.iter().map(|kind| text::link_type(*kind)).collect(),
             frames: tally.frames,
             captured_bytes: tally.captured_bytes,
