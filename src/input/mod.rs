@@ -6,10 +6,12 @@
 mod dlt;
 pub mod filter;
 pub mod live;
+pub mod notes;
 pub mod savefile;
 pub mod sources;
 pub mod unpack;
 
+use notes::Notes;
 use std::collections::BTreeSet;
 
 /// A point in time in nanoseconds since 1970-01-01 00:00:00 UTC.
@@ -135,8 +137,10 @@ pub struct Tally {
     pub truncated_frames: u64,
     /// Frames that the BPF filter left out of the analysis.
     pub filtered_out: u64,
-    /// Frames the capturing system says it lost, where the file tells.
+    /// Frames the capturing system's statistics say it lost, where there are any.
     pub dropped_by_capture: Option<u64>,
+    /// What the capture says beside its frames.
+    pub notes: Notes,
 }
 
 impl Tally {
@@ -166,7 +170,14 @@ impl Tally {
         self.filtered_out += next.filtered_out;
         self.dropped_by_capture = match (self.dropped_by_capture, next.dropped_by_capture) {
             (None, None) => None,
-            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
         };
+        self.notes.merge(&next.notes);
+    }
+
+    /// Frames the capturing system says it lost, where it tells. Statistics and packets may tell of
+    /// the same loss, so it is the greater of their counts, not the sum.
+    pub fn dropped(&self) -> Option<u64> {
+        self.dropped_by_capture.max(self.notes.lost_between)
     }
 }

@@ -39,7 +39,7 @@ pub fn grade(
                 ),
             );
         }
-        if let Some(dropped) = tally.dropped_by_capture.filter(|dropped| *dropped > 0) {
+        if let Some(dropped) = tally.dropped().filter(|dropped| *dropped > 0) {
             weaken(Grade::Degraded, format!("{path}: the capturing system lost {dropped} frames"));
         }
     }

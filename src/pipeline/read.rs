@@ -345,6 +345,7 @@ impl Job<'_> {
         meter.tell(records.position());
         counts.damage = records.damage().map(str::to_owned);
         counts.tally.dropped_by_capture = records.dropped_by_capture();
+        counts.tally.notes = records.notes().clone();
         Ok(())
     }
 }

@@ -108,7 +108,7 @@ fn capture_again(report: &Report) -> Vec<String> {
     if sum(|c| c.tally.truncated_frames) > 0 {
         wants.push("whole frames (`dumpcap -s 0`)".into());
     }
-    if sum(|c| c.tally.dropped_by_capture.unwrap_or(0)) > 0 {
+    if sum(|c| c.tally.dropped().unwrap_or(0)) > 0 {
         wants.push("a larger capture buffer (`dumpcap -B 64`)".into());
     }
     if report.captures.iter().any(|c| c.damage.is_some()) {

@@ -51,10 +51,15 @@ impl Blocks {
     }
 
     pub(super) fn section(&mut self) -> &mut Self {
+        self.section_with(&[])
+    }
+
+    pub(super) fn section_with(&mut self, options: &[u8]) -> &mut Self {
         let mut body = self.order.bytes32(0x1a2b3c4d).to_vec();
         body.extend(self.order.bytes16(1));
         body.extend(self.order.bytes16(0));
         body.extend([0xff; 8]);
+        body.extend(options);
         self.block(0x0a0d0d0a, &body)
     }
 
@@ -73,8 +78,19 @@ impl Blocks {
         data: &[u8],
         original: u32,
     ) -> &mut Self {
+        self.enhanced_with(interface, ticks, data, original, &[])
+    }
+
+    pub(super) fn enhanced_with(
+        &mut self,
+        interface: u32,
+        ticks: u64,
+        data: &[u8],
+        original: u32,
+        options: &[u8],
+    ) -> &mut Self {
         let start = self.order.bytes32(interface);
-        self.packet(6, start, ticks, data, original)
+        self.packet(6, start, ticks, (data, original), options)
     }
 
     pub(super) fn old(
@@ -85,7 +101,7 @@ impl Blocks {
         original: u32,
     ) -> &mut Self {
         let [a, b] = self.order.bytes16(interface);
-        self.packet(2, [a, b, 0xff, 0xff], ticks, data, original)
+        self.packet(2, [a, b, 0xff, 0xff], ticks, (data, original), &[])
     }
 
     pub(super) fn simple(&mut self, data: &[u8], original: u32) -> &mut Self {
@@ -114,14 +130,18 @@ impl Blocks {
         kind: u32,
         start: [u8; 4],
         ticks: u64,
-        data: &[u8],
-        original: u32,
+        (data, original): (&[u8], u32),
+        options: &[u8],
     ) -> &mut Self {
         let mut body = start.to_vec();
         for word in [(ticks >> 32) as u32, ticks as u32, data.len() as u32, original] {
             body.extend(self.order.bytes32(word));
         }
         body.extend(data);
+        if !options.is_empty() {
+            body.resize(body.len().next_multiple_of(4), 0);
+            body.extend(options);
+        }
         self.block(kind, &body)
     }
 }

@@ -15,6 +15,7 @@ mod clock;
 mod craft;
 mod handle;
 mod kept;
+mod notes;
 mod order;
 mod packed;
 mod pcap;

@@ -100,8 +100,9 @@ fn a_search_in_zeros_ends() {
     let mut bytes = small_pcap();
     bytes.resize(4 << 20, 0);
     let file = opened(&bytes);
-    // Zeros are records without length at time zero: plausible, since this file's times are near.
-    assert!(file.resync(1 << 20).is_some());
+    assert_eq!(file.resync(1 << 20), None);
+    let expected = "at byte 67 there are only zeros where a record should begin";
+    assert_eq!(sequential(&file).damage.as_deref(), Some(expected));
     let mut section = Blocks::new(Order::Little);
     section.section().interface(1, 0, &[]).enhanced(0, 0, b"", 0);
     section.bytes.resize(4 << 20, 0);

@@ -84,6 +84,9 @@ impl Layout {
         if header.captured > MAX_CAPTURED {
             return Step::Bad(Fault::Captured(header.captured));
         }
+        if header.captured == 0 && header.is_zero() {
+            return Step::Bad(Fault::Zeros);
+        }
         let total = self.header_len + header.captured as usize;
         if bytes.len() < total {
             return Step::Need(total);
@@ -95,6 +98,7 @@ impl Layout {
             time: self.time(&header),
             link_type: self.link_type,
             original_len: header.original,
+            noted: false,
         })
     }
 
@@ -149,6 +153,14 @@ pub(super) struct Header {
     pub(super) fraction: u32,
     pub(super) captured: u32,
     pub(super) original: u32,
+}
+
+impl Header {
+    /// Whether nothing was ever written here: an empty frame of no length on the wire, captured in
+    /// 1970. Files end so after a crash, and so do hostile ones, at no cost to who packed them.
+    pub(super) fn is_zero(&self) -> bool {
+        (self.seconds, self.fraction, self.captured, self.original) == (0, 0, 0, 0)
+    }
 }
 
 /// Byte order, record header length and fraction unit in ns, by the magic number.
@@ -255,6 +267,18 @@ mod tests {
         assert_eq!(layout.step(&bytes_of([0, 0, most, most])), Step::Need(16 + (16 << 20)));
         let fault = Fault::Captured(most + 1);
         assert_eq!(layout.step(&bytes_of([0, 0, most + 1, most])), Step::Bad(fault));
+    }
+
+    #[test]
+    fn a_record_of_zeros_is_none() {
+        let layout = layout(Order::Little, MICROSECONDS);
+        assert_eq!(layout.step(&bytes_of([0; 4])), Step::Bad(Fault::Zeros));
+        for place in [0, 1, 3] {
+            let mut words = [0; 4];
+            words[place] = 1;
+            let Step::Frame(record) = layout.step(&bytes_of(words)) else { panic!("{place}") };
+            assert_eq!((record.captured, record.total), (0, 16));
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The pcapng format: blocks with their length on both sides (draft-ietf-opsawg-pcapng).
 
 use super::clock::Clock;
+use super::notes::{self, Options};
 use super::order::Order;
 use super::step::{Fault, MAX_BLOCK, MAX_CAPTURED, MAX_INTERFACES, Record, Step};
+use crate::input::notes::Notes;
 use crate::input::{LinkType, Timestamp};
 
 /// What the blocks read so far say about those to come.
@@ -67,6 +69,10 @@ impl Section {
                     (_, Ok(block)) => Step::Declare(block.len()),
                 }
             }
+            NAME_RESOLUTION if length <= MAX_BLOCK => match self.whole(kind, length, bytes) {
+                Ok(block) => Step::Note(block.len()),
+                Err(step) => step,
+            },
             _ if length < BLOCK_MIN as u32 || !length.is_multiple_of(4) => {
                 Step::Bad(Fault::BlockLength { kind, length })
             }
@@ -94,6 +100,11 @@ impl Section {
         }
     }
 
+    /// Takes down what a block says beside its frame or its interface.
+    pub(super) fn note(&self, block: &[u8], notes: &mut Notes) {
+        notes::take(self.order, block, notes);
+    }
+
     /// The whole block at the beginning of the bytes, its two lengths compared.
     #[inline]
     fn whole<'a>(&self, kind: u32, length: u32, bytes: &'a [u8]) -> Result<&'a [u8], Step> {
@@ -116,9 +127,11 @@ impl Section {
         self.timed_packet(block, self.order.u32_at(block, 8)?)
     }
 
-    /// The obsolete Packet Block, appendix A: a shorter interface number, the rest the same.
+    /// The obsolete Packet Block, appendix A: a shorter interface number and a count of lost
+    /// frames, the rest the same.
     fn old_packet(&self, block: &[u8]) -> Option<Result<Record, Fault>> {
-        self.timed_packet(block, u32::from(self.order.u16_at(block, 8)?))
+        let record = self.timed_packet(block, u32::from(self.order.u16_at(block, 8)?))?;
+        Some(record.map(|record| Record { noted: true, ..record }))
     }
 
     #[inline]
@@ -142,6 +155,8 @@ impl Section {
             time: interface.clock.time(ticks),
             link_type: interface.link_type,
             original_len: original.max(captured),
+            // Padding is shorter than four bytes, an option is not.
+            noted: room - captured as usize >= 4,
         }))
     }
 
@@ -165,6 +180,7 @@ impl Section {
             time: Timestamp(0),
             link_type: interface.link_type,
             original_len: original,
+            noted: false,
         }))
     }
 
@@ -186,7 +202,7 @@ impl Section {
             return Err(Fault::Interfaces);
         }
         let (mut resolution, mut offset) = (6, 0);
-        for (code, value) in self.options(block, INTERFACE_OPTIONS) {
+        for (code, value) in Options::of(self.order, block, INTERFACE_OPTIONS) {
             match (code, value) {
                 (IF_TSRESOL, [value, ..]) => resolution = *value,
                 (IF_TSOFFSET, value) => {
@@ -210,7 +226,7 @@ impl Section {
     fn take_statistics(&mut self, block: &[u8]) -> Option<u64> {
         let index = self.order.u32_at(block, 8)?;
         let (mut by_interface, mut by_system) = (None, None);
-        for (code, value) in self.options(block, STATISTICS_OPTIONS) {
+        for (code, value) in Options::of(self.order, block, STATISTICS_OPTIONS) {
             match code {
                 ISB_IFDROP => by_interface = self.order.u64_at(value, 0),
                 ISB_OSDROP => by_system = self.order.u64_at(value, 0),
@@ -230,24 +246,6 @@ impl Section {
             }
         }
         newly
-    }
-
-    /// The options of a block from a place on, to the end or to the first that makes no sense.
-    fn options<'a>(
-        &self,
-        block: &'a [u8],
-        from: usize,
-    ) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
-        let order = self.order;
-        let end = block.len().saturating_sub(TRAILER);
-        let mut rest = block.get(from..end).unwrap_or_default();
-        std::iter::from_fn(move || {
-            let code = order.u16_at(rest, 0).filter(|code| *code != END_OF_OPTIONS)?;
-            let len = usize::from(order.u16_at(rest, 2)?);
-            let value = rest.get(4..4 + len)?;
-            rest = rest.get(4 + len.next_multiple_of(4)..).unwrap_or_default();
-            Some((code, value))
-        })
     }
 }
 
@@ -320,25 +318,26 @@ fn overhang(captured: u32, block: &[u8]) -> Fault {
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 /// Block types, section 11.1.
 pub(super) const INTERFACE_DESCRIPTION: u32 = 1;
-const PACKET: u32 = 2;
+pub(super) const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+pub(super) const NAME_RESOLUTION: u32 = 4;
 pub(super) const INTERFACE_STATISTICS: u32 = 5;
 pub(super) const ENHANCED_PACKET: u32 = 6;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
 /// Option codes, sections 3.5, 4.2 and 4.6.
-const END_OF_OPTIONS: u16 = 0;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 const ISB_IFDROP: u16 = 5;
 const ISB_OSDROP: u16 = 7;
 
 /// Where things stand in a block, in bytes.
-const PACKET_DATA: usize = 28;
+pub(super) const SECTION_OPTIONS: usize = 24;
+pub(super) const PACKET_DATA: usize = 28;
 const SIMPLE_PACKET_DATA: usize = 12;
-const INTERFACE_OPTIONS: usize = 16;
-const STATISTICS_OPTIONS: usize = 20;
+pub(super) const INTERFACE_OPTIONS: usize = 16;
+pub(super) const STATISTICS_OPTIONS: usize = 20;
 /// Length of the second length.
 pub(super) const TRAILER: usize = 4;
 

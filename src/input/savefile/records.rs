@@ -4,6 +4,7 @@ use super::step::{Fault, Record, Step};
 use super::window::Window;
 use super::{Context, Cursor, Kind, pcap, pcapng, sniff};
 use crate::error::{self, Error};
+use crate::input::notes::Notes;
 use crate::input::{Compression, Format, Frame};
 use std::fmt;
 use std::io::Read;
@@ -27,6 +28,7 @@ pub struct Records {
     /// Where the latest frame's record began.
     latest: u64,
     dropped: Option<u64>,
+    notes: Notes,
     end: End,
 }
 
@@ -98,6 +100,7 @@ impl Records {
             number: 0,
             latest: from,
             dropped: None,
+            notes: Notes::default(),
             end: End::Ahead,
         }
     }
@@ -152,6 +155,11 @@ impl Records {
         self.dropped
     }
 
+    /// What the blocks of this part say beside frames and statistics.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
     /// Where the latest frame began, or where reading stands when there was none yet. Packets do
     /// not change the context, so the one now in force was in force there.
     pub(super) fn latest(&self) -> Cursor {
@@ -169,6 +177,9 @@ impl Records {
             match self.look() {
                 Step::Frame(record) => {
                     self.latest = offset;
+                    if record.noted {
+                        self.note(record.total);
+                    }
                     self.window.consume(record.total);
                     return Some(record);
                 }
@@ -193,6 +204,11 @@ impl Records {
             Step::Frame(_) => Ok(()),
             Step::Need(needed) => self.need(needed),
             Step::Declare(length) => self.declare(length),
+            Step::Note(length) => {
+                self.note(length);
+                self.window.consume(length);
+                Ok(())
+            }
             Step::Skip(length) => self.skip(length),
             Step::Bad(fault) => Err(Trouble::Fault(fault)),
         };
@@ -222,8 +238,18 @@ impl Records {
         {
             self.dropped = Some(self.dropped.unwrap_or(0).saturating_add(lost));
         }
+        self.note(length);
         self.window.consume(length);
         Ok(())
+    }
+
+    /// Takes down what the block that stands next says beside the rest.
+    #[inline(never)]
+    fn note(&mut self, length: usize) {
+        if let Kind::Pcapng(section) = &self.context.0 {
+            let block = self.window.bytes().get(..length).unwrap_or_default();
+            section.note(block, &mut self.notes);
+        }
     }
 
     fn skip(&mut self, length: u32) -> Result<(), Trouble> {

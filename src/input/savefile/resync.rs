@@ -168,7 +168,8 @@ impl<'a> Scan<'a> {
 fn plausible_time(layout: &Layout, bytes: &[u8]) -> Option<Timestamp> {
     let header = layout.header(bytes)?;
     let lengths = header.captured <= MAX_CAPTURED && header.original <= MAX_CAPTURED;
-    (lengths && layout.has_sane_fraction(&header)).then(|| layout.time(&header))
+    let plausible = lengths && !header.is_zero() && layout.has_sane_fraction(&header);
+    plausible.then(|| layout.time(&header))
 }
 
 fn apart(one: Timestamp, other: Timestamp) -> u64 {

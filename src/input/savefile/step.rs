@@ -13,6 +13,8 @@ pub(super) enum Step {
     Need(usize),
     /// A block of this many bytes that changes what later blocks mean.
     Declare(usize),
+    /// A block of this many bytes that says something about the capture, nothing about later blocks.
+    Note(usize),
     /// A block of this many bytes that is of no concern here, its first twelve being present.
     Skip(u32),
     /// Something no capture may hold.
@@ -34,6 +36,8 @@ pub(super) struct Record {
     pub(super) link_type: LinkType,
     /// Its length on the wire.
     pub(super) original_len: u32,
+    /// Whether its block says more than that.
+    pub(super) noted: bool,
 }
 
 /// Why the bytes at some place cannot be what the format asks for.
@@ -41,6 +45,8 @@ pub(super) struct Record {
 pub(super) enum Fault {
     /// A frame longer than any link carries.
     Captured(u32),
+    /// Zeros where a record should begin.
+    Zeros,
     /// A frame longer than the block that holds it.
     Overhang { captured: u32, block: u32 },
     /// A block length that is too small, too large for its kind or not a multiple of four.
@@ -62,6 +68,9 @@ impl fmt::Display for Fault {
         match *self {
             Self::Captured(length) => {
                 write!(f, "a frame of {length} bytes is announced, more than any link carries")
+            }
+            Self::Zeros => {
+                write!(f, "there are only zeros where a record should begin")
             }
             Self::Overhang { captured, block } => {
                 write!(f, "a frame of {captured} bytes is announced in a block of {block}")

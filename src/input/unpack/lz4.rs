@@ -9,15 +9,21 @@ use std::io::{self, BufRead, Cursor, Read};
 
 /// Frames in a row, their check sums verified.
 pub(super) struct Frames<R: BufRead> {
-    decoder: FrameDecoder<Watched<R>>,
-    over: bool,
+    state: State<R>,
+}
+
+enum State<R: BufRead> {
+    /// Each frame has a decoder of its own: one that is used again keeps the buffers of the frame
+    /// before, which may have had blocks of another size.
+    Inside(Box<FrameDecoder<Watched<R>>>),
+    Over,
 }
 
 impl<R: BufRead> Frames<R> {
     /// Reads a stream that stands at a frame.
     pub(super) fn new(stream: R) -> Self {
         let watched = Watched { stream, ended: false, returned: Cursor::default() };
-        Self { decoder: FrameDecoder::new(watched), over: false }
+        Self { state: State::Inside(Box::new(FrameDecoder::new(watched))) }
     }
 }
 
@@ -26,16 +32,20 @@ impl<R: BufRead> Read for Frames<R> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        while !self.over {
-            let count = self.decoder.read(buffer)?;
+        while let State::Inside(decoder) = &mut self.state {
+            let count = decoder.read(buffer)?;
             if count > 0 {
                 return Ok(count);
             }
-            let watched = self.decoder.get_mut();
-            if watched.ended {
+            if decoder.get_ref().ended {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.over = !watched.another_frame()?;
+            if let State::Inside(decoder) = std::mem::replace(&mut self.state, State::Over) {
+                let mut watched = decoder.into_inner();
+                if watched.another_frame()? {
+                    self.state = State::Inside(Box::new(FrameDecoder::new(watched)));
+                }
+            }
         }
         Ok(0)
     }

@@ -146,7 +146,11 @@ impl Told {
             return error;
         }
         let name = compression.name();
-        let kind = error.kind();
+        let kind = match error.kind() {
+            // The Zstandard library gives no kind of its own.
+            _ if error.to_string().contains("too much memory") => io::ErrorKind::OutOfMemory,
+            kind => kind,
+        };
         let text = match kind {
             io::ErrorKind::UnexpectedEof => {
                 format!("the {name} data ends too early, after {delivered} unpacked bytes")

@@ -75,7 +75,7 @@ impl<'r> Capture<'r> {
             truncated_frames: tally.truncated_frames,
             fragments: capture.fragments,
             duplicates: None,
-            dropped_by_capture: tally.dropped_by_capture,
+            dropped_by_capture: tally.dropped(),
             filtered_out: tally.filtered_out,
             damage: capture.damage.as_deref(),
             live: capture.live.map(|counts| Live {

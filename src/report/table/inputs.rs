@@ -94,7 +94,7 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
     if let Some(damage) = &capture.damage {
         out.push(damage.clone());
     }
-    if let Some(dropped) = tally.dropped_by_capture.filter(|&number| number > 0) {
+    if let Some(dropped) = tally.dropped().filter(|&number| number > 0) {
         out.push(format!("{} lost while capturing.", frames(dropped)));
     }
     if tally.truncated_frames > 0 {
