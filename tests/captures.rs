@@ -77,7 +77,6 @@ const FRAGMENTS: &str = "fragments are not reassembled yet";
 /// Captures on purpose not read, with the words that must stand in the error.
 const REFUSED: &[(&str, &str)] = &[
     ("ajbanjara__Wireshark/BitTorrent.Transfer1.cap", "Network Monitor"),
-    ("secdev__scapy/dcerpc_privacy_ntlm.pcapng.gz", "gzip"),
     ("the-tcpdump-group__libpcap/linktype-reserved-field-not-zero.pcap", "must be zero"),
     ("the-tcpdump-group__libpcap/pcap-invalid-version-1.pcap", "version 1.4"),
     ("the-tcpdump-group__libpcap/pcapng-invalid-vers-1.pcapng", "version 0.1"),

@@ -9,8 +9,10 @@ pub mod cases;
 pub mod check;
 pub mod flows;
 pub mod judge;
+mod meter;
 pub mod quality;
 pub mod read;
+mod room;
 mod shares;
 pub mod watch;
 

@@ -22,9 +22,11 @@ use crate::flow::{FlowTable, Limits};
 use crate::input::filter::Filter;
 use crate::input::savefile::{CaptureFile, Cursor, PackedFile, Records};
 use crate::input::sources::{self, Source};
-use crate::input::unpack::{Taken, Unpacked, unpack};
+use crate::input::unpack::{Unpacked, unpack};
 use crate::input::{Compression, Format, Frame, LinkType, Tally};
 use crate::pipeline::ahead::Ahead;
+use crate::pipeline::meter::Meter;
+use crate::pipeline::room::Room;
 use crate::pipeline::shares::{Cut, Extent, Segment, shares};
 use crate::report::display_path;
 
@@ -350,47 +352,6 @@ impl Job<'_> {
     }
 }
 
-/// The room for flows that shares have in common. Without it, every share could fill a table of
-/// its own before joining them finds that there are too many.
-struct Room<'a> {
-    /// Flows held by all shares.
-    held: Option<&'a AtomicUsize>,
-    most: usize,
-    /// Flows held by this one.
-    mine: usize,
-    /// Whether this share may be left for a second reading. The first one never needs it.
-    may_give_up: bool,
-    given_up: bool,
-}
-
-impl<'a> Room<'a> {
-    /// The room of one share. Flows that go on from share to share are held by each of them, hence
-    /// twice the bound of one table.
-    fn new(held: &'a AtomicUsize, limits: Limits, may_give_up: bool) -> Self {
-        let most = limits.max_flows.saturating_mul(2);
-        Self { held: Some(held), most, mine: 0, may_give_up, given_up: false }
-    }
-
-    /// Room without other shares.
-    fn alone() -> Room<'static> {
-        Room { held: None, most: usize::MAX, mine: 0, may_give_up: false, given_up: false }
-    }
-
-    /// Says how many flows the share now holds.
-    fn take(&mut self, flows: usize) {
-        let Some(held) = self.held else {
-            return;
-        };
-        let more = flows.saturating_sub(self.mine);
-        let all = held.fetch_add(more, Ordering::Relaxed).saturating_add(more);
-        self.mine = flows;
-        if self.may_give_up && all > self.most {
-            held.fetch_sub(flows, Ordering::Relaxed);
-            self.given_up = true;
-        }
-    }
-}
-
 /// The shares joined so far.
 struct Joined<'a> {
     job: &'a Job<'a>,
@@ -511,35 +472,6 @@ fn extent(file: &CaptureFile) -> Extent {
         CaptureFile::Packed(_) => Cut::Nowhere,
     };
     Extent { len: file.len(), cut }
-}
-
-/// Turns the place where a reading stands into progress.
-struct Meter<'a> {
-    progress: &'a Progress,
-    /// Where what is read was unpacked from.
-    taken: Option<Taken>,
-    /// Bytes told so far.
-    done: u64,
-    unpacked: u64,
-}
-
-impl<'a> Meter<'a> {
-    fn new(progress: &'a Progress, taken: Option<Taken>) -> Self {
-        Self { progress, taken, done: 0, unpacked: 0 }
-    }
-
-    fn tell(&mut self, position: u64) {
-        let done = match &self.taken {
-            None => position,
-            Some(taken) => {
-                self.progress.unpacked.fetch_add(position - self.unpacked, Ordering::Relaxed);
-                self.unpacked = position;
-                taken.bytes()
-            }
-        };
-        self.progress.done.fetch_add(done - self.done, Ordering::Relaxed);
-        self.done = done;
-    }
 }
 
 /// Files held open at a time; the others are opened again when they are read. Many systems allow
