@@ -83,7 +83,9 @@ mod tests {
         let parts = [notes(0..50_000), notes(30_000..90_000), notes([7, 99_999].into_iter())];
         let sum = |order: [usize; 3]| {
             let mut sum = Notes::default();
-            order.into_iter().for_each(|part| sum.merge(&parts[part]));
+            for part in order {
+                sum.merge(&parts[part]);
+            }
             sum
         };
         let whole = notes(0..MAX_NAMES as u32);

@@ -104,12 +104,12 @@ fn each_compression_is_recognised_and_undone_also_in_several_parts() {
 fn frames_to_be_skipped_are_skipped_before_between_and_behind() {
     for compression in [Compression::Zstd, Compression::Lz4] {
         let parts = [
-            skipped(0, &[7; 100_000]),
+            skipped(0, &vec![7; 100_000]),
             skipped(15, b""),
             packed(compression, b"one"),
             skipped(3, b"xyz"),
             packed(compression, b"two"),
-            skipped(1, &[1; 70_000]),
+            skipped(1, &vec![1; 70_000]),
         ];
         assert_eq!(read(&parts.concat()), (b"onetwo".to_vec(), None), "{compression:?}");
         let mut unpacked = over(&parts.concat());
