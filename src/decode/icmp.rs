@@ -17,7 +17,9 @@ pub(super) fn read(transport: Transport, span: Span<'_>) -> Result<Segment<'_>, 
     let detail = error_kind(transport, kind, code)
         .and_then(|error| quoted(error, payload))
         .map_or(Detail::None, Detail::IcmpError);
-    Ok(Segment::portless(detail, payload))
+    // The checksum covers the four bytes that tell one echo from the next.
+    let checksum = span.u16(2).unwrap_or_default();
+    Ok(Segment { checksum, ..Segment::portless(detail, payload) })
 }
 
 /// What an error type and code say of the quoted packet; None for other messages.
@@ -40,7 +42,7 @@ fn error_kind(transport: Transport, kind: u8, code: u8) -> Option<IcmpErrorKind>
 /// itself was, so that both lead to one flow.
 fn quoted(kind: IcmpErrorKind, quote: Span<'_>) -> Option<Quoted> {
     let mut layers = Layers::new(Layer::IpInIp);
-    let datagram = ip::innermost(quote, &mut layers).ok()?;
+    let datagram = ip::innermost(quote, &mut layers, |_| {}).ok()?;
     let (source_port, destination_port) =
         if datagram.transport.has_ports() { ports(datagram.body)? } else { (0, 0) };
     Some(Quoted {

@@ -13,7 +13,7 @@ use etherparse::{
 use super::ipsec::Authentication;
 use super::link::Network;
 use super::span::Span;
-use super::{Decoded, Layer, Layers, Packet, Stop, Transport, transport};
+use super::{Decoded, Layer, Layers, Packet, Part, Parts, Stop, Transport, transport};
 use crate::input::Frame;
 
 /// Reads a frame from its IP header on.
@@ -25,10 +25,8 @@ pub(super) fn read<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Decoded<'a> 
 }
 
 fn packet<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Result<Packet<'a>, Stop> {
-    let link_len = u32::try_from(frame.data.len() - network.bytes.len()).unwrap_or(u32::MAX);
-    let span = Span::new(network.bytes, frame.original_len.saturating_sub(link_len));
     let mut layers = Layers::new(Layer::IpInIp);
-    let datagram = innermost(span, &mut layers)?;
+    let datagram = innermost(span(frame, network), &mut layers, |_| {})?;
     let segment = transport::read(&datagram)?;
     Ok(Packet {
         time: frame.time,
@@ -45,7 +43,30 @@ fn packet<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Result<Packet<'a>, St
         vlans: network.vlans,
         layers,
         first_fragment: datagram.fragment == Fragment::First,
+        identification: datagram.identification,
+        hop_limit: datagram.hop_limit,
+        checksum: segment.checksum,
     })
+}
+
+/// The fragments that a frame is, from the outermost IP header in.
+pub(super) fn parts(frame: &Frame<'_>, network: &Network<'_>) -> Parts {
+    let mut parts = Parts::new(Part::NONE);
+    let mut layers = Layers::new(Layer::IpInIp);
+    // How far the reading gets is told by `decode`; here only what it passed counts.
+    let _innermost = innermost(span(frame, network), &mut layers, |datagram| {
+        let part = datagram.part();
+        // What AH protects in transport mode is the same piece of the same datagram.
+        if parts.as_slice().last().is_none_or(|last| !last.is_of_the_same_header(&part)) {
+            parts.push(part);
+        }
+    });
+    parts
+}
+
+fn span<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Span<'a> {
+    let link_len = u32::try_from(frame.data.len() - network.bytes.len()).unwrap_or(u32::MAX);
+    Span::new(network.bytes, frame.original_len.saturating_sub(link_len))
 }
 
 /// Which part of a fragmented datagram this is.
@@ -70,6 +91,14 @@ pub(super) struct Datagram<'a> {
     pub(super) transport: Transport,
     /// Whether there is more of the datagram in other frames.
     pub(super) fragment: Fragment,
+    /// Identification of the IPv4 header or of the IPv6 fragment header; 0 without one.
+    pub(super) identification: u32,
+    /// Where a fragment's body stands in its datagram, in bytes.
+    pub(super) offset: u32,
+    /// Whether the fragment is the last one.
+    pub(super) more: bool,
+    /// Time to live, or hop limit.
+    pub(super) hop_limit: u8,
     /// What follows the IP and extension headers.
     pub(super) body: Span<'a>,
 }
@@ -99,6 +128,10 @@ impl<'a> Datagram<'a> {
             destination: IpAddr::V4(header.destination_addr()),
             transport: Transport(header.protocol().0),
             fragment,
+            identification: header.identification().into(),
+            offset: u32::from(header.fragments_offset().value()) * 8,
+            more: header.more_fragments(),
+            hop_limit: header.ttl(),
             body: datagram.after(header_len),
         })
     }
@@ -111,6 +144,10 @@ impl<'a> Datagram<'a> {
             destination: IpAddr::V6(header.destination_addr()),
             transport: Transport(header.next_header().0),
             fragment: Fragment::Whole,
+            identification: 0,
+            offset: 0,
+            more: false,
+            hop_limit: header.hop_limit(),
             body: match header.payload_length() {
                 // A jumbogram (RFC 2675) or offloaded: up to the end of the frame.
                 0 => body,
@@ -142,12 +179,29 @@ impl<'a> Datagram<'a> {
                     // An atomic fragment (RFC 6946) inside a first one does not make it whole.
                     if part != Fragment::Whole {
                         self.fragment = part;
+                        self.identification = header.identification();
+                        self.offset = u32::from(header.fragment_offset().value()) * 8;
+                        self.more = header.more_fragments();
                     }
                 }
                 _ => break,
             }
         }
         Ok(self)
+    }
+
+    /// Which piece of which datagram a fragment is. IPv6 leaves the transport to the first fragment
+    /// (RFC 8200, 4.5), so it is not part of the name there.
+    fn part(&self) -> Part {
+        Part {
+            source: self.source,
+            destination: self.destination,
+            transport: if self.source.is_ipv6() { Transport(44) } else { self.transport },
+            identification: self.identification,
+            offset: self.offset,
+            len: self.body.wire_len,
+            more: self.more,
+        }
     }
 
     /// The datagram inside an encapsulation; None when there is none that can be read, so that the
@@ -182,21 +236,30 @@ impl<'a> Datagram<'a> {
     }
 }
 
-/// The innermost datagram of a span; `layers` gets what was peeled off around it.
-pub(super) fn innermost<'a>(span: Span<'a>, layers: &mut Layers) -> Result<Datagram<'a>, Stop> {
+/// The innermost datagram of a span; `layers` gets what was peeled off around it, `note` is told of
+/// each datagram on the way that is a fragment.
+pub(super) fn innermost<'a>(
+    span: Span<'a>,
+    layers: &mut Layers,
+    mut note: impl FnMut(&Datagram<'a>),
+) -> Result<Datagram<'a>, Stop> {
     let mut datagram = Datagram::read(span)?;
+    let mut within = Fragment::Whole;
     loop {
+        if datagram.fragment != Fragment::Whole {
+            note(&datagram);
+        }
         if datagram.fragment == Fragment::Later {
             return Err(Stop::Fragment);
         }
-        let Some(mut inner) = datagram.open(layers)? else {
-            return Ok(datagram);
-        };
         // The end of what a first fragment carries is in other frames, however deep it is wrapped.
-        if inner.fragment == Fragment::Whole {
-            inner.fragment = datagram.fragment;
+        if datagram.fragment == Fragment::First {
+            within = Fragment::First;
         }
-        datagram = inner;
+        match datagram.open(layers)? {
+            Some(inner) => datagram = inner,
+            None => return Ok(Datagram { fragment: within, ..datagram }),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod testing;
 mod transport;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::input::{Frame, LinkType, Timestamp};
 
@@ -263,9 +263,57 @@ pub struct Packet<'a> {
     pub vlans: Vlans,
     /// Encapsulations around the packet.
     pub layers: Layers,
-    /// Whether this is the first fragment of a larger datagram.
+    /// Whether this is the first fragment of a larger datagram; [`fragments`] tells of which.
     pub first_fragment: bool,
+    /// Identification of the innermost IPv4 header; 0 for IPv6 without a fragment header.
+    pub identification: u32,
+    /// Time to live, or hop limit, of the innermost IP header.
+    pub hop_limit: u8,
+    /// Checksum of the transport header as captured (of SCTP the lower half); 0 where there is none.
+    pub checksum: u16,
 }
+
+/// A piece of a fragmented datagram (RFC 791, RFC 8200 section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Source address of the datagram.
+    pub source: IpAddr,
+    /// Destination address of the datagram.
+    pub destination: IpAddr,
+    /// Its IPv4 protocol; for IPv6 the number of the fragment header itself.
+    pub transport: Transport,
+    /// What its sender numbered it with.
+    pub identification: u32,
+    /// Where the piece begins in the datagram's body, in bytes.
+    pub offset: u32,
+    /// Length of the piece on the wire, in bytes.
+    pub len: u32,
+    /// Whether there is more behind it.
+    pub more: bool,
+}
+
+impl Part {
+    /// A placeholder for lists.
+    const NONE: Self = Self {
+        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        transport: Transport(0),
+        identification: 0,
+        offset: 0,
+        len: 0,
+        more: false,
+    };
+
+    /// Whether another piece was read off the same IP header, further in.
+    fn is_of_the_same_header(&self, other: &Self) -> bool {
+        (self.source, self.destination, self.identification, self.offset)
+            == (other.source, other.destination, other.identification, other.offset)
+    }
+}
+
+/// The fragments that one frame is, from the outermost IP header in: a tunnel may cut what was cut
+/// before. A third one inside two is not followed.
+pub type Parts = Inline<Part, 2>;
 
 /// Why and where the decoding of a frame ended before a transport header was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -334,5 +382,14 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     match link::strip(frame) {
         Ok(network) => ip::read(frame, &network),
         Err(stop) => Decoded::Stopped(stop),
+    }
+}
+
+/// Of which datagrams a frame is a piece. For the few frames that [`decode`] calls fragments: it
+/// reads the headers once more.
+pub fn fragments(frame: &Frame<'_>) -> Parts {
+    match link::strip(frame) {
+        Ok(network) => ip::parts(frame, &network),
+        Err(_) => Parts::new(Part::NONE),
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Segment<'a> {
     pub(super) destination_port: u16,
     /// What the header says beyond ports.
     pub(super) detail: Detail,
+    /// The checksum as captured; 0 where there is none, or it was cut.
+    pub(super) checksum: u16,
     /// What follows the header.
     pub(super) payload: Span<'a>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Segment<'a> {
 impl<'a> Segment<'a> {
     /// A segment of a transport without ports.
     pub(super) fn portless(detail: Detail, payload: Span<'a>) -> Self {
-        Self { source_port: 0, destination_port: 0, detail, payload }
+        Self { source_port: 0, destination_port: 0, detail, checksum: 0, payload }
     }
 }
 
@@ -73,6 +75,7 @@ fn tcp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
         source_port,
         destination_port,
         detail: tcp_detail(span).unwrap_or(Detail::None),
+        checksum: span.u16(16).unwrap_or_default(),
         payload: span.after(header_len),
     })
 }
@@ -103,7 +106,8 @@ fn udp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
     } else {
         Detail::None
     };
-    Ok(Segment { source_port, destination_port, detail, payload })
+    let checksum = span.u16(6).unwrap_or_default();
+    Ok(Segment { source_port, destination_port, detail, checksum, payload })
 }
 
 /// SCTP (RFC 9260, 3.1): the common header is read whole or not at all, since every chunk that
@@ -114,6 +118,8 @@ fn sctp(span: Span<'_>) -> Result<Segment<'_>, Stop> {
             source_port,
             destination_port,
             detail: Detail::None,
+            // The lower half of a CRC tells packets apart as well as the whole.
+            checksum: span.u16(10).unwrap_or_default(),
             payload: span.after(SCTP_LEN),
         }),
         _ => Err(Stop::TransportHeader(Transport::SCTP)),
