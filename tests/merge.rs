@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use portassay::decode::{
-    Detail, IcmpErrorKind, Inline, Layer, Packet, Quoted, TcpFlags, Transport,
+    Detail, IcmpErrorKind, Inline, Layer, Packet, Part, Parts, Quoted, TcpFlags, Transport,
 };
 use portassay::flow::{FlowTable, Limits};
-use portassay::input::Timestamp;
+use portassay::input::{Frame, LinkType, Timestamp};
 use proptest::prelude::*;
 
 /// A packet in terms small enough that keys, handshakes and retransmissions collide often.
@@ -20,6 +20,8 @@ struct Small {
     time: i64,
     payload: Vec<u8>,
     ah: bool,
+    /// A fragment: which place, 0 for the first; the datagram is numbered by `sequence`.
+    place: Option<u8>,
 }
 
 fn address(n: u8) -> IpAddr {
@@ -27,16 +29,20 @@ fn address(n: u8) -> IpAddr {
 }
 
 fn small() -> impl Strategy<Value = Small> {
-    (0..3_u8, 0..3_u8, 0..6_u8, 0..32_u8, 0..4_u32, 0..50_i64, 0..4_usize, any::<bool>()).prop_map(
-        |(from, to, kind, flags, sequence, time, len, ah)| Small {
+    let hosts = (0..3_u8, 0..3_u8, any::<bool>());
+    let places = prop_oneof![2 => Just(None), 1 => (0..4_u8).prop_map(Some)];
+    (hosts, 0..6_u8, 0..32_u8, 0..4_u32, 0..50_i64, 0..4_usize, places).prop_map(
+        |((from, to, ah), kind, flags, sequence, time, len, place)| Small {
             from,
             to,
             kind,
             flags,
             sequence,
-            time,
+            // Far enough apart that datagrams are given up in between.
+            time: time * 2_000_000_000,
             payload: vec![from; len * 100],
             ah,
+            place,
         },
     )
 }
@@ -86,14 +92,58 @@ fn packet(small: &Small, frame: u64) -> Packet<'_> {
         payload_len: small.payload.len() as u32,
         vlans: Inline::new(0),
         layers,
-        first_fragment: false,
+        first_fragment: small.place == Some(0),
+        identification: small.sequence,
+        hop_limit: 64,
+        checksum: 0,
+    }
+}
+
+/// Which datagram a fragment is a piece of; the last place of each ends it.
+fn parts(small: &Small, place: u8) -> Parts {
+    let part = Part {
+        source: address(small.from),
+        destination: address(small.to),
+        transport: Transport(17),
+        identification: small.sequence,
+        offset: u32::from(place) * 80,
+        len: if small.ah { 80 } else { 88 },
+        more: place < 3,
+    };
+    let mut parts = Parts::new(part);
+    parts.push(part);
+    parts
+}
+
+fn observe(table: &mut FlowTable, small: &Small, frame: u64) {
+    let packet = packet(small, frame);
+    match small.place {
+        None => table.observe(0, &packet),
+        Some(0) => table.observe_first(0, &packet, &parts(small, 0)),
+        Some(place) => {
+            let frame = Frame {
+                number: frame,
+                time: packet.time,
+                link_type: LinkType::ETHERNET,
+                data: &[],
+                original_len: packet.wire_len,
+            };
+            table.observe_later(0, &frame, &parts(small, place));
+        }
     }
 }
 
 fn table(packets: &[Small], first_frame: u64, limits: Limits) -> FlowTable {
-    let mut table = FlowTable::new(limits);
+    fill(FlowTable::new(limits), packets, first_frame)
+}
+
+fn part_table(packets: &[Small], first_frame: u64, limits: Limits) -> FlowTable {
+    fill(FlowTable::part(limits), packets, first_frame)
+}
+
+fn fill(mut table: FlowTable, packets: &[Small], first_frame: u64) -> FlowTable {
     for (n, small) in packets.iter().enumerate() {
-        table.observe(0, &packet(small, first_frame + n as u64));
+        observe(&mut table, small, first_frame + n as u64);
     }
     table
 }
@@ -115,12 +165,16 @@ proptest! {
         let mut joined = FlowTable::new(limits);
         for window in cuts.windows(2) {
             let part = &packets[window[0]..window[1]];
-            let mut table = table(part, 1, limits);
+            let mut table = part_table(part, 1, limits);
             table.rebase(0, window[0] as u64);
             prop_assert!(joined.merge(table).is_ok());
         }
-        let whole = table(&packets, 1, limits);
+        let mut whole = table(&packets, 1, limits);
         prop_assert_eq!(joined.untracked(), whole.untracked());
+        let (counts, strays) = whole.finish_fragments();
+        prop_assert_eq!(joined.finish_fragments(), (counts, strays.clone()));
+        let counted: u64 = whole.flows().map(|(flow, _)| flow.packets()).sum();
+        prop_assert_eq!(counted + strays.values().sum::<u64>(), packets.len() as u64);
         prop_assert_eq!(joined.into_flows(), whole.into_flows());
     }
 
@@ -133,31 +187,37 @@ proptest! {
         let limits = Limits::default();
         let (a, b) = (a.min(b).min(packets.len()), a.max(b).min(packets.len()));
         let part = |from: usize, to: usize| {
-            let mut table = table(&packets[from..to], 1, limits);
+            let mut table = part_table(&packets[from..to], 1, limits);
             table.rebase(0, from as u64);
             table
         };
-        let mut left = part(0, a);
+        let begin = || {
+            let mut table = FlowTable::new(limits);
+            table.merge(part(0, a)).map(|()| table)
+        };
+        let mut left = begin().unwrap();
         prop_assert!(left.merge(part(a, b)).is_ok());
         prop_assert!(left.merge(part(b, packets.len())).is_ok());
         let mut tail = part(a, b);
         prop_assert!(tail.merge(part(b, packets.len())).is_ok());
-        let mut right = part(0, a);
+        let mut right = begin().unwrap();
         prop_assert!(right.merge(tail).is_ok());
+        prop_assert_eq!(left.finish_fragments(), right.finish_fragments());
         prop_assert_eq!(left.into_flows(), right.into_flows());
     }
 
     #[test]
     fn a_full_table_counts_every_packet_and_refuses_to_join(
-        packets in prop::collection::vec(small(), 1..60),
+        mut packets in prop::collection::vec(small(), 1..60),
     ) {
+        packets.iter_mut().for_each(|small| small.place = None);
         let limits = Limits { max_flows: 2 };
         let full = table(&packets, 1, limits);
         let untracked = full.untracked().packets;
         prop_assert_eq!(full.exceeded(), untracked > 0);
         if full.exceeded() {
             let mut before = FlowTable::new(limits);
-            prop_assert!(before.merge(table(&packets, 1, limits)).is_err());
+            prop_assert!(before.merge(part_table(&packets, 1, limits)).is_err());
         }
         let tracked: u64 = full.into_flows().iter().map(|(flow, _)| flow.packets()).sum();
         prop_assert_eq!(tracked + untracked, packets.len() as u64);
@@ -175,6 +235,7 @@ fn a_new_handshake_on_the_same_ports_starts_a_new_flow_and_a_retransmission_does
         time: 0,
         payload: Vec::new(),
         ah: false,
+        place: None,
     };
     let data = Small { flags: TcpFlags::ACK, payload: vec![1], ..syn(7) };
     let packets = [syn(1), syn(1), data.clone(), syn(9), data];
@@ -194,6 +255,7 @@ fn idle_flows_leave_and_their_ports_may_come_back() {
         time,
         payload: vec![1],
         ah: false,
+        place: None,
     };
     let packets = [udp(1, 2, 10), udp(0, 1, 20), udp(2, 1, 30), udp(0, 1, 60)];
     let mut table = table(&packets, 1, Limits { max_flows: 2 });
@@ -219,6 +281,7 @@ fn errors_about_unknown_flows_never_hide_those_about_known_ones() {
         time: 0,
         payload: Vec::new(),
         ah: true,
+        place: None,
     };
     // It quotes what went the other way.
     let error = Small { from: 2, to: 1, kind: 4, ..known.clone() };
@@ -247,6 +310,7 @@ fn an_error_captured_before_its_packet_counts_when_the_flow_goes_idle() {
         time: 1,
         payload: Vec::new(),
         ah: true,
+        place: None,
     };
     let error = Small { from: 2, to: 1, kind: 4, ..syn.clone() };
     let mut table = table(&[error, syn], 1, Limits::default());

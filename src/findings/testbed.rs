@@ -300,6 +300,7 @@ pub(super) fn flow(from: &str, to: &str) -> Sample {
             wrapping: None,
             ah: None,
             icmp: None,
+            acknowledged: Default::default(),
             direction: DirectionBy::Syn,
         },
         identification: Identification::default(),

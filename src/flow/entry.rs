@@ -1,5 +1,6 @@
 //! One flow of the table while it grows: its packets, its handshake, and how two halves of it join.
 
+use super::fragments::Late;
 use super::sample::{Carrier, Sample};
 use super::{
     AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
@@ -67,6 +68,7 @@ impl Entry {
             first_frame: at,
             last_frame: at,
             tcp: [TcpSeen::default(); 2],
+            acknowledged: Default::default(),
             wrapping: match packet.vlans.as_slice() {
                 [] => None,
                 vlans => Some(Box::new(Wrapping { vlans: vlans.to_vec(), layers: Vec::new() })),
@@ -86,15 +88,22 @@ impl Entry {
         FlowKey::of_sorted(self.flow.transport, low, high, self.flow.spi)
     }
 
-    pub(super) fn add(&mut self, packet: &Packet<'_>, from_low: bool, at: FrameRef) {
+    pub(super) fn add(&mut self, packet: &Packet<'_>, from_low: bool, at: FrameRef) -> Side {
         let side = if from_low == self.a_is_low { Side::A } else { Side::B };
         let flow = &mut self.flow;
         flow.counters[side.index()].add(counters(packet));
         flow.first = flow.first.min(packet.time);
         flow.last = flow.last.max(packet.time);
-        flow.last_frame = at;
-        if let Detail::Tcp { flags, .. } = packet.detail {
+        flow.last_frame = flow.last_frame.max(at);
+        if let Detail::Tcp { flags, acknowledgement, .. } = packet.detail {
             flow.tcp[side.index()].0 |= tcp_events(flags, packet.payload_len);
+            // A reset's numbers only please the host that it is for.
+            if !flags.has(TcpFlags::RST) {
+                flow.acknowledged[side.index()].sent(packet.payload_len);
+                if flags.has(TcpFlags::ACK) {
+                    flow.acknowledged[side.other().index()].acknowledge(acknowledgement);
+                }
+            }
         }
         if !packet.layers.as_slice().is_empty() {
             note_layers(flow, packet, side, at);
@@ -106,10 +115,21 @@ impl Entry {
             };
             self.sample.push(side, sequence, packet.payload, packet.payload_len);
         }
+        side
     }
 
-    /// Appends what the following part saw of the same flow.
-    pub(super) fn join(&mut self, mut next: Self) {
+    /// Counts later fragments of a datagram that one side sent.
+    pub(super) fn add_late(&mut self, side: Side, late: &Late) {
+        let flow = &mut self.flow;
+        flow.counters[side.index()].add(late.counters);
+        flow.first = flow.first.min(late.first);
+        flow.last = flow.last.max(late.last);
+        flow.last_frame = flow.last_frame.max(late.last_frame);
+    }
+
+    /// Appends what the following part saw of the same flow. Tells whether its sides were the other
+    /// way round.
+    pub(super) fn join(&mut self, mut next: Self) -> bool {
         let flipped = next.a_is_low != self.a_is_low;
         if flipped {
             next.flow.orient(Side::B, DirectionBy::Unknown);
@@ -118,10 +138,11 @@ impl Entry {
         for side in [Side::A, Side::B] {
             ours.counters[side.index()].add(theirs.counters[side.index()]);
             ours.tcp[side.index()].0 |= theirs.tcp[side.index()].0;
+            ours.acknowledged[side.index()].join(&theirs.acknowledged[side.index()]);
         }
         ours.first = ours.first.min(theirs.first);
         ours.last = ours.last.max(theirs.last);
-        ours.last_frame = theirs.last_frame;
+        ours.last_frame = ours.last_frame.max(theirs.last_frame);
         for &layer in theirs.layers() {
             add_layer(ours, layer);
         }
@@ -139,6 +160,7 @@ impl Entry {
             add_error(ours, *icmp);
         }
         self.sample.merge(&next.sample, flipped);
+        flipped
     }
 }
 

@@ -5,15 +5,20 @@
 //! security association. This room knows nothing about protocol names. Read [`key`], then
 //! [`table`].
 
+pub mod duplicates;
 pub mod key;
 pub mod sample;
 pub mod table;
 
+mod acknowledged;
 mod entry;
+mod fragments;
 
 use std::fmt;
 use std::net::IpAddr;
 
+pub use acknowledged::Acknowledged;
+pub use fragments::FragmentCounts;
 pub use key::{FlowKey, Side};
 pub use table::{FlowTable, Limits, Refused};
 
@@ -205,6 +210,8 @@ pub struct Flow {
     pub last_frame: FrameRef,
     /// TCP events per side.
     pub tcp: [TcpSeen; 2],
+    /// What each side sent by TCP and its peer acknowledged.
+    pub acknowledged: [Acknowledged; 2],
     /// What was around its packets; most flows have nothing.
     pub wrapping: Option<Box<Wrapping>>,
     /// AH around packets of this flow.
@@ -254,6 +261,7 @@ impl Flow {
             self.ends.swap(0, 1);
             self.counters.swap(0, 1);
             self.tcp.swap(0, 1);
+            self.acknowledged.swap(0, 1);
             if let Some(ah) = &mut self.ah {
                 ah.packets.swap(0, 1);
             }
@@ -273,6 +281,17 @@ impl Flow {
                 _ => None,
             },
         }
+    }
+
+    /// Bytes of a connection that were acknowledged but not captured, and bytes that were captured;
+    /// None where it cannot be told, or where one direction is missing altogether.
+    pub fn unseen(&self) -> Option<(u64, u64)> {
+        let both_ways = self.counters.iter().all(|side| side.packets > 0);
+        self.handshake().filter(|_| both_ways)?;
+        let sides = self.acknowledged.iter().filter_map(|side| Some((side.unseen()?, side.seen())));
+        sides
+            .map(|(unseen, seen)| (u64::from(unseen), u64::from(seen)))
+            .reduce(|sum, side| (sum.0 + side.0, sum.1 + side.1))
     }
 
     /// How far the flow got. Side A must be the initiator.

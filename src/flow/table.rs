@@ -19,10 +19,11 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::entry::{Entry, Opening, add_error, counters, graver};
+use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
 use super::sample::Sample;
 use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen};
-use crate::decode::{Detail, Packet, Quoted};
-use crate::input::Timestamp;
+use crate::decode::{Detail, Packet, Parts, Quoted};
+use crate::input::{Frame, Timestamp};
 
 /// Bounds of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +55,23 @@ pub struct FlowTable {
     entries: Vec<Entry>,
     /// ICMP errors about keys that have no flow here; ordered, so that nothing depends on hashes.
     pending: BTreeMap<FlowKey, IcmpSeen>,
+    fragments: Fragments,
     untracked: Counters,
     exceeded: bool,
 }
 
 impl FlowTable {
-    /// An empty table.
+    /// An empty table, to be filled from the beginning of a run.
     pub fn new(limits: Limits) -> Self {
+        Self::with(limits, Fragments::live())
+    }
+
+    /// An empty table, to be filled from somewhere on and joined to that of what is before.
+    pub fn part(limits: Limits) -> Self {
+        Self::with(limits, Fragments::journal())
+    }
+
+    fn with(limits: Limits, fragments: Fragments) -> Self {
         Self {
             // Positions are 32 bits wide.
             limits: Limits { max_flows: limits.max_flows.min(u32::MAX as usize) },
@@ -68,6 +79,7 @@ impl FlowTable {
             index: HashTable::new(),
             entries: Vec::new(),
             pending: BTreeMap::new(),
+            fragments,
             untracked: Counters::default(),
             exceeded: false,
         }
@@ -95,53 +107,129 @@ impl FlowTable {
 
     /// Counts a packet of the run's capture number `capture`.
     pub fn observe(&mut self, capture: u32, packet: &Packet<'_>) {
+        self.observed(capture, packet);
+    }
+
+    /// Counts a packet that is the first fragment of these datagrams.
+    pub fn observe_first(&mut self, capture: u32, packet: &Packet<'_>, parts: &Parts) {
+        let owner = self.observed(capture, packet);
+        let at = FrameRef { capture, frame: packet.frame };
+        for part in parts.as_slice() {
+            self.take_piece(Piece {
+                part: *part,
+                at,
+                time: packet.time,
+                wire_len: packet.wire_len,
+                kind: Kind::First(owner),
+            });
+        }
+    }
+
+    /// Counts a frame that is a later fragment; the innermost of `parts` tells of which datagram.
+    pub fn observe_later(&mut self, capture: u32, frame: &Frame<'_>, parts: &Parts) {
+        if let Some(part) = parts.as_slice().last() {
+            self.take_piece(Piece {
+                part: *part,
+                at: FrameRef { capture, frame: frame.number },
+                time: frame.time,
+                wire_len: frame.original_len,
+                kind: Kind::Later,
+            });
+        }
+    }
+
+    fn take_piece(&mut self, piece: Piece) {
+        let entries = &mut self.entries;
+        let kept = self.fragments.take(piece, &mut |owner, late| {
+            if let Some(entry) = entries.get_mut(owner.entry as usize) {
+                entry.add_late(owner.side, late);
+            }
+        });
+        self.exceeded |= !kept;
+    }
+
+    /// Ends all fragmented datagrams: what became of them, and how many frames of each capture belong
+    /// to no flow.
+    pub fn finish_fragments(&mut self) -> (FragmentCounts, BTreeMap<u32, u64>) {
+        self.fragments.finish()
+    }
+
+    /// Counts a packet; tells to which flow.
+    fn observed(&mut self, capture: u32, packet: &Packet<'_>) -> Option<Owner> {
         let (key, from_low) = FlowKey::of(packet);
         let at = FrameRef { capture, frame: packet.frame };
         let opening = Opening::of(packet, from_low);
         let hash = self.hasher.hash_one(key);
         let found = find(&self.index, &self.entries, hash, &key);
         let full = self.entries.len() >= self.limits.max_flows;
-        match found.and_then(|i| self.entries.get_mut(i)) {
-            Some(entry) if opening.is_none() || entry.opening == opening => {
-                entry.add(packet, from_low, at);
+        let owner = match found.and_then(|i| Some((i, self.entries.get_mut(i)?))) {
+            Some((position, entry)) if opening.is_none() || entry.opening == opening => {
+                let side = entry.add(packet, from_low, at);
+                Some(Owner { entry: position as u32, side })
             }
             _ if full => {
                 self.untracked.add(counters(packet));
                 self.exceeded = true;
+                None
             }
             _ => {
                 let mut entry = Entry::open(from_low, opening, packet, at);
-                entry.add(packet, from_low, at);
-                self.insert(hash, entry);
+                let side = entry.add(packet, from_low, at);
+                Some(Owner { entry: self.insert(hash, entry), side })
             }
-        }
+        };
         if let Detail::IcmpError(quoted) = packet.detail {
             self.note_error(&quoted, at);
         }
+        owner
     }
 
     /// Appends the table of the part that follows, or refuses when a bound stands in the way of an
     /// exact result; nothing is changed then, and the part must be read again.
     pub fn merge(&mut self, next: Self) -> Result<(), Refused> {
         let too_many = self.entries.len() + next.entries.len() > self.limits.max_flows
-            || self.pending.len() + next.pending.len() > MAX_PENDING_ERRORS;
+            || self.pending.len() + next.pending.len() > MAX_PENDING_ERRORS
+            || !self.fragments.can_take(&next.fragments);
         if self.exceeded || next.exceeded || too_many {
             return Err(Refused);
         }
         for (key, seen) in next.pending {
             self.attach_error(key, seen);
         }
+        let journal = next.fragments.into_journal();
+        let mut places = Vec::new();
         for entry in next.entries {
-            let hash = self.hasher.hash_one(entry.key());
-            let found = find(&self.index, &self.entries, hash, &entry.key());
-            match found.and_then(|i| self.entries.get_mut(i)) {
-                Some(ours) if entry.opening.is_none() || ours.opening == entry.opening => {
-                    ours.join(entry);
-                }
-                _ => self.insert(hash, entry),
+            let place = self.join(entry);
+            if !journal.is_empty() {
+                places.push(place);
             }
         }
+        for mut piece in journal {
+            if let Kind::First(owner) = &mut piece.kind {
+                *owner = owner.and_then(|owner| {
+                    let (entry, flipped) = *places.get(owner.entry as usize)?;
+                    let side = if flipped { owner.side.other() } else { owner.side };
+                    Some(Owner { entry, side })
+                });
+            }
+            self.take_piece(piece);
+        }
         Ok(())
+    }
+
+    /// Joins a flow of the part that follows to this table. Tells where it is now, and whether its
+    /// sides are the other way round.
+    fn join(&mut self, entry: Entry) -> (u32, bool) {
+        let hash = self.hasher.hash_one(entry.key());
+        let found = find(&self.index, &self.entries, hash, &entry.key());
+        match found.and_then(|i| Some((i, self.entries.get_mut(i)?))) {
+            Some((position, ours))
+                if entry.opening.is_none() || ours.opening == entry.opening =>
+            {
+                (position as u32, ours.join(entry))
+            }
+            _ => (self.insert(hash, entry), false),
+        }
     }
 
     /// Adds `offset` to every frame number of a capture: a part read from the middle of a file
@@ -165,6 +253,7 @@ impl FlowTable {
         for seen in self.pending.values_mut() {
             shift(&mut seen.first_frame);
         }
+        self.fragments.rebase(shift);
     }
 
     /// Flows as they stand, in first-seen order.
@@ -179,14 +268,19 @@ impl FlowTable {
             // What these quote was never captured, and there must be room for later ones.
             self.pending.clear();
         }
-        let (idle, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.entries)
-            .into_iter()
-            .partition(|entry| entry.flow.last < before);
         self.index.clear();
-        for entry in kept {
-            let hash = self.hasher.hash_one(entry.key());
-            self.insert(hash, entry);
+        let mut idle = Vec::new();
+        let mut places = Vec::with_capacity(self.entries.len());
+        for entry in std::mem::take(&mut self.entries) {
+            if entry.flow.last < before {
+                places.push(None);
+                idle.push(entry);
+            } else {
+                let hash = self.hasher.hash_one(entry.key());
+                places.push(Some(self.insert(hash, entry)));
+            }
         }
+        self.fragments.follow(|old| places.get(old as usize).copied().flatten());
         if self.entries.len() < self.limits.max_flows {
             self.exceeded = false;
         }
@@ -199,7 +293,7 @@ impl FlowTable {
         self.entries.into_iter().map(|entry| (entry.flow, entry.sample)).collect()
     }
 
-    fn insert(&mut self, hash: u64, entry: Entry) {
+    fn insert(&mut self, hash: u64, entry: Entry) -> u32 {
         let position = self.entries.len() as u32;
         let key = entry.key();
         self.entries.push(entry);
@@ -212,6 +306,7 @@ impl FlowTable {
         );
         // A key that is there already now leads to its newest flow.
         *slot.or_insert(position).get_mut() = position;
+        position
     }
 
     fn note_error(&mut self, quoted: &Quoted, at: FrameRef) {

@@ -190,6 +190,7 @@ pub(super) fn flow(text: &str) -> Flow {
         wrapping: None,
         ah: None,
         icmp: None,
+        acknowledged: Default::default(),
         direction: DirectionBy::Unknown,
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn flow(transport: Transport, from: (&str, u16), to: (&str, u16)) -> 
         })),
         ah: None,
         icmp: None,
+        acknowledged: Default::default(),
         direction: DirectionBy::Syn,
     }
 }

@@ -1,0 +1,379 @@
+//! Copies of packets that a mirror shows more than once, told from what was really sent again.
+//!
+//! A mirror of both directions, or of several ports on one path, shows each packet twice; a mirror on
+//! both sides of a router shows it before and after, with other hardware addresses and a smaller TTL.
+//! So a copy is a packet with the same addresses, ports, identification, sequence numbers, lengths and
+//! checksum as one shortly before it. Link headers, VLAN tags, encapsulations, TTL and class of service
+//! are not compared.
+//!
+//! A host that sends again numbers the IPv4 datagram anew (RFC 6864), and later: so within [`REACH`]
+//! the number decides. Where there is none (IPv6, or the 0 that RFC 6864 allows for datagrams that are
+//! never fragmented) a TTL that changed decides, else only what follows within [`AT_ONCE`] is a copy.
+//!
+//! What a window says of a packet depends on the packet and the [`FRAMES`] frames before it, on
+//! nothing else. That is what makes reading in parts exact: whoever begins in the middle of a capture
+//! reads that many frames before it, and [`Window::state`] proves that it was enough.
+
+use std::net::IpAddr;
+
+use crate::decode::{Detail, Packet, Part};
+use crate::input::Timestamp;
+
+/// Frames that a copy may stand behind its original.
+pub const FRAMES: u32 = 1024;
+/// Nanoseconds that a copy may come after its original.
+pub const REACH: i64 = 100_000_000;
+/// The same where nothing but the time tells a copy from a retransmission: no timer of TCP is as
+/// short.
+pub const AT_ONCE: i64 = 2_000_000;
+
+/// What a packet is beside those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copy {
+    /// No copy.
+    None,
+    /// A copy from the same side of every router.
+    Same,
+    /// A copy with another TTL: both sides of a router are mirrored.
+    Routed,
+}
+
+/// The last frames of a capture, as far as copies of them are recognised.
+///
+/// A ring of the frames and chains through it of those whose signatures begin alike, newest first.
+/// Nothing is ever taken out: an entry is dead once the ring has come round.
+#[derive(Debug, Clone)]
+pub struct Window {
+    seed: u64,
+    /// Frames so far, and so the number of the latest one.
+    now: u32,
+    ring: Vec<Slot>,
+    /// Number of the latest frame of each chain.
+    heads: Vec<u32>,
+}
+
+/// A frame remembered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    signature: u64,
+    time: i64,
+    /// The frame's number, which tells whether the slot still holds the one that is meant.
+    number: u32,
+    /// The number of the frame before it in its chain.
+    before: u32,
+    hop_limit: u8,
+}
+
+/// What a window remembers, for comparison: age in frames, signature, time, TTL.
+pub type State = Vec<(u32, u64, i64, u8)>;
+
+impl Window {
+    /// A window that has seen nothing. The seed keeps crafted packets from passing for copies of
+    /// others; windows that are compared need the same.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            // The empty slots, of number 0, are too old from the beginning.
+            now: FRAMES,
+            ring: vec![Slot::default(); FRAMES as usize],
+            heads: vec![0; CHAINS],
+        }
+    }
+
+    /// Counts the next frame of the capture, whatever is in it.
+    #[inline]
+    pub fn advance(&mut self) {
+        self.now = self.now.wrapping_add(1);
+    }
+
+    /// Whether the packet in the latest frame is a copy; it is remembered either way.
+    #[inline]
+    pub fn see(&mut self, packet: &Packet<'_>) -> Copy {
+        let numbered = packet.identification != 0;
+        let signature = signature(self.seed, packet);
+        self.note(signature, packet.time, packet.hop_limit, numbered)
+    }
+
+    /// The same for a fragment without transport header. It always has a number.
+    pub fn see_fragment(&mut self, part: &Part, time: Timestamp) -> Copy {
+        let words = [
+            u64::from(part.identification) << 32 | u64::from(part.offset),
+            u64::from(part.len) << 8 | u64::from(part.transport.0),
+        ];
+        let seed = ends(self.seed, part.source, part.destination);
+        self.note(fold(seed, &[words]), time, 0, true)
+    }
+
+    #[inline]
+    fn note(&mut self, signature: u64, time: Timestamp, hop_limit: u8, numbered: bool) -> Copy {
+        let now = self.now;
+        let chain = signature as usize % CHAINS;
+        let head = self.heads.get(chain).copied().unwrap_or_default();
+        let mut at = head;
+        let mut newest = None;
+        let mut age = 0;
+        // Each step leads to an older frame, so the walk ends.
+        loop {
+            let slot = self.ring[at as usize % FRAMES as usize];
+            let next_age = now.wrapping_sub(at);
+            if slot.number != at || next_age > FRAMES || next_age <= age && age > 0 {
+                break;
+            }
+            if slot.signature == signature {
+                newest = Some(slot);
+                break;
+            }
+            (at, age) = (slot.before, next_age);
+        }
+        self.ring[now as usize % FRAMES as usize] =
+            Slot { signature, time: time.0, number: now, before: head, hop_limit };
+        if let Some(slot) = self.heads.get_mut(chain) {
+            *slot = now;
+        }
+        match newest {
+            Some(original) => original.kind_of_copy(time, hop_limit, numbered),
+            None => Copy::None,
+        }
+    }
+
+    /// What it remembers: equal states say the same of every packet to come.
+    pub fn state(&self) -> State {
+        let mut state: State = (self.ring.iter())
+            .map(|slot| {
+                let age = self.now.wrapping_sub(slot.number);
+                (age, slot.signature, slot.time, slot.hop_limit)
+            })
+            .filter(|(age, ..)| *age < FRAMES)
+            .collect();
+        state.sort_unstable();
+        state
+    }
+}
+
+impl Slot {
+    /// What a packet with this signature is that comes later.
+    fn kind_of_copy(&self, time: Timestamp, hop_limit: u8, numbered: bool) -> Copy {
+        let routed = self.hop_limit != hop_limit;
+        let reach = if numbered || routed { REACH } else { AT_ONCE };
+        match time.0.abs_diff(self.time) <= reach.unsigned_abs() {
+            false => Copy::None,
+            true if routed => Copy::Routed,
+            true => Copy::Same,
+        }
+    }
+}
+
+/// A number that packets share only with their copies.
+#[inline]
+fn signature(seed: u64, packet: &Packet<'_>) -> u64 {
+    let (numbers, flags) = match packet.detail {
+        Detail::Tcp { flags, sequence, acknowledgement } => {
+            (u64::from(sequence) << 32 | u64::from(acknowledgement), flags.0)
+        }
+        Detail::Security { spi, sequence } => (u64::from(spi) << 32 | u64::from(sequence), 0),
+        _ => (0, 0),
+    };
+    let ports = u64::from(packet.source_port) << 48
+        | u64::from(packet.destination_port) << 32
+        | u64::from(packet.payload_len);
+    let marks = u64::from(packet.identification) << 32
+        | u64::from(packet.checksum) << 16
+        | u64::from(packet.transport.0) << 8
+        | u64::from(flags);
+    let seed = ends(seed, packet.source, packet.destination);
+    fold(seed, &[[ports, marks], [numbers, 0], beginning(packet.payload)])
+}
+
+/// The first bytes of a payload: where a checksum was left out they tell datagrams apart.
+#[inline]
+fn beginning(payload: &[u8]) -> [u64; 2] {
+    if let Some(bytes) = payload.first_chunk::<16>() {
+        let bytes = u128::from_ne_bytes(*bytes);
+        return [bytes as u64, (bytes >> 64) as u64];
+    }
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(payload) {
+        *to = *from;
+    }
+    let bytes = u128::from_ne_bytes(bytes);
+    [bytes as u64, (bytes >> 64) as u64]
+}
+
+/// The seed with both addresses mixed in.
+#[inline]
+fn ends(seed: u64, source: IpAddr, destination: IpAddr) -> u64 {
+    match (source, destination) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => fold(seed, &[[a.to_bits().into(), b.to_bits().into()]]),
+        (a, b) => fold(seed, &[address_words(a), address_words(b)]),
+    }
+}
+
+fn address_words(address: IpAddr) -> [u64; 2] {
+    let bits = match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    };
+    [(bits >> 64) as u64, bits as u64]
+}
+
+/// Mixes pairs of words into one: a full multiplication each, both halves added up (the principle of
+/// wyhash). The seed is secret to whoever made the capture.
+#[inline]
+fn fold(seed: u64, pairs: &[[u64; 2]]) -> u64 {
+    pairs.iter().fold(seed, |sum, [a, b]| {
+        let product = u128::from(a ^ sum) * u128::from(b ^ sum.rotate_left(29) ^ ODD);
+        (product as u64 ^ (product >> 64) as u64).wrapping_add(sum.rotate_left(17))
+    })
+}
+
+/// Chains: twice as many as frames, so that most have one member.
+const CHAINS: usize = 2 * FRAMES as usize;
+/// An odd number of no meaning: the fractional part of the golden ratio.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Decoded, decode};
+    use crate::input::{Frame, LinkType};
+
+    /// An IPv4 UDP datagram with an identification and a TTL, and one byte of payload.
+    fn v4(identification: u16, hop_limit: u8, payload: u8) -> Vec<u8> {
+        let mut bytes = vec![0x45, 0, 0, 29, 0, 0, 0, 0, hop_limit, 17, 0, 0];
+        bytes[4..6].copy_from_slice(&identification.to_be_bytes());
+        bytes.extend([10, 0, 0, 1, 10, 0, 0, 2, 0xc3, 0x50, 0xc0, 0x30, 0, 9, 0, 0, payload]);
+        bytes
+    }
+
+    fn v6(hop_limit: u8, payload: u8) -> Vec<u8> {
+        let mut bytes = vec![0x60, 0, 0, 0, 0, 9, 17, hop_limit];
+        bytes.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        bytes.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+        bytes.extend([0xc3, 0x50, 0xc0, 0x30, 0, 9, 0, 0, payload]);
+        bytes
+    }
+
+    fn see(window: &mut Window, micros: i64, bytes: &[u8]) -> Copy {
+        let frame = Frame {
+            number: 1,
+            time: Timestamp(micros * 1_000),
+            link_type: LinkType::RAW,
+            data: bytes,
+            original_len: bytes.len() as u32,
+        };
+        let Decoded::Packet(packet) = decode(&frame) else { panic!("not decoded") };
+        window.advance();
+        window.see(&packet)
+    }
+
+    #[test]
+    fn a_copy_has_the_same_number_and_comes_soon() {
+        let mut window = Window::new(1);
+        assert_eq!(see(&mut window, 0, &v4(7, 64, 1)), Copy::None);
+        assert_eq!(see(&mut window, 99_999, &v4(7, 64, 1)), Copy::Same);
+        // Sent again: a new number, or much later.
+        assert_eq!(see(&mut window, 100_000, &v4(8, 64, 1)), Copy::None);
+        assert_eq!(see(&mut window, 200_001, &v4(8, 64, 1)), Copy::None);
+        // Another payload under the same number is another packet.
+        assert_eq!(see(&mut window, 200_002, &v4(8, 64, 2)), Copy::None);
+        assert_eq!(see(&mut window, 200_003, &v4(8, 64, 1)), Copy::Same);
+    }
+
+    #[test]
+    fn without_a_number_only_what_follows_at_once_is_a_copy() {
+        for bytes in [v4(0, 64, 1), v6(64, 1)] {
+            let mut window = Window::new(1);
+            assert_eq!(see(&mut window, 0, &bytes), Copy::None);
+            assert_eq!(see(&mut window, 2_000, &bytes), Copy::Same);
+            assert_eq!(see(&mut window, 4_001, &bytes), Copy::None);
+        }
+    }
+
+    #[test]
+    fn a_router_between_two_copies_is_seen() {
+        let mut window = Window::new(1);
+        see(&mut window, 0, &v6(64, 1));
+        assert_eq!(see(&mut window, 50_000, &v6(63, 1)), Copy::Routed);
+        see(&mut window, 60_000, &v4(9, 128, 1));
+        assert_eq!(see(&mut window, 70_000, &v4(9, 126, 1)), Copy::Routed);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_does_not_matter() {
+        let mut window = Window::new(1);
+        see(&mut window, 50_000, &v4(9, 64, 1));
+        assert_eq!(see(&mut window, 0, &v4(9, 64, 1)), Copy::Same);
+    }
+
+    #[test]
+    fn the_window_is_as_many_frames_long_and_no_longer() {
+        for (between, expected) in [(FRAMES - 1, Copy::Same), (FRAMES, Copy::None)] {
+            let mut window = Window::new(1);
+            see(&mut window, 0, &v4(9, 64, 1));
+            // Frames without packets count too.
+            (0..between).for_each(|_| window.advance());
+            assert_eq!(see(&mut window, 1, &v4(9, 64, 1)), expected, "{between} between");
+        }
+    }
+
+    #[test]
+    fn whoever_saw_the_last_frames_says_the_same() {
+        // Few numbers, so that there are many copies, and gaps without packets.
+        let mut random = 12_345_u32;
+        let frames: Vec<(u16, u8)> = (0..6_000)
+            .map(|_| {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((random >> 20) as u16 % 700, (random >> 16) as u8 % 4)
+            })
+            .collect();
+        let step = |window: &mut Window, at: usize| {
+            let (number, kind) = frames[at];
+            if kind == 0 {
+                window.advance();
+                return Copy::None;
+            }
+            see(window, at as i64 * 50, &v4(number + 1, 60 + kind / 2, 0))
+        };
+        let mut whole = Window::new(3);
+        let before: Vec<Copy> = (0..3_000).map(|at| step(&mut whole, at)).collect();
+        assert!(before.iter().filter(|copy| **copy != Copy::None).count() > 500);
+        for from in [3_000 - FRAMES as usize, 1_500, 0] {
+            let mut late = Window::new(3);
+            (from..3_000).for_each(|at| {
+                step(&mut late, at);
+            });
+            assert_eq!(late.state(), whole.state());
+            let mut whole = whole.clone();
+            for at in 3_000..6_000 {
+                assert_eq!(step(&mut late, at), step(&mut whole, at), "{at}");
+            }
+        }
+        let mut too_late = Window::new(3);
+        (2_500..3_000).for_each(|at| {
+            step(&mut too_late, at);
+        });
+        assert_ne!(too_late.state(), whole.state());
+    }
+
+    #[test]
+    fn fragments_are_told_apart_by_their_place() {
+        let part = |offset, identification| Part {
+            source: "10.0.0.1".parse().unwrap(),
+            destination: "fd00::1".parse().unwrap(),
+            transport: crate::decode::Transport::UDP,
+            identification,
+            offset,
+            len: 8,
+            more: true,
+        };
+        let mut window = Window::new(1);
+        let mut see = |part: Part| {
+            window.advance();
+            window.see_fragment(&part, Timestamp(0))
+        };
+        assert_eq!(see(part(8, 1)), Copy::None);
+        assert_eq!(see(part(16, 1)), Copy::None);
+        assert_eq!(see(part(8, 2)), Copy::None);
+        assert_eq!(see(part(8, 1)), Copy::Same);
+    }
+}
