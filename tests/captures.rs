@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use portassay::decode::Transport;
 use portassay::flow::Limits;
+use portassay::pipeline::intake::Duplicates;
 use portassay::pipeline::read::{Progress, Reading, Survey, read};
 use serde_json::Value;
 
@@ -126,6 +127,8 @@ fn survey(path: &Path, threads: usize) -> Survey {
         filter: None,
         threads,
         limits: Limits::default(),
+        // tshark counts copies as packets.
+        duplicates: Duplicates::Kept,
     };
     read(&reading, &Progress::default()).unwrap()
 }

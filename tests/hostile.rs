@@ -9,6 +9,7 @@ use portassay::decode::decode;
 use portassay::flow::Limits;
 use portassay::input::Frame;
 use portassay::input::savefile::Records;
+use portassay::pipeline::intake::Duplicates;
 use portassay::pipeline::read::{Progress, Reading, Survey, read};
 
 use crate::support::fixtures::captures;
@@ -41,17 +42,19 @@ fn survey(path: &Path, threads: usize) -> Survey {
         filter: None,
         threads,
         limits: Limits { max_flows: 500 },
+        duplicates: Duplicates::LeftOut,
     };
     read(&reading, &Progress::default()).unwrap()
 }
 
-/// Every frame is in a flow, among the untracked, or counted under a reason.
+/// Every frame is in a flow, among the untracked, a copy, or counted under a reason.
 fn assert_conserved(survey: Survey, name: &str) {
     let frames: u64 = survey.captures.iter().map(|capture| capture.tally.frames).sum();
     let stopped: u64 = survey.captures.iter().flat_map(|c| c.undecoded.values()).sum();
+    let copies: u64 = survey.captures.iter().map(|capture| capture.copies.frames).sum();
     let untracked = survey.table.untracked().packets;
     let flows: u64 = survey.table.into_flows().iter().map(|(flow, _)| flow.packets()).sum();
-    assert_eq!(flows + untracked + stopped, frames, "{name}");
+    assert_eq!(flows + untracked + stopped + copies, frames, "{name}");
 }
 
 #[test]

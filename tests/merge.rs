@@ -96,6 +96,7 @@ fn packet(small: &Small, frame: u64) -> Packet<'_> {
         identification: small.sequence,
         hop_limit: 64,
         checksum: 0,
+        checksum_holds: None,
     }
 }
 

@@ -107,6 +107,9 @@ pub(super) struct Input {
     /// Flows kept in memory; packets of further flows are counted as untracked
     #[arg(long, value_name = "N", default_value = "4000000")]
     pub(super) max_flows: NonZeroUsize,
+    /// Count copies of packets, as mirrors of several ports make them, as packets of their own
+    #[arg(long)]
+    pub(super) keep_duplicates: bool,
 }
 
 /// What is expected.
@@ -234,6 +237,9 @@ pub(super) struct Watch {
     /// Flows kept in memory at a time
     #[arg(long, value_name = "N", default_value = "1000000")]
     pub(super) max_flows: NonZeroUsize,
+    /// Count copies of packets, as mirrors of several ports make them, as packets of their own
+    #[arg(long)]
+    pub(super) keep_duplicates: bool,
     #[command(flatten)]
     pub(super) expected: Expected,
     #[command(flatten)]

@@ -13,6 +13,7 @@ use crate::flow::Limits;
 use crate::input::live::{LinkState, Live, LiveOptions, Promiscuous};
 use crate::input::sources::{self, Source};
 use crate::pipeline::check::{self, Checked, Threshold};
+use crate::pipeline::intake::Duplicates;
 use crate::pipeline::read::{Progress, Reading};
 use crate::pipeline::{self, cases, watch};
 use crate::report::{self, FORMATS, Report, Style};
@@ -61,6 +62,7 @@ pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
     let options = watch::Options {
         idle_seconds: args.idle,
         limits: Limits { max_flows: args.max_flows.get() },
+        duplicates: duplicates(args.keep_duplicates),
         stop: limits,
         threshold: threshold(&args.verdict),
     };
@@ -107,7 +109,12 @@ pub(super) fn reading(input: &args::Input) -> Reading {
         filter: input.filter.clone(),
         threads: pipeline::threads(input.threads),
         limits: Limits { max_flows: input.max_flows.get() },
+        duplicates: duplicates(input.keep_duplicates),
     }
+}
+
+fn duplicates(keep: bool) -> Duplicates {
+    if keep { Duplicates::Kept } else { Duplicates::LeftOut }
 }
 
 fn threshold(args: &args::Verdict) -> Threshold {

@@ -46,6 +46,7 @@ fn packet<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Result<Packet<'a>, St
         identification: datagram.identification,
         hop_limit: datagram.hop_limit,
         checksum: segment.checksum,
+        checksum_holds: segment.checksum_holds,
     })
 }
 

@@ -271,6 +271,9 @@ pub struct Packet<'a> {
     pub hop_limit: u8,
     /// Checksum of the transport header as captured (of SCTP the lower half); 0 where there is none.
     pub checksum: u16,
+    /// Whether that checksum is right; None where it was not looked at. Hosts leave it to their network
+    /// cards, so that what they send is captured with a wrong one: no reason to leave anything out.
+    pub checksum_holds: Option<bool>,
 }
 
 /// A piece of a fragmented datagram (RFC 791, RFC 8200 section 4.5).
@@ -336,6 +339,34 @@ pub enum Stop {
     /// More encapsulations than [`MAX_LAYERS`], or more VLAN tags than are walked.
     TooDeep,
 }
+
+impl Stop {
+    /// Whether there may be traffic in the frame that an audit should have seen.
+    pub fn hides_traffic(&self) -> bool {
+        match self {
+            Self::LinkType(_) | Self::AddressFamily(_) | Self::TooDeep => true,
+            Self::NotIp(kind) => {
+                *kind >= ETHER_TYPES_FROM && WITHOUT_IP.binary_search(kind).is_err()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a header is cut off or contradicts itself.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::LinkHeader | Self::IpHeader | Self::TransportHeader(_))
+    }
+}
+
+/// EtherTypes that never carry IP (IEEE registration authority): ARP, RARP, `AppleTalk` and its ARP, IPX,
+/// slow protocols, link discovery and control of switches, authentication, time, storage, loop tests.
+const WITHOUT_IP: [u16; 25] = [
+    0x0806, 0x22EA, 0x22F0, 0x6002, 0x6003, 0x8035, 0x809B, 0x80F3, 0x8137, 0x8808, 0x8809, 0x8863,
+    0x886D, 0x888E, 0x8892, 0x8899, 0x88A2, 0x88B8, 0x88CC, 0x88E1, 0x88F5, 0x88F7, 0x8902, 0x8906,
+    0x9000,
+];
+/// Numbers below this are lengths (IEEE 802.3).
+const ETHER_TYPES_FROM: u16 = 0x0600;
 
 /// The stable reason under which a frame is counted, such as `arp` or `ip-header`.
 impl fmt::Display for Stop {

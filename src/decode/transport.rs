@@ -3,6 +3,8 @@
 //! Fields are read one by one instead of through a whole-header type, because a snaplen that cuts
 //! the header still leaves the ports, and the ports are what an audit needs most.
 
+use std::net::IpAddr;
+
 use super::ip::{Datagram, Fragment};
 use super::span::Span;
 use super::{Detail, Stop, TcpFlags, Transport, icmp, ipsec};
@@ -18,6 +20,8 @@ pub(super) struct Segment<'a> {
     pub(super) detail: Detail,
     /// The checksum as captured; 0 where there is none, or it was cut.
     pub(super) checksum: u16,
+    /// Whether that checksum is right, where it was looked at.
+    pub(super) checksum_holds: Option<bool>,
     /// What follows the header.
     pub(super) payload: Span<'a>,
 }
@@ -25,7 +29,14 @@ pub(super) struct Segment<'a> {
 impl<'a> Segment<'a> {
     /// A segment of a transport without ports.
     pub(super) fn portless(detail: Detail, payload: Span<'a>) -> Self {
-        Self { source_port: 0, destination_port: 0, detail, checksum: 0, payload }
+        Self {
+            source_port: 0,
+            destination_port: 0,
+            detail,
+            checksum: 0,
+            checksum_holds: None,
+            payload,
+        }
     }
 }
 
@@ -33,7 +44,7 @@ impl<'a> Segment<'a> {
 pub(super) fn read<'a>(datagram: &Datagram<'a>) -> Result<Segment<'a>, Stop> {
     let body = datagram.body;
     match datagram.transport {
-        Transport::TCP => tcp(body, datagram.fragment),
+        Transport::TCP => tcp(body, datagram.fragment).map(|segment| checked(segment, datagram)),
         Transport::UDP => udp(body, datagram.fragment),
         Transport::SCTP => sctp(body),
         Transport::ICMP | Transport::ICMPV6 => icmp::read(datagram.transport, body),
@@ -76,8 +87,43 @@ fn tcp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
         destination_port,
         detail: tcp_detail(span).unwrap_or(Detail::None),
         checksum: span.u16(16).unwrap_or_default(),
+        checksum_holds: None,
         payload: span.after(header_len),
     })
+}
+
+/// Looks at the checksum of a segment that opens a connection: there is one on each side of every
+/// connection, short and soon summed up, and a host that leaves checksums to its network card leaves
+/// these too.
+fn checked<'a>(segment: Segment<'a>, datagram: &Datagram<'a>) -> Segment<'a> {
+    let opens = matches!(segment.detail, Detail::Tcp { flags, .. } if flags.has(TcpFlags::SYN));
+    let body = datagram.body;
+    let whole = body.bytes.len() as u64 == u64::from(body.wire_len);
+    if !opens || !whole || datagram.fragment != Fragment::Whole || body.bytes.len() > MAX_SUMMED {
+        return segment;
+    }
+    let sum = address_sum(datagram.source)
+        + address_sum(datagram.destination)
+        + u32::from(Transport::TCP.0)
+        + body.wire_len
+        + sum_of_words(body.bytes);
+    let once = (sum >> 16) + (sum & 0xFFFF);
+    let holds = (once >> 16) + (once & 0xFFFF) == 0xFFFF;
+    Segment { checksum_holds: Some(holds), ..segment }
+}
+
+fn address_sum(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(v4) => sum_of_words(&v4.octets()),
+        IpAddr::V6(v6) => sum_of_words(&v6.octets()),
+    }
+}
+
+/// The sum of the 16-bit words of some bytes (RFC 1071), of few enough for it not to overflow.
+fn sum_of_words(bytes: &[u8]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<2>();
+    let last = rest.first().map_or(0, |byte| u32::from(*byte) << 8);
+    words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum::<u32>() + last
 }
 
 fn tcp_detail(span: Span<'_>) -> Option<Detail> {
@@ -107,7 +153,8 @@ fn udp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
         Detail::None
     };
     let checksum = span.u16(6).unwrap_or_default();
-    Ok(Segment { source_port, destination_port, detail, checksum, payload })
+    let checksum_holds = None;
+    Ok(Segment { source_port, destination_port, detail, checksum, checksum_holds, payload })
 }
 
 /// SCTP (RFC 9260, 3.1): the common header is read whole or not at all, since every chunk that
@@ -120,6 +167,7 @@ fn sctp(span: Span<'_>) -> Result<Segment<'_>, Stop> {
             detail: Detail::None,
             // The lower half of a CRC tells packets apart as well as the whole.
             checksum: span.u16(10).unwrap_or_default(),
+            checksum_holds: None,
             payload: span.after(SCTP_LEN),
         }),
         _ => Err(Stop::TransportHeader(Transport::SCTP)),
@@ -132,6 +180,9 @@ fn fits(header_len: usize, span: Span<'_>, fragment: Fragment) -> bool {
     header_len as u64 <= u64::from(span.wire_len) || fragment == Fragment::First
 }
 
+/// The longest segment whose checksum is looked at, in bytes: one that opens a connection is rarely
+/// longer than its header.
+const MAX_SUMMED: usize = 256;
 /// A TCP header without options, in bytes.
 const TCP_MIN_LEN: usize = 20;
 /// A UDP header, in bytes.
@@ -157,6 +208,31 @@ mod tests {
         let syn = Detail::Tcp { flags: TcpFlags(TcpFlags::SYN), sequence: 1, acknowledgement: 0 };
         assert_eq!(packet.detail, syn);
         assert_eq!((packet.payload, packet.payload_len), (&hex("160301")[..], 3));
+    }
+
+    #[test]
+    fn the_checksum_of_an_opening_segment_is_looked_at() {
+        let right = |mut tcp: Vec<u8>| {
+            let mut sum: u32 = 0x0a00 + 1 + 0x0a00 + 2 + 6 + tcp.len() as u32;
+            sum += sum_of_words(&tcp);
+            sum = (sum >> 16) + (sum & 0xFFFF);
+            let sum = !((sum >> 16) + (sum & 0xFFFF)) as u16;
+            tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+            tcp
+        };
+        let holds = |tcp: &[u8]| raw(&ipv4(6, tcp)).checksum_holds;
+        let good = right(hex(SYN));
+        assert_eq!(holds(&good), Some(true));
+        assert_eq!(holds(&right([hex(SYN), vec![7; 3]].concat())), Some(true));
+        assert_eq!(holds(&hex(SYN)), Some(false));
+        // Nobody looks at others, or at what was cut or is too long.
+        let mut ack = good.clone();
+        ack[13] = TcpFlags::ACK;
+        assert_eq!(holds(&ack), None);
+        assert_eq!(holds(&[good.clone(), vec![0; 300]].concat()), None);
+        let bytes = ipv4(6, &good);
+        let cut = cut_frame(LinkType::RAW, &bytes[..bytes.len() - 1], bytes.len());
+        assert_eq!(packet(&cut).checksum_holds, None);
     }
 
     #[test]

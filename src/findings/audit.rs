@@ -13,7 +13,7 @@ use super::filters::{Subject, bpf, display_filter};
 use super::fingerprint::fingerprint;
 use super::group::Group;
 use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
-use super::{Finding, Judged, RULES, Rule, Severity, Sight, Spark, Telling};
+use super::{Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling};
 use crate::decode::Transport;
 use crate::flow::{Outcome, is_group};
 use crate::identify::Confidence;
@@ -32,6 +32,7 @@ pub struct Audit<'p> {
     roll: Roll,
     watch: Watch,
     directions: Directions,
+    pairs: Pairs,
     told: BTreeSet<String>,
 }
 
@@ -104,8 +105,15 @@ impl<'p> Audit<'p> {
             roll: Roll::new(lookup.required()),
             watch: Watch::new(lookup),
             directions: Directions::default(),
+            pairs: Pairs::default(),
             told: BTreeSet::new(),
         }
+    }
+
+    /// Tells between which hosts one direction was captured only. To be told before any flow is added.
+    #[must_use]
+    pub fn with_pairs(self, pairs: Pairs) -> Self {
+        Self { pairs, ..self }
     }
 
     /// Adds a judged flow. The order of adding decides nothing.
@@ -116,9 +124,14 @@ impl<'p> Audit<'p> {
         self.roll.add(&case, lookup);
         self.watch.add(&case, lookup);
         for (position, rule) in RULES.iter().enumerate() {
-            let Some(spark) = (rule.check)(&case) else {
+            let Some(mut spark) = (rule.check)(&case) else {
                 continue;
             };
+            let ends = judged.flow.ends.map(|end| end.address);
+            let blind = speaks_of_silence(rule, judged.flow.transport) && self.pairs.silent(ends);
+            if blind {
+                (spark.severity, spark.confidence) = (Severity::Note, Confidence::Low);
+            }
             let key = Key {
                 rule: position,
                 transport: judged.flow.transport,
@@ -128,7 +141,8 @@ impl<'p> Audit<'p> {
             let port = judged.flow.responder().port;
             let row = spark.expectation.map(|id| lookup.row(id));
             let slot = slot(&spark, row.as_ref(), port);
-            self.ledgers.entry(key).or_default().add(slot, port, Group::of(&case, &spark));
+            let group = Group { blind: u64::from(blind), ..Group::of(&case, &spark) };
+            self.ledgers.entry(key).or_default().add(slot, port, group);
         }
     }
 
@@ -190,9 +204,7 @@ impl<'p> Audit<'p> {
     fn finding(&self, rule: &Rule, key: &Key, entry: &Entry) -> Finding {
         let group = &entry.group;
         let ports = if key.transport.has_ports() { entry.ports.clone() } else { Vec::new() };
-        let blind = rule.sight == Sight::BothWays
-            && key.transport != Transport::TCP
-            && self.directions.one_way();
+        let blind = speaks_of_silence(rule, key.transport) && self.directions.one_way();
         let subject = Subject {
             initiator: &group.initiator.party,
             responder: &group.responder.party,
@@ -236,9 +248,17 @@ impl<'p> Audit<'p> {
         finding.message = (rule.message)(&Telling::new(&finding, group, self.lookup));
         if blind {
             finding.message.push_str(ONE_WAY);
+        } else if group.blind == group.flows {
+            finding.message.push_str(ONE_WAY_HERE);
         }
         finding
     }
+}
+
+/// Whether what a rule says rests on packets that are absent. A TCP client that goes on was answered,
+/// whether the answer was captured or not.
+fn speaks_of_silence(rule: &Rule, transport: Transport) -> bool {
+    rule.sight == Sight::BothWays && transport != Transport::TCP
 }
 
 /// The name of a party in keys and fingerprints: its role, else its name, else what is known.
@@ -268,6 +288,8 @@ fn slot(spark: &Spark, row: Option<&Row<'_>>, port: u16) -> Slot {
 
 const ONE_WAY: &str =
     "; but most connections show one direction only, so an answer may have been missed";
+const ONE_WAY_HERE: &str =
+    "; but between these hosts one direction was captured only, so an answer may have been missed";
 
 #[cfg(test)]
 mod tests {
@@ -420,6 +442,33 @@ mod tests {
         assert_eq!(bed.findings(&leaky)[0].severity, Severity::Note);
         let fair = [query, one_sided, both];
         assert_eq!(bed.findings(&fair)[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn silence_between_hosts_of_one_direction_is_a_note() {
+        let query = |client: &str| {
+            flow(&format!("{client}:51000"), "10.0.1.41:53")
+                .udp()
+                .class(Class::Infrastructure)
+                .row(DNS)
+                .packets(3, 0)
+                .outcome(Outcome::Unanswered)
+        };
+        let bed = Testbed::default();
+        let mut pairs = Pairs::default();
+        pairs.one_sided(["10.0.1.41", "10.0.1.11"].map(|end| end.parse().unwrap()));
+        let found = |clients: &[&str]| {
+            let mut audit = Audit::over(&bed).with_pairs(pairs.clone());
+            clients.iter().for_each(|client| audit.add(&query(client).judged()));
+            audit.finish().findings.remove(0)
+        };
+        let note = found(&["10.0.1.11"]);
+        assert_eq!((note.severity, note.confidence), (Severity::Note, Confidence::Low));
+        assert!(note.message.ends_with(ONE_WAY_HERE), "{}", note.message);
+        // One host of which both directions are seen is enough.
+        let both = found(&["10.0.1.11", "10.0.1.12"]);
+        assert_eq!((both.severity, both.flows), (Severity::Warning, 2));
+        assert!(!both.message.contains("one direction"), "{}", both.message);
     }
 
     #[test]

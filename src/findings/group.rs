@@ -20,6 +20,8 @@ pub(super) struct Group {
     pub(super) initiator: Side,
     pub(super) responder: Side,
     pub(super) flows: u64,
+    /// Those of them whose silence means nothing.
+    pub(super) blind: u64,
     pub(super) packets: u64,
     pub(super) bytes: u64,
     pub(super) first: Timestamp,
@@ -50,6 +52,7 @@ impl Group {
             initiator: Side::of(&case.initiator, flow.initiator().address),
             responder: Side::of(&case.responder, flow.responder().address),
             flows: 1,
+            blind: 0,
             packets: flow.packets(),
             bytes: flow.bytes(),
             first: flow.first,
@@ -74,6 +77,7 @@ impl Group {
         self.initiator.merge(&other.initiator);
         self.responder.merge(&other.responder);
         self.flows = self.flows.saturating_add(other.flows);
+        self.blind = self.blind.saturating_add(other.blind);
         self.packets = self.packets.saturating_add(other.packets);
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.first = self.first.min(other.first);

@@ -13,6 +13,7 @@ mod filters;
 mod fingerprint;
 mod group;
 mod ledger;
+mod pairs;
 mod ports;
 mod protected;
 mod telling;
@@ -45,6 +46,7 @@ use std::net::IpAddr;
 
 pub use audit::{Audit, Summary};
 pub use case::{Case, Row};
+pub use pairs::Pairs;
 pub use telling::Telling;
 
 use crate::decode::Transport;

@@ -64,6 +64,8 @@ pub struct FragmentCounts {
     pub endless: u64,
     /// Those whose first fragment, which shows the ports, was not seen.
     pub without_first: u64,
+    /// Those of which the first fragment was seen and no other: what a filter by port leaves over.
+    pub only_first: u64,
     /// Those given up to keep memory bounded.
     pub given_up: u64,
 }
@@ -97,6 +99,7 @@ struct Datagram {
     owner: Option<Owner>,
     /// Whether a first fragment was seen, even one without a flow.
     has_first: bool,
+    has_later: bool,
     /// Places of the pieces, in order and apart.
     places: Vec<(u32, u32)>,
     covered: u32,
@@ -113,8 +116,7 @@ struct Datagram {
 impl Fragments {
     /// For a table that is filled from the beginning of a run.
     pub(super) fn live() -> Self {
-        let progress =
-            Progress::Live { open: BTreeMap::new(), order: VecDeque::new(), opened: 0 };
+        let progress = Progress::Live { open: BTreeMap::new(), order: VecDeque::new(), opened: 0 };
         Self::with(progress)
     }
 
@@ -249,6 +251,7 @@ impl Datagram {
             since,
             owner: None,
             has_first: false,
+            has_later: false,
             places: Vec::new(),
             covered: 0,
             end: None,
@@ -280,6 +283,7 @@ impl Datagram {
         strays: &mut BTreeMap<u32, u64>,
     ) {
         self.mark(&piece.part);
+        self.has_later |= piece.kind == Kind::Later;
         match piece.kind {
             Kind::First(owner) => {
                 self.has_first = true;
@@ -359,6 +363,7 @@ impl Datagram {
         counts.overlapping += u64::from(self.overlapping);
         counts.endless += u64::from(self.endless);
         counts.without_first += u64::from(!self.has_first);
+        counts.only_first += u64::from(!self.has_later);
         for (capture, frames) in self.waiting_by_capture {
             *strays.entry(capture).or_default() += frames;
         }
@@ -448,10 +453,11 @@ mod tests {
 
     #[test]
     fn pieces_in_any_order_make_one_datagram() {
-        let pieces = [piece(1, 0, 1480, true), piece(1, 1480, 1480, true), piece(1, 2960, 40, false)];
+        let pieces =
+            [piece(1, 0, 1480, true), piece(1, 1480, 1480, true), piece(1, 2960, 40, false)];
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
             let (counted, counts, _) = outcome(&order.map(|at| pieces[at]));
-            let whole = FragmentCounts { datagrams: 1, complete: 1, ..Default::default() };
+            let whole = FragmentCounts { datagrams: 1, complete: 1, ..FragmentCounts::default() };
             assert_eq!((counted, counts), (2, whole), "{order:?}");
         }
     }
@@ -473,7 +479,7 @@ mod tests {
         let late = [first[0], after(31, first[1])];
         let (counted, counts, strays) = outcome(&late);
         assert_eq!((counted, counts.datagrams, counts.complete), (0, 2, 0));
-        assert_eq!((counts.without_first, strays), (1, 1));
+        assert_eq!((counts.without_first, counts.only_first, strays), (1, 1, 1));
     }
 
     #[test]

@@ -294,6 +294,17 @@ impl Flow {
             .reduce(|sum, side| (sum.0 + side.0, sum.1 + side.1))
     }
 
+    /// Whether a TCP connection plainly works and yet shows one direction only. It may be asked before
+    /// the flow is oriented.
+    pub fn works_one_sided(&self) -> bool {
+        let works = |side: usize| {
+            let other = self.counters[1 - side].packets;
+            let seen = self.tcp[side].any(TcpSeen::ACK | TcpSeen::DATA | TcpSeen::SYN_ACK);
+            other == 0 && self.counters[side].packets >= MIN_PACKETS && seen
+        };
+        self.transport == Transport::TCP && (works(0) || works(1))
+    }
+
     /// How far the flow got. Side A must be the initiator.
     pub fn outcome(&self) -> Outcome {
         let [forward, backward] = self.counters.map(|c| c.packets > 0);
@@ -334,6 +345,10 @@ impl Flow {
         if forward && backward { Outcome::MidStream } else { Outcome::OneSided }
     }
 }
+
+/// Packets of one side from which on its silent peer was overlooked, not absent: fewer are the rest of
+/// a connection that ended as the capture began.
+const MIN_PACKETS: u64 = 3;
 
 /// Whether an address stands for a group of hosts: multicast, or the IPv4 broadcast address.
 /// Such an address never initiates and never answers.

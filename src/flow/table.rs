@@ -223,9 +223,7 @@ impl FlowTable {
         let hash = self.hasher.hash_one(entry.key());
         let found = find(&self.index, &self.entries, hash, &entry.key());
         match found.and_then(|i| Some((i, self.entries.get_mut(i)?))) {
-            Some((position, ours))
-                if entry.opening.is_none() || ours.opening == entry.opening =>
-            {
+            Some((position, ours)) if entry.opening.is_none() || ours.opening == entry.opening => {
                 (position as u32, ours.join(entry))
             }
             _ => (self.insert(hash, entry), false),

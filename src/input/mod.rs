@@ -3,6 +3,7 @@
 //! In: a path or an interface. Out: link-layer bytes with their time, link type and original
 //! length. This room knows nothing about protocols. Read [`savefile`] first.
 
+pub mod chronology;
 mod dlt;
 pub mod filter;
 pub mod live;
@@ -11,6 +12,7 @@ pub mod savefile;
 pub mod sources;
 pub mod unpack;
 
+use chronology::Chronology;
 use notes::Notes;
 use std::collections::BTreeSet;
 
@@ -117,6 +119,10 @@ impl Compression {
     }
 }
 
+/// The longest frame that common equipment sends, in bytes: a jumbo frame of 9,216 bytes with
+/// addresses, EtherType and two VLAN tags, and some room for the headers of a mirror.
+pub const LONGEST_ON_THE_WIRE: u32 = 9_300;
+
 /// What one capture held, counted while reading. Adding two tallies of adjacent parts gives the
 /// tally of the whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,8 +139,13 @@ pub struct Tally {
     pub last: Option<Timestamp>,
     /// Link types met.
     pub link_types: BTreeSet<LinkType>,
+    /// Whether the frames come in the order of their times.
+    pub chronology: Chronology,
     /// Frames shorter than on the wire.
     pub truncated_frames: u64,
+    /// Frames longer than any Ethernet carries, [`LONGEST_ON_THE_WIRE`]: a network card was left to
+    /// cut them, or has put them together.
+    pub giant_frames: u64,
     /// Frames that the BPF filter left out of the analysis.
     pub filtered_out: u64,
     /// Frames the capturing system's statistics say it lost, where there are any.
@@ -151,6 +162,8 @@ impl Tally {
         self.wire_bytes += u64::from(frame.original_len);
         self.first = Some(self.first.map_or(frame.time, |t| t.min(frame.time)));
         self.last = Some(self.last.map_or(frame.time, |t| t.max(frame.time)));
+        self.chronology.next(frame.time);
+        self.giant_frames += u64::from(frame.original_len > LONGEST_ON_THE_WIRE);
         if !self.link_types.contains(&frame.link_type) {
             self.link_types.insert(frame.link_type);
         }
@@ -166,7 +179,9 @@ impl Tally {
         self.first = [self.first, next.first].into_iter().flatten().min();
         self.last = [self.last, next.last].into_iter().flatten().max();
         self.link_types.extend(next.link_types.iter().copied());
+        self.chronology.join(&next.chronology);
         self.truncated_frames += next.truncated_frames;
+        self.giant_frames += next.giant_frames;
         self.filtered_out += next.filtered_out;
         self.dropped_by_capture = match (self.dropped_by_capture, next.dropped_by_capture) {
             (None, None) => None,

@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::findings::Severity;
 use crate::flow::Limits;
 use crate::pipeline::check::{self, Checked, Threshold};
+use crate::pipeline::intake::Duplicates;
 use crate::pipeline::read::{Progress, Reading};
 use crate::policy::{Policy, Profile, Sources};
 use crate::report::cases::{CaseResult, CaseState};
@@ -40,6 +41,7 @@ struct CaseFile {
     profile: Option<String>,
     strict: bool,
     no_builtin: bool,
+    keep_duplicates: bool,
     expect: Expect,
 }
 
@@ -213,8 +215,13 @@ fn audit(folder: &Path) -> Result<(CaseFile, Checked)> {
     } else {
         case.captures.iter().map(|path| folder.join(path)).collect()
     };
-    let reading =
-        Reading { captures, filter: case.filter.clone(), threads: 1, limits: Limits::default() };
+    let reading = Reading {
+        captures,
+        filter: case.filter.clone(),
+        threads: 1,
+        limits: Limits::default(),
+        duplicates: if case.keep_duplicates { Duplicates::Kept } else { Duplicates::LeftOut },
+    };
     let checked = check::check(&reading, &policy, Threshold::default(), &Progress::default())?;
     Ok((case, checked))
 }

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use crate::decode::{Stop, Transport};
 use crate::error::{Error, Result};
 use crate::findings::{Audit, Severity, Summary};
-use crate::flow::Outcome;
+use crate::flow::{FragmentCounts, Outcome};
+use crate::pipeline::counts::CaptureCounts;
 use crate::pipeline::judge::{self, JudgedFlow};
-use crate::pipeline::quality::{self, Sides};
-use crate::pipeline::read::{self, CaptureCounts, Progress, Reading};
+use crate::pipeline::quality::{self, Evidence, Sides};
+use crate::pipeline::read::{self, Progress, Reading};
 use crate::policy::{Class, Policy, infer};
 use crate::report::{
     CaptureReport, Grade, Overall, Report, SeemingRole, ServiceSeen, display_path,
@@ -54,7 +55,8 @@ pub fn check(
 ) -> Result<Checked> {
     let survey = read::read(reading, progress)?;
     let untracked = survey.table.untracked().packets;
-    let mut audit = Audit::new(policy);
+    let pairs = quality::one_sided_pairs(&survey.table);
+    let mut audit = Audit::new(policy).with_pairs(pairs.clone());
     let mut sides = Sides::default();
     let mut services = Services::default();
     judge::judge_in_turn(policy, survey.table.into_flows(), |flow| {
@@ -64,8 +66,16 @@ pub fn check(
             services.add(flow);
         }
     });
-    let quality = quality::grade(&survey.captures, &sides, untracked);
+    let quality = quality::grade(&Evidence {
+        captures: &survey.captures,
+        sides: &sides,
+        pairs: &pairs,
+        fragments: &survey.fragments,
+        untracked_packets: untracked,
+        filter: reading.filter.as_deref(),
+    });
     let mut report = draft(policy, &survey.captures, audit.finish(), quality, untracked);
+    report.fragments = survey.fragments;
     if !policy.has_topology() {
         services.describe(policy, &mut report);
     }
@@ -92,6 +102,7 @@ pub(crate) fn draft(
         services: Vec::new(),
         strict: policy.strict(),
         untracked_packets,
+        fragments: FragmentCounts::default(),
     }
 }
 
@@ -215,6 +226,9 @@ fn capture_report(counts: &CaptureCounts) -> CaptureReport {
         tally: counts.tally.clone(),
         undecoded: by_reason(&counts.undecoded),
         fragments: counts.fragments,
+        duplicates: counts.duplicates(),
+        routed_duplicates: counts.copies.routed,
+        checksums: (counts.checksums.wrong, counts.checksums.seen),
         damage: counts.damage.clone(),
         live: None,
     }

@@ -1,8 +1,9 @@
 //! The flow table of captures, judged when a topology is given.
 
 use crate::error::{Error, Result};
+use crate::pipeline::counts::CaptureCounts;
 use crate::pipeline::judge::{self, JudgedFlow};
-use crate::pipeline::read::{self, CaptureCounts, Progress, Reading};
+use crate::pipeline::read::{self, Progress, Reading};
 use crate::policy::Policy;
 
 /// The flows of captures, sorted by first frame.

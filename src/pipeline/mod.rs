@@ -7,7 +7,10 @@
 mod ahead;
 pub mod cases;
 pub mod check;
+pub mod counts;
 pub mod flows;
+pub mod intake;
+mod join;
 pub mod judge;
 mod meter;
 pub mod quality;
@@ -15,6 +18,7 @@ pub mod read;
 mod room;
 mod shares;
 pub mod watch;
+mod worker;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};

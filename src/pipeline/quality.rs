@@ -2,68 +2,199 @@
 //! the answer into `inconclusive`.
 
 use crate::decode::Transport;
-use crate::flow::Outcome;
+use crate::findings::Pairs;
+use crate::flow::{FlowTable, FragmentCounts, Outcome};
+use crate::pipeline::counts::CaptureCounts;
 use crate::pipeline::judge::JudgedFlow;
-use crate::pipeline::read::CaptureCounts;
-use crate::report::Grade;
+use crate::report::{Grade, display_path};
 
-/// TCP flows from which on a share of one-sided ones says something about the capture.
-const MIN_TCP_FLOWS: u64 = 4;
+/// What is known of the captures when all is read and judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// What was counted in each.
+    pub captures: &'a [CaptureCounts],
+    /// What the flows show of the captures.
+    pub sides: &'a Sides,
+    /// Hosts between which one direction is missing.
+    pub pairs: &'a Pairs,
+    /// What became of fragmented datagrams.
+    pub fragments: &'a FragmentCounts,
+    /// Packets that no flow had room for.
+    pub untracked_packets: u64,
+    /// The filter that was applied.
+    pub filter: Option<&'a str>,
+}
 
 /// Grades the captures: the worst grade and every reason for it, in reading order.
-pub fn grade(
-    captures: &[CaptureCounts],
-    sides: &Sides,
-    untracked_packets: u64,
-) -> (Grade, Vec<String>) {
-    let mut grade = Grade::Good;
-    let mut reasons = Vec::new();
-    let mut weaken = |to: Grade, reason: String| {
-        if grade != Grade::Inconclusive {
-            grade = to;
-        }
-        reasons.push(reason);
-    };
-    for capture in captures {
-        let path = crate::report::display_path(&capture.path);
-        if let Some(damage) = &capture.damage {
-            weaken(Grade::Degraded, format!("{path}: {damage}"));
-        }
-        let tally = &capture.tally;
-        if tally.truncated_frames > 0 {
-            let share = percent(tally.truncated_frames, tally.frames);
-            weaken(
-                Grade::Degraded,
-                format!(
-                    "{path}: {share} of the frames are cut by the snaplen, so less content can be seen"
-                ),
-            );
-        }
-        if let Some(dropped) = tally.dropped().filter(|dropped| *dropped > 0) {
-            weaken(Grade::Degraded, format!("{path}: the capturing system lost {dropped} frames"));
-        }
+pub fn grade(evidence: &Evidence<'_>) -> (Grade, Vec<String>) {
+    let mut page = Page { grade: Grade::Good, reasons: Vec::new() };
+    for capture in evidence.captures {
+        of_capture(capture, &mut page);
     }
-    if untracked_packets > 0 {
-        weaken(
+    of_fragments(evidence, &mut page);
+    of_flows(evidence, &mut page);
+    (page.grade, page.reasons)
+}
+
+/// The grade so far and what was said.
+struct Page {
+    grade: Grade,
+    reasons: Vec<String>,
+}
+
+impl Page {
+    fn weaken(&mut self, to: Grade, reason: String) {
+        if self.grade != Grade::Inconclusive {
+            self.grade = to;
+        }
+        self.reasons.push(reason);
+    }
+}
+
+/// What one capture says of itself.
+fn of_capture(capture: &CaptureCounts, page: &mut Page) {
+    let path = display_path(&capture.path);
+    if let Some(damage) = &capture.damage {
+        page.weaken(Grade::Degraded, format!("{path}: {damage}"));
+    }
+    let tally = &capture.tally;
+    let frames = tally.frames;
+    if tally.truncated_frames > 0 {
+        let share = percent(tally.truncated_frames, frames);
+        page.weaken(
             Grade::Degraded,
             format!(
-                "the flow table was full: {untracked_packets} packets of further flows were counted \
-             but not judged (raise --max-flows)"
+                "{path}: {share} of the frames are cut by the snaplen, so less content can be seen"
             ),
         );
     }
-    let Sides { one_sided, mid_stream, tcp } = *sides;
+    if let Some(dropped) = tally.dropped().filter(|dropped| *dropped > 0) {
+        page.weaken(
+            worse_if(dropped >= frames),
+            format!("{path}: the capturing system lost {dropped} frames"),
+        );
+    }
+    unreadable(capture, &path, page);
+    if tally.chronology.longest >= LONG_STEP {
+        let seconds = tally.chronology.longest as f64 / 1e9;
+        page.weaken(
+            Grade::Degraded,
+            format!(
+                "{path}: its clock goes back by up to {seconds:.1} s, so what came before what is \
+                 uncertain (`reordercap` puts frames in order)"
+            ),
+        );
+    }
+}
+
+/// Frames whose traffic cannot be seen, for whatever reason.
+fn unreadable(capture: &CaptureCounts, path: &str, page: &mut Page) {
+    let frames = capture.tally.frames;
+    let sum = |of: fn(&crate::decode::Stop) -> bool| -> u64 {
+        capture.undecoded.iter().filter(|(stop, _)| of(stop)).map(|(_, frames)| frames).sum()
+    };
+    let hidden = sum(crate::decode::Stop::hides_traffic);
+    if hidden * SOME >= frames && hidden > 0 {
+        page.weaken(
+            worse_if(hidden * 2 > frames),
+            format!(
+                "{path}: {} of the frames are of an encapsulation or a link type that is not read",
+                percent(hidden, frames)
+            ),
+        );
+    }
+    let broken = sum(crate::decode::Stop::is_broken);
+    if broken * SOME >= frames && broken > 0 {
+        page.weaken(
+            worse_if(broken * 2 > frames),
+            format!(
+                "{path}: the headers of {} of the frames are cut or damaged",
+                percent(broken, frames)
+            ),
+        );
+    }
+}
+
+/// What fragments without the others say.
+fn of_fragments(evidence: &Evidence<'_>, page: &mut Page) {
+    let fragments = evidence.fragments;
+    let hidden: u64 = evidence.captures.iter().map(|counts| counts.filtered_fragments).sum();
+    let whole = "`or (ip[6:2] & 0x1fff != 0) or ip6 proto 44`";
+    if fragments.only_first > 0 && hidden > 0 && evidence.filter.is_some() {
+        page.weaken(
+            Grade::Degraded,
+            format!(
+                "the filter passes the first fragments of {} datagrams and not the others, which have \
+                 no ports: add {whole} to it",
+                fragments.only_first
+            ),
+        );
+    } else if fragments.only_first > 0 && fragments.only_first == fragments.datagrams {
+        page.weaken(
+            Grade::Degraded,
+            format!(
+                "of {} fragmented datagrams only the first fragments were captured, as filters by port \
+                 do: capture with {whole}",
+                fragments.only_first
+            ),
+        );
+    }
+    let odd = fragments.overlapping + fragments.endless;
+    if odd > 0 {
+        page.weaken(
+            Grade::Degraded,
+            format!(
+                "the fragments of {odd} datagrams overlap, contradict each other or do not end: their \
+                 receivers may have read something else"
+            ),
+        );
+    }
+}
+
+/// What the flows show of the captures.
+fn of_flows(evidence: &Evidence<'_>, page: &mut Page) {
+    if evidence.untracked_packets > 0 {
+        page.weaken(
+            Grade::Degraded,
+            format!(
+                "the flow table was full: {} packets of further flows were counted but not judged \
+                 (raise --max-flows)",
+                evidence.untracked_packets
+            ),
+        );
+    }
+    let Sides { one_sided, mid_stream, tcp, unseen, seen } = *evidence.sides;
+    if unseen > 0 && unseen * 100 >= seen {
+        page.weaken(
+            worse_if(unseen > seen),
+            format!(
+                "{} of the bytes that TCP connections acknowledged are not in the captures: they were \
+                 lost while capturing",
+                percent(unseen, seen + unseen)
+            ),
+        );
+    }
     if tcp >= MIN_TCP_FLOWS && one_sided * 2 > tcp {
-        weaken(
+        page.weaken(
             Grade::Inconclusive,
             format!(
                 "{} of the TCP flows show one direction only: capture both directions (SPAN rx and tx)",
                 percent(one_sided, tcp)
             ),
         );
+    } else if let Some((a, b)) = evidence.pairs.first() {
+        let pairs = evidence.pairs.len();
+        let others = if pairs == 1 { String::new() } else { format!(" and {} more", pairs - 1) };
+        page.weaken(
+            Grade::Degraded,
+            format!(
+                "between some hosts ({a} and {b}{others}) one direction was captured only, so silence \
+                 there is no finding"
+            ),
+        );
     }
     if tcp >= MIN_TCP_FLOWS && mid_stream * 2 > tcp {
-        weaken(
+        page.weaken(
             Grade::Degraded,
             format!(
                 "{} of the TCP flows began before the capture, so who opened them is inferred",
@@ -71,16 +202,24 @@ pub fn grade(
             ),
         );
     }
-    (grade, reasons)
 }
 
-/// How many TCP flows show one direction only, or not their beginning.
+/// Inconclusive where most is missing.
+fn worse_if(most: bool) -> Grade {
+    if most { Grade::Inconclusive } else { Grade::Degraded }
+}
+
+/// What the judged flows show of the captures.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sides {
     one_sided: u64,
     mid_stream: u64,
     /// Flows that show a connection at all.
     tcp: u64,
+    /// Bytes that were acknowledged and not captured.
+    unseen: u64,
+    /// Bytes that were captured, of the connections that can tell.
+    seen: u64,
 }
 
 impl Sides {
@@ -88,6 +227,10 @@ impl Sides {
     pub fn add(&mut self, judged: &JudgedFlow) {
         if judged.flow.transport != Transport::TCP {
             return;
+        }
+        if let Some((unseen, seen)) = judged.flow.unseen() {
+            self.unseen = self.unseen.saturating_add(unseen);
+            self.seen = self.seen.saturating_add(seen);
         }
         match judged.outcome {
             Outcome::OneSided => {
@@ -104,31 +247,170 @@ impl Sides {
     }
 }
 
+/// Hosts between which connections work and yet show one direction only.
+pub fn one_sided_pairs(table: &FlowTable) -> Pairs {
+    let mut pairs = Pairs::default();
+    let connections =
+        || table.flows().map(|(flow, _)| flow).filter(|flow| flow.transport == Transport::TCP);
+    for flow in connections().filter(|flow| flow.works_one_sided()) {
+        pairs.one_sided(flow.ends.map(|end| end.address));
+    }
+    if !pairs.is_empty() {
+        for flow in connections().filter(|flow| flow.counters.iter().all(|side| side.packets > 0)) {
+            pairs.both_ways(flow.ends.map(|end| end.address));
+        }
+    }
+    pairs.settle();
+    pairs
+}
+
+/// TCP flows from which on a share of one-sided ones says something about the capture.
+const MIN_TCP_FLOWS: u64 = 4;
+/// One frame in so many that cannot be read weakens the answer.
+const SOME: u64 = 20;
+/// Nanoseconds by which a clock goes back before that matters: less is the order of several capture
+/// queues.
+const LONG_STEP: u64 = 1_000_000_000;
+
 fn percent(part: u64, whole: u64) -> String {
     format!("{:.1} %", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+    use crate::decode::Stop;
+    use crate::input::{Format, Timestamp};
+
+    fn graded(
+        captures: &[CaptureCounts],
+        sides: Sides,
+        fragments: FragmentCounts,
+    ) -> (Grade, String) {
+        let evidence = Evidence {
+            captures,
+            sides: &sides,
+            pairs: &Pairs::default(),
+            fragments: &fragments,
+            untracked_packets: 0,
+            filter: None,
+        };
+        let (grade, reasons) = grade(&evidence);
+        (grade, reasons.join("; "))
+    }
+
+    fn capture(frames: u64, change: impl FnOnce(&mut CaptureCounts)) -> [CaptureCounts; 1] {
+        let mut counts = CaptureCounts::new("a.pcap".as_ref(), Format::Pcap);
+        counts.tally.frames = frames;
+        change(&mut counts);
+        [counts]
+    }
+
+    fn grade_of(capture: &[CaptureCounts]) -> Grade {
+        graded(capture, Sides::default(), FragmentCounts::default()).0
+    }
 
     #[test]
     fn what_is_missing_decides_the_grade() {
-        let graded = |one_sided, mid_stream, untracked| {
-            let sides = Sides { one_sided, mid_stream, tcp: 10 };
-            let (grade, reasons) = grade(&[], &sides, untracked);
-            (grade, reasons.len())
+        let graded = |one_sided, mid_stream| {
+            let sides = Sides { one_sided, mid_stream, tcp: 10, ..Sides::default() };
+            graded(&[], sides, FragmentCounts::default()).0
         };
-        assert_eq!(graded(0, 0, 0), (Grade::Good, 0));
-        assert_eq!(graded(5, 5, 0), (Grade::Good, 0), "half is not most");
-        assert_eq!(graded(0, 6, 0), (Grade::Degraded, 1));
-        assert_eq!(graded(0, 0, 1), (Grade::Degraded, 1));
-        assert_eq!(graded(6, 0, 1), (Grade::Inconclusive, 2));
+        assert_eq!(graded(0, 0), Grade::Good);
+        assert_eq!(graded(5, 5), Grade::Good, "half is not most");
+        assert_eq!(graded(0, 6), Grade::Degraded);
+        assert_eq!(graded(6, 6), Grade::Inconclusive);
     }
 
     #[test]
     fn few_flows_say_nothing_about_the_capture() {
-        let sides = Sides { one_sided: 3, mid_stream: 0, tcp: 3 };
-        assert_eq!(grade(&[], &sides, 0).0, Grade::Good);
+        let sides = Sides { one_sided: 3, tcp: 3, ..Sides::default() };
+        assert_eq!(graded(&[], sides, FragmentCounts::default()).0, Grade::Good);
+    }
+
+    #[test]
+    fn lost_frames_weaken_and_more_lost_than_seen_forbid_a_pass() {
+        let lost = |lost| capture(100, |counts| counts.tally.dropped_by_capture = Some(lost));
+        assert_eq!(grade_of(&lost(0)), Grade::Good);
+        assert_eq!(grade_of(&lost(1)), Grade::Degraded);
+        assert_eq!(grade_of(&lost(100)), Grade::Inconclusive);
+        let acknowledged = |unseen| {
+            let sides = Sides { unseen, seen: 1_000, ..Sides::default() };
+            graded(&[], sides, FragmentCounts::default()).0
+        };
+        assert_eq!(acknowledged(9), Grade::Good);
+        assert_eq!(acknowledged(10), Grade::Degraded);
+        assert_eq!(acknowledged(1_001), Grade::Inconclusive);
+    }
+
+    #[test]
+    fn traffic_that_cannot_be_read_weakens_and_noise_does_not() {
+        let with = |stop, frames| capture(100, |counts| counts.stopped(stop, frames));
+        let unknown = Stop::NotIp(0x1234);
+        assert_eq!(grade_of(&with(unknown, 4)), Grade::Good);
+        assert_eq!(grade_of(&with(unknown, 5)), Grade::Degraded);
+        assert_eq!(grade_of(&with(unknown, 51)), Grade::Inconclusive);
+        assert_eq!(grade_of(&with(Stop::NotIp(0x0806), 99)), Grade::Good);
+        assert_eq!(grade_of(&with(Stop::IpHeader, 5)), Grade::Degraded);
+        assert_eq!(grade_of(&with(Stop::IpHeader, 51)), Grade::Inconclusive);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_weakens() {
+        let back = |nanos| {
+            capture(2, |counts| {
+                counts.tally.chronology.next(Timestamp(nanos));
+                counts.tally.chronology.next(Timestamp(0));
+            })
+        };
+        assert_eq!(grade_of(&back(999_999_999)), Grade::Good);
+        assert_eq!(grade_of(&back(1_000_000_000)), Grade::Degraded);
+    }
+
+    #[test]
+    fn fragments_that_a_filter_hid_are_told() {
+        let of = |only_first, datagrams, overlapping| {
+            let fragments =
+                FragmentCounts { only_first, datagrams, overlapping, ..FragmentCounts::default() };
+            graded(&[], Sides::default(), fragments)
+        };
+        assert_eq!(of(0, 0, 0).0, Grade::Good);
+        assert_eq!(of(1, 2, 0).0, Grade::Good);
+        assert!(of(2, 2, 0).1.contains("only the first fragments"));
+        assert!(of(0, 2, 1).1.contains("overlap"));
+        let captures = capture(9, |counts| counts.filtered_fragments = 3);
+        let evidence = Evidence {
+            captures: &captures,
+            sides: &Sides::default(),
+            pairs: &Pairs::default(),
+            fragments: &FragmentCounts { only_first: 1, datagrams: 5, ..FragmentCounts::default() },
+            untracked_packets: 0,
+            filter: Some("port 5060"),
+        };
+        assert!(grade(&evidence).1[0].starts_with("the filter passes the first fragments of 1"));
+    }
+
+    #[test]
+    fn hosts_of_one_direction_are_named() {
+        let addresses = |n: u8| [IpAddr::from([10, 0, 0, n]), IpAddr::from([10, 0, 1, n])];
+        let mut pairs = Pairs::default();
+        pairs.one_sided(addresses(1));
+        pairs.one_sided(addresses(2));
+        pairs.one_sided(addresses(3));
+        pairs.both_ways(addresses(3));
+        pairs.settle();
+        let evidence = Evidence {
+            captures: &[],
+            sides: &Sides::default(),
+            pairs: &pairs,
+            fragments: &FragmentCounts::default(),
+            untracked_packets: 0,
+            filter: None,
+        };
+        let (grade, reasons) = grade(&evidence);
+        assert_eq!(grade, Grade::Degraded);
+        assert!(reasons[0].contains("10.0.0.1 and 10.0.1.1 and 1 more"), "{reasons:?}");
     }
 }

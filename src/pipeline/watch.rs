@@ -5,21 +5,24 @@
 //! added to the audit and forgotten. Younger flows are judged provisionally a few seconds after
 //! their first packet, only to print what is new; the report counts each flow once, at its end.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::findings::{Audit, Finding};
+use crate::findings::{Audit, Finding, Pairs};
 use crate::flow::sample::Sample;
 use crate::flow::{Flow, FlowTable, Limits};
 use crate::input::live::{Live, LiveEvent, LiveStats};
 use crate::input::{Format, Frame, Timestamp};
 use crate::pipeline::check::{self, Checked, Services, Threshold};
+use crate::pipeline::counts::{self, CaptureCounts};
+use crate::pipeline::intake::{Duplicates, Intake};
 use crate::pipeline::judge::{self, JudgedFlow};
-use crate::pipeline::quality;
-use crate::pipeline::read::CaptureCounts;
+use crate::pipeline::quality::{self, Evidence};
 use crate::policy::Policy;
 use crate::report::{Grade, LiveCounts};
 
@@ -30,6 +33,8 @@ pub struct Options {
     pub idle_seconds: u32,
     /// Bounds of the flow table.
     pub limits: Limits,
+    /// What to do with copies of packets.
+    pub duplicates: Duplicates,
     /// When to stop by itself.
     pub stop: StopLimits,
     /// What turns findings into an exit code.
@@ -95,7 +100,7 @@ fn run(
     let mut next_tick = after(start, TICK);
     loop {
         match live.next() {
-            LiveEvent::Frame(frame) => watcher.observe(&frame),
+            LiveEvent::Frame(frame) => watcher.observe(&frame)?,
             LiveEvent::Idle => {}
             LiveEvent::Drained => return Ok(End::Asked),
             LiveEvent::Gone(error) => return Ok(End::Gone(error)),
@@ -139,6 +144,7 @@ struct Watcher<'p> {
     policy: &'p Policy,
     options: Options,
     table: FlowTable,
+    intake: Intake<'static>,
     counts: CaptureCounts,
     /// Flows that ended.
     audit: Audit<'p>,
@@ -157,6 +163,7 @@ impl<'p> Watcher<'p> {
             policy,
             options,
             table: FlowTable::new(options.limits),
+            intake: Intake::new(None, options.duplicates, RandomState::new().hash_one(0)),
             counts: CaptureCounts::new(interface.as_ref(), Format::Live),
             audit: Audit::new(policy),
             preview: Audit::new(policy),
@@ -167,9 +174,8 @@ impl<'p> Watcher<'p> {
         }
     }
 
-    fn observe(&mut self, frame: &Frame<'_>) {
-        self.counts.tally.count(frame);
-        self.counts.observe(&mut self.table, 0, frame);
+    fn observe(&mut self, frame: &Frame<'_>) -> Result<()> {
+        self.intake.take(frame, 0, &mut self.counts, &mut self.table)
     }
 
     /// Closes idle flows and tells what is new.
@@ -212,7 +218,8 @@ impl<'p> Watcher<'p> {
 
     fn finish(mut self, end: End, stats: LiveStats) -> Checked {
         let untracked = self.table.untracked().packets;
-        let table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
+        let mut table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
+        let (fragments, strays) = table.finish_fragments();
         self.close(table.into_flows());
         let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;
         self.counts.tally.dropped_by_capture = Some(dropped);
@@ -222,8 +229,16 @@ impl<'p> Watcher<'p> {
             End::Gone(error) => vec![error],
             End::Asked | End::Enough => Vec::new(),
         };
-        let captures = [self.counts];
-        let (mut grade, mut reasons) = quality::grade(&captures, &self.quality, untracked);
+        let mut captures = [self.counts];
+        counts::add_strays(&mut captures, &strays);
+        let (mut grade, mut reasons) = quality::grade(&Evidence {
+            captures: &captures,
+            sides: &self.quality,
+            pairs: &Pairs::default(),
+            fragments: &fragments,
+            untracked_packets: untracked,
+            filter: None,
+        });
         if unread > 0 {
             if grade == Grade::Good {
                 grade = Grade::Degraded;
@@ -232,6 +247,7 @@ impl<'p> Watcher<'p> {
         }
         let mut report =
             check::draft(self.policy, &captures, self.audit.finish(), (grade, reasons), untracked);
+        report.fragments = fragments;
         if let Some(capture) = report.captures.first_mut() {
             capture.live = Some(LiveCounts {
                 received: stats.received,

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::text::is_hidden;
 use super::{Format, Report, Style, answer};
 use finding::FindingJson;
-use part::{Capture, ExpectedService, Flows, Host, Ipsec, Quality, Service, Tool};
+use part::{Capture, ExpectedService, Flows, Fragments, Host, Ipsec, Quality, Service, Tool};
 
 pub(super) const FORMAT: Format =
     Format { name: "json", help: "for programs: one document, schema portassay.report/1", write };
@@ -33,6 +33,7 @@ struct Document<'r> {
     captures: Vec<Capture<'r>>,
     quality: Quality<'r>,
     flows: Flows<'r>,
+    fragments: Fragments,
     findings: Vec<FindingJson<'r>>,
     ipsec: Ipsec<'r>,
     expected: Vec<ExpectedService<'r>>,
@@ -51,6 +52,7 @@ impl<'r> Document<'r> {
             captures: report.captures.iter().map(Capture::of).collect(),
             quality: Quality::of(report),
             flows: Flows::of(report),
+            fragments: Fragments::of(&report.fragments),
             findings: report.findings().iter().map(FindingJson::of).collect(),
             ipsec: Ipsec::of(report),
             expected: report.summary.expected.iter().map(ExpectedService::of).collect(),
@@ -120,6 +122,7 @@ mod tests {
                 "captures",
                 "quality",
                 "flows",
+                "fragments",
                 "findings",
                 "ipsec",
                 "expected",
@@ -168,7 +171,7 @@ mod tests {
             ("/captures/0/link_types", "[\"ethernet\"]"),
             ("/captures/0/first", "\"2024-05-01T12:00:00.000000000Z\""),
             ("/captures/0/undecoded", "{\"arp\":30,\"ip-header\":1}"),
-            ("/captures/0/duplicates", "null"),
+            ("/captures/0/duplicates", "0"),
             ("/captures/1/damage", "\"the file ends inside frame 10\""),
             ("/flows/by_class/confirmed/flows", "1231"),
             ("/flows/by_class/out-of-scope/flows", "0"),

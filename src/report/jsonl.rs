@@ -8,7 +8,7 @@ use std::io;
 use serde::Serialize;
 
 use super::json::finding::FindingJson;
-use super::json::part::{Capture, Flows, Ipsec, Quality, Tool};
+use super::json::part::{Capture, Flows, Fragments, Ipsec, Quality, Tool};
 use super::{Format, Report, Style, answer, json};
 use crate::findings::{Finding, Severity};
 
@@ -54,6 +54,7 @@ struct SummaryLine<'r> {
     captures: Vec<Capture<'r>>,
     quality: Quality<'r>,
     flows: Flows<'r>,
+    fragments: Fragments,
     findings: Numbers,
     ipsec: Ipsec<'r>,
 }
@@ -68,6 +69,7 @@ impl<'r> SummaryLine<'r> {
             captures: report.captures.iter().map(Capture::of).collect(),
             quality: Quality::of(report),
             flows: Flows::of(report),
+            fragments: Fragments::of(&report.fragments),
             findings: Numbers {
                 error: answer::number_of(report, Severity::Error),
                 warning: answer::number_of(report, Severity::Warning),

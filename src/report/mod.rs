@@ -29,6 +29,7 @@ use std::io;
 use std::path::Path;
 
 use crate::findings::{Finding, Summary};
+use crate::flow::FragmentCounts;
 use crate::input::{Compression, Format as CaptureFormat, Tally};
 
 /// What one capture held.
@@ -46,6 +47,12 @@ pub struct CaptureReport {
     pub undecoded: BTreeMap<String, u64>,
     /// Fragments of larger datagrams.
     pub fragments: u64,
+    /// Frames that only repeat a packet; `None` where nobody looked for them.
+    pub duplicates: Option<u64>,
+    /// Those of them with another TTL than the packet.
+    pub routed_duplicates: u64,
+    /// Checksums that do not hold, and all that were looked at: of segments that open a connection.
+    pub checksums: (u64, u64),
     /// Where and why reading ended early, in one sentence.
     pub damage: Option<String>,
     /// What became of the frames of a live capture.
@@ -142,6 +149,8 @@ pub struct Report {
     pub strict: bool,
     /// Flows that no table had room for.
     pub untracked_packets: u64,
+    /// What became of fragmented datagrams.
+    pub fragments: FragmentCounts,
 }
 
 impl Report {

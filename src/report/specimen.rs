@@ -142,6 +142,9 @@ fn capture(path: &str, frames: u64, format: CaptureFormat) -> CaptureReport {
         },
         undecoded: BTreeMap::new(),
         fragments: 0,
+        duplicates: Some(0),
+        routed_duplicates: 0,
+        checksums: (0, 0),
         damage: None,
         live: None,
     }
@@ -207,6 +210,7 @@ pub(super) fn failing() -> Report {
         services: Vec::new(),
         strict: false,
         untracked_packets: 0,
+        fragments: crate::flow::FragmentCounts::default(),
     }
 }
 
@@ -236,6 +240,7 @@ pub(super) fn first_contact() -> Report {
         }],
         strict: false,
         untracked_packets: 0,
+        fragments: crate::flow::FragmentCounts::default(),
     }
 }
 
@@ -253,6 +258,7 @@ pub(super) fn empty() -> Report {
         services: Vec::new(),
         strict: true,
         untracked_packets: 0,
+        fragments: crate::flow::FragmentCounts::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::ser::{Serialize, Serializer};
 
 use crate::findings::audit::{ClassTotals, Exemption, Expected};
+use crate::flow::FragmentCounts;
 use crate::input::Compression;
 use crate::policy::Class;
 use crate::report::{CaptureReport, Report, SeemingRole, ServiceSeen, answer, text};
@@ -40,12 +41,50 @@ pub(in crate::report) struct Capture<'r> {
     undecoded: &'r BTreeMap<String, u64>,
     truncated_frames: u64,
     fragments: u64,
-    /// Nobody looks for duplicates yet, so their number is unknown.
     duplicates: Option<u64>,
+    routed_duplicates: u64,
+    giant_frames: u64,
+    backward_steps: u64,
+    longest_step_back_ms: f64,
+    checksums: ChecksumsJson,
     dropped_by_capture: Option<u64>,
     filtered_out: u64,
     damage: Option<&'r str>,
     live: Option<Live>,
+}
+
+/// Checksums of segments that open a connection.
+#[derive(Debug, serde::Serialize)]
+struct ChecksumsJson {
+    seen: u64,
+    wrong: u64,
+}
+
+/// What became of fragmented datagrams.
+#[derive(Debug, serde::Serialize)]
+pub(in crate::report) struct Fragments {
+    datagrams: u64,
+    complete: u64,
+    overlapping: u64,
+    endless: u64,
+    without_first: u64,
+    only_first: u64,
+    given_up: u64,
+}
+
+impl Fragments {
+    /// Copies the counts.
+    pub(in crate::report) fn of(counts: &FragmentCounts) -> Self {
+        Self {
+            datagrams: counts.datagrams,
+            complete: counts.complete,
+            overlapping: counts.overlapping,
+            endless: counts.endless,
+            without_first: counts.without_first,
+            only_first: counts.only_first,
+            given_up: counts.given_up,
+        }
+    }
 }
 
 /// What became of the frames of a live capture.
@@ -74,7 +113,12 @@ impl<'r> Capture<'r> {
             undecoded: &capture.undecoded,
             truncated_frames: tally.truncated_frames,
             fragments: capture.fragments,
-            duplicates: None,
+            duplicates: capture.duplicates,
+            routed_duplicates: capture.routed_duplicates,
+            giant_frames: tally.giant_frames,
+            backward_steps: tally.chronology.backwards,
+            longest_step_back_ms: (tally.chronology.longest / 1_000) as f64 / 1e3,
+            checksums: ChecksumsJson { seen: capture.checksums.1, wrong: capture.checksums.0 },
             dropped_by_capture: tally.dropped(),
             filtered_out: tally.filtered_out,
             damage: capture.damage.as_deref(),

@@ -1,10 +1,11 @@
 //! The section on the captures: what was read, and what stands against it.
 
+use std::fmt::Write as _;
 use std::io;
 
 use super::{Align, Grid, Page};
 use crate::report::color::Tone;
-use crate::report::text::{bytes, clock, count, counted, link_type, listed, span};
+use crate::report::text::{bytes, clock, count, counted, duration, link_type, listed, share, span};
 use crate::report::{CaptureReport, Report};
 
 /// Writes the section.
@@ -122,6 +123,40 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
     if capture.fragments > 0 {
         let fragments = counted(capture.fragments, "fragment", "fragments");
         out.push(format!("{fragments} of larger datagrams."));
+    }
+    if let Some(copies) = capture.duplicates.filter(|&number| number > 0) {
+        let share = share(copies, tally.frames);
+        let mut text = format!("{} ({share}) only repeat a packet, as mirrors do", frames(copies));
+        if capture.routed_duplicates > 0 {
+            let routed = count(capture.routed_duplicates);
+            let _ = write!(text, ", {routed} of them from the other side of a router");
+        }
+        text.push_str("; each packet is counted once (`--keep-duplicates` counts all).");
+        out.push(text);
+    }
+    if tally.giant_frames > 0 {
+        let giants = frames(tally.giant_frames);
+        out.push(format!(
+            "{giants} longer than any link carries: captured inside a host that leaves segments to its \
+             network card, so packets and lengths are not those on the wire."
+        ));
+    }
+    let (wrong, seen) = capture.checksums;
+    if wrong > 0 {
+        out.push(format!(
+            "{} of {} connection requests and answers have a wrong checksum, as on a host that leaves \
+             checksums to its network card; they count like any other.",
+            count(wrong),
+            count(seen)
+        ));
+    }
+    let order = &tally.chronology;
+    if order.backwards > 0 {
+        let longest = duration(i64::try_from(order.longest).unwrap_or(i64::MAX));
+        out.push(format!(
+            "{} earlier than the one before, by up to {longest}.",
+            frames(order.backwards)
+        ));
     }
     if tally.filtered_out > 0 {
         out.push(format!("{} left out by the filter.", frames(tally.filtered_out)));

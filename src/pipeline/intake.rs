@@ -1,0 +1,147 @@
+//! What happens to a frame between the capture and the flow table: filter, decoding, copies, count.
+
+use crate::decode::{self, Decoded, Stop};
+use crate::error::Result;
+use crate::flow::FlowTable;
+use crate::flow::duplicates::{Copy, State, Window};
+use crate::input::Frame;
+use crate::input::filter::Filter;
+use crate::pipeline::counts::CaptureCounts;
+
+/// What to do with frames that only repeat a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Duplicates {
+    /// They are counted, but not to flows.
+    #[default]
+    LeftOut,
+    /// They are packets like any other.
+    Kept,
+}
+
+/// The way of the frames of one capture, in its order.
+#[derive(Debug)]
+pub(super) struct Intake<'r> {
+    expression: Option<&'r str>,
+    /// Compiled for the first link type that is read.
+    filter: Option<Filter>,
+    /// The frames before, where copies are left out.
+    window: Option<Window>,
+}
+
+impl<'r> Intake<'r> {
+    /// The way of frames that were preceded by none. The seed is the same for all of a run.
+    pub(super) fn new(expression: Option<&'r str>, duplicates: Duplicates, seed: u64) -> Self {
+        let window = (duplicates == Duplicates::LeftOut).then(|| Window::new(seed));
+        Self { expression, filter: None, window }
+    }
+
+    /// Whether frames before the first one matter.
+    pub(super) fn looks_back(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// What is remembered of the frames so far.
+    pub(super) fn state(&self) -> Option<State> {
+        self.window.as_ref().map(Window::state)
+    }
+
+    /// The same way for the frames that follow.
+    pub(super) fn into_window(self) -> Option<Window> {
+        self.window
+    }
+
+    /// Goes on behind other frames.
+    pub(super) fn behind(mut self, window: Option<Window>) -> Self {
+        if self.window.is_some() && window.is_some() {
+            self.window = window;
+        }
+        self
+    }
+
+    /// Counts a frame and hands what it says to the table.
+    pub(super) fn take(
+        &mut self,
+        frame: &Frame<'_>,
+        capture: u32,
+        counts: &mut CaptureCounts,
+        table: &mut FlowTable,
+    ) -> Result<()> {
+        counts.tally.count(frame);
+        counts.looks_for_copies = self.window.is_some();
+        let passes = self.passes(frame)?;
+        self.advance();
+        if !passes {
+            counts.tally.filtered_out += 1;
+            let hidden = matches!(decode::decode(frame), Decoded::Stopped(Stop::Fragment));
+            counts.filtered_fragments += u64::from(hidden);
+            return Ok(());
+        }
+        match decode::decode(frame) {
+            Decoded::Packet(packet) => {
+                let copy = self.window.as_mut().map_or(Copy::None, |window| window.see(&packet));
+                if counts.is_copy(copy) {
+                    return Ok(());
+                }
+                counts.note(&packet);
+                if packet.first_fragment {
+                    table.observe_first(capture, &packet, &decode::fragments(frame));
+                } else {
+                    table.observe(capture, &packet);
+                }
+            }
+            Decoded::Stopped(Stop::Fragment) => {
+                let parts = decode::fragments(frame);
+                if !counts.is_copy(self.see_fragment(frame, &parts)) {
+                    counts.fragments += 1;
+                    table.observe_later(capture, frame, &parts);
+                }
+            }
+            Decoded::Stopped(stop) => counts.stopped(stop, 1),
+        }
+        Ok(())
+    }
+
+    /// Only remembers a frame, for those that follow.
+    pub(super) fn look(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let passes = self.passes(frame)?;
+        self.advance();
+        if !passes {
+            return Ok(());
+        }
+        match decode::decode(frame) {
+            Decoded::Packet(packet) => {
+                self.window.as_mut().map(|window| window.see(&packet));
+            }
+            Decoded::Stopped(Stop::Fragment) => {
+                self.see_fragment(frame, &decode::fragments(frame));
+            }
+            Decoded::Stopped(_) => {}
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) {
+        if let Some(window) = &mut self.window {
+            window.advance();
+        }
+    }
+
+    fn see_fragment(&mut self, frame: &Frame<'_>, parts: &decode::Parts) -> Copy {
+        match (&mut self.window, parts.as_slice().last()) {
+            (Some(window), Some(part)) => window.see_fragment(part, frame.time),
+            _ => Copy::None,
+        }
+    }
+
+    /// A link type that is not read may have no filter either: it is counted as not read.
+    fn passes(&mut self, frame: &Frame<'_>) -> Result<bool> {
+        let Some(expression) = self.expression.filter(|_| decode::reads(frame.link_type)) else {
+            return Ok(true);
+        };
+        let filter = match &mut self.filter {
+            Some(filter) => filter,
+            none => none.insert(Filter::compile(expression, frame.link_type)?),
+        };
+        filter.passes(frame)
+    }
+}

@@ -1,0 +1,278 @@
+//! What workers do: each reads a share of the captures into a table of its own.
+//!
+//! Where a share begins in the middle of a file, both the first record and the frames before it that
+//! matter (a copy may follow its original across the seam) are assumed; [`super::join`] verifies both.
+
+use std::sync::atomic::AtomicUsize;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::flow::FlowTable;
+use crate::flow::duplicates::{self, State, Window};
+use crate::input::savefile::{CaptureFile, Cursor, PackedFile, Records, SaveFile};
+use crate::input::unpack::Unpacked;
+use crate::pipeline::ahead::Ahead;
+use crate::pipeline::counts::CaptureCounts;
+use crate::pipeline::intake::Intake;
+use crate::pipeline::meter::Meter;
+use crate::pipeline::read::{Progress, Reading};
+use crate::pipeline::room::Room;
+use crate::pipeline::shares::{Cut, Extent, Segment, shares};
+
+pub(super) struct Job<'a> {
+    pub(super) reading: &'a Reading,
+    pub(super) files: &'a [CaptureFile],
+    pub(super) progress: &'a Progress,
+    /// Of the windows that recognise copies.
+    pub(super) seed: u64,
+}
+
+/// What a worker made of its share.
+pub(super) struct Part {
+    pub(super) table: FlowTable,
+    pub(super) reads: Vec<SegmentRead>,
+}
+
+pub(super) struct SegmentRead {
+    pub(super) capture: usize,
+    /// Where reading began; `None` when no record boundary was found.
+    pub(super) start: Option<Cursor>,
+    pub(super) end: Option<Cursor>,
+    /// What was assumed of the frames before `start`, and what is known of those before `end`.
+    pub(super) assumed: Option<State>,
+    pub(super) window: Option<Window>,
+    pub(super) counts: CaptureCounts,
+}
+
+/// Where a reading begins, and what is known of the frames before it.
+pub(super) struct Start {
+    /// `None` when no record boundary was found.
+    pub(super) cursor: Option<Cursor>,
+    /// How many there are.
+    pub(super) base: u64,
+    pub(super) window: Option<Window>,
+}
+
+/// Where the frames of a reading belong.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Number of the capture in the run.
+    pub(super) capture: u32,
+    /// Frames of the capture before this reading.
+    pub(super) base: u64,
+}
+
+impl Job<'_> {
+    /// Reads every share, in parallel. A share without a part has to be read again.
+    pub(super) fn parts(&self) -> Vec<(Vec<Segment>, Option<Part>)> {
+        let held = AtomicUsize::new(0);
+        self.shares()
+            .into_par_iter()
+            .enumerate()
+            .map(|(position, segments)| {
+                let mut room = Room::new(&held, self.reading.limits, position > 0);
+                let table = match position {
+                    0 => FlowTable::new(self.reading.limits),
+                    _ => FlowTable::part(self.reading.limits),
+                };
+                let part = self.part(&segments, table, &mut room);
+                (segments, part)
+            })
+            .collect()
+    }
+
+    /// What can be made of a share alone. Where its beginning was guessed wrong it may end in an
+    /// error that one thread would not have met: that, too, has to be read again.
+    fn part(
+        &self,
+        segments: &[Segment],
+        mut table: FlowTable,
+        room: &mut Room<'_>,
+    ) -> Option<Part> {
+        let mut reads = Vec::with_capacity(segments.len());
+        for segment in segments {
+            let start = self.start(segment).ok()?;
+            reads.push(self.segment(*segment, start, &mut table, room).ok()?);
+            if room.given_up {
+                return None;
+            }
+        }
+        Some(Part { table, reads })
+    }
+
+    /// Cuts all bytes into equal shares in capture order.
+    fn shares(&self) -> Vec<Vec<Segment>> {
+        let extents: Vec<Extent> = self.files.iter().map(extent).collect();
+        shares(&extents, self.reading.threads)
+    }
+
+    pub(super) fn file(&self, capture: usize) -> &CaptureFile {
+        &self.files[capture]
+    }
+
+    pub(super) fn intake(&self) -> Intake<'_> {
+        Intake::new(self.reading.filter.as_deref(), self.reading.duplicates, self.seed)
+    }
+
+    /// Where reading begins in a share: at the beginning of a file, or at a guess.
+    fn start(&self, segment: &Segment) -> Result<Start> {
+        let cursor = start(self.file(segment.capture), segment.from);
+        let window = match (self.file(segment.capture), &cursor) {
+            (CaptureFile::Plain(file), Some(cursor)) if segment.from > 0 => {
+                self.look_back(file, cursor)?
+            }
+            _ => None,
+        };
+        Ok(Start { cursor, base: 0, window })
+    }
+
+    /// What stands before a guessed place, as far as copies of it may follow. Nothing when that
+    /// cannot be told: then the share is read again.
+    fn look_back(&self, file: &SaveFile, to: &Cursor) -> Result<Option<Window>> {
+        if !self.intake().looks_back() {
+            return Ok(None);
+        }
+        let mut distance = LOOK_BACK;
+        loop {
+            let from = to.offset.saturating_sub(distance);
+            let whole = from <= file.start().offset;
+            let begin = if whole { Some(file.start()) } else { file.resync(from) };
+            if let Some(begin) = begin {
+                let mut intake = self.intake();
+                let mut records = file.records(begin, to.offset);
+                let mut frames = 0;
+                while let Some(frame) = records.next() {
+                    intake.look(&frame)?;
+                    frames += 1;
+                }
+                if records.cursor() == *to && (whole || frames >= duplicates::FRAMES) {
+                    return Ok(intake.into_window());
+                }
+            }
+            if whole || distance > MAX_LOOK_BACK {
+                return Ok(None);
+            }
+            distance *= 4;
+        }
+    }
+
+    /// Reads one stretch from a known place.
+    pub(super) fn segment(
+        &self,
+        segment: Segment,
+        start: Start,
+        table: &mut FlowTable,
+        room: &mut Room<'_>,
+    ) -> Result<SegmentRead> {
+        let file = match self.file(segment.capture) {
+            CaptureFile::Plain(file) => file,
+            CaptureFile::Packed(file) => return self.packed(segment.capture, file, table, room),
+        };
+        let mut read = SegmentRead {
+            capture: segment.capture,
+            start: start.cursor.clone(),
+            end: None,
+            assumed: None,
+            window: None,
+            counts: CaptureCounts::new(file.path(), file.format()),
+        };
+        let Some(cursor) = start.cursor else {
+            return Ok(read);
+        };
+        let mut intake = self.intake().behind(start.window);
+        read.assumed = intake.state();
+        let mut records = file.records(cursor, segment.until);
+        let meter = Meter::new(self.progress, None);
+        let at = Place { capture: segment.capture as u32, base: start.base };
+        drain(&mut records, at, &mut intake, meter, room, &mut read.counts, table)?;
+        read.end = Some(records.cursor());
+        read.window = intake.into_window();
+        Ok(read)
+    }
+
+    /// Reads a compressed file, which begins and ends with its share.
+    fn packed(
+        &self,
+        capture: usize,
+        file: &PackedFile,
+        table: &mut FlowTable,
+        room: &mut Room<'_>,
+    ) -> Result<SegmentRead> {
+        let compression = Some(file.compression());
+        let mut counts = CaptureCounts::new(file.path(), file.format());
+        counts.compression = compression;
+        let unreadable = |source| Error::Read { path: file.path().to_path_buf(), source };
+        let opened =
+            file.unpacked().map_err(unreadable).and_then(|Unpacked { stream, taken, .. }| {
+                let name = file.path().display().to_string();
+                Ok((Records::from_unpacked(&name, Ahead::of(stream), compression)?, taken))
+            });
+        match opened {
+            Ok((mut records, taken)) => {
+                let meter = Meter::new(self.progress, Some(taken));
+                let at = Place { capture: capture as u32, base: 0 };
+                drain(&mut records, at, &mut self.intake(), meter, room, &mut counts, table)?;
+            }
+            // It could be read when the run began.
+            Err(error) => counts.damage = Some(error.to_string()),
+        }
+        Ok(SegmentRead { capture, start: None, end: None, assumed: None, window: None, counts })
+    }
+}
+
+/// Reads records to their end, or until there is no room.
+pub(super) fn drain(
+    records: &mut Records,
+    at: Place,
+    intake: &mut Intake<'_>,
+    mut meter: Meter<'_>,
+    room: &mut Room<'_>,
+    counts: &mut CaptureCounts,
+    table: &mut FlowTable,
+) -> Result<()> {
+    let mut since = 0_u32;
+    while let Some(mut frame) = records.next() {
+        frame.number += at.base;
+        intake.take(&frame, at.capture, counts, table)?;
+        since += 1;
+        if since == FRAMES_PER_REPORT {
+            since = 0;
+            meter.tell(records.position());
+            room.take(table.len());
+            if room.given_up {
+                break;
+            }
+        }
+    }
+    meter.tell(records.position());
+    counts.damage = records.damage().map(str::to_owned);
+    counts.tally.dropped_by_capture = records.dropped_by_capture();
+    counts.tally.notes = records.notes().clone();
+    Ok(())
+}
+
+/// Where reading begins in a file: at its beginning, or at a guess.
+pub(super) fn start(file: &CaptureFile, from: u64) -> Option<Cursor> {
+    match file {
+        CaptureFile::Plain(file) if from == 0 => Some(file.start()),
+        CaptureFile::Plain(file) => file.resync(from),
+        CaptureFile::Packed(_) => None,
+    }
+}
+
+fn extent(file: &CaptureFile) -> Extent {
+    let cut = match file {
+        CaptureFile::Plain(_) => Cut::Anywhere,
+        CaptureFile::Packed(_) => Cut::Nowhere,
+    };
+    Extent { len: file.len(), cut }
+}
+
+/// How far before a share reading begins at first, in bytes, to know what copies may be of: enough for
+/// as many frames of common size as are remembered.
+const LOOK_BACK: u64 = 1 << 20;
+/// Beyond this a share is read again rather than looked back from any further.
+const MAX_LOOK_BACK: u64 = 64 << 20;
+/// Frames between two updates of the progress counter.
+const FRAMES_PER_REPORT: u32 = 16_384;
