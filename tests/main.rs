@@ -13,5 +13,6 @@ mod live;
 mod merge;
 mod readme;
 mod rows;
+mod seams;
 mod support;
 mod tables;

@@ -72,6 +72,8 @@ pub(crate) struct Packet {
     extensions: Vec<(u8, Vec<u8>)>,
     part: Option<(usize, usize)>,
     dscp: u8,
+    identification: u16,
+    hops: u8,
     vlans: Vec<u16>,
     macs: Option<([u8; 6], [u8; 6])>,
 }
@@ -97,6 +99,8 @@ impl Packet {
             extensions: Vec::new(),
             part: None,
             dscp: 0,
+            identification: 0x1234,
+            hops: 64,
             vlans: Vec::new(),
             macs: None,
         }
@@ -136,6 +140,18 @@ impl Packet {
     /// The class of service of the IP header.
     pub(crate) fn dscp(mut self, dscp: u8) -> Self {
         self.dscp = dscp;
+        self
+    }
+
+    /// The number of the datagram: the identification of IPv4, and of fragments of IPv6.
+    pub(crate) fn number(mut self, identification: u16) -> Self {
+        self.identification = identification;
+        self
+    }
+
+    /// Time to live, or hop limit.
+    pub(crate) fn hops(mut self, hops: u8) -> Self {
+        self.hops = hops;
         self
     }
 
@@ -323,9 +339,9 @@ impl Packet {
     fn ipv4(&self, next: u8, body: &[u8], offset: usize, more: bool) -> Vec<u8> {
         let mut bytes = vec![0x45, self.dscp << 2];
         put16(&mut bytes, (20 + body.len()) as u16);
-        put16(&mut bytes, 0x1234);
+        put16(&mut bytes, self.identification);
         put16(&mut bytes, (offset / 8) as u16 | u16::from(more) << 13);
-        bytes.extend([64, next, 0, 0]);
+        bytes.extend([self.hops, next, 0, 0]);
         put_address(&mut bytes, self.from.ip());
         put_address(&mut bytes, self.to.ip());
         let sum = internet_checksum(&bytes);
@@ -339,7 +355,7 @@ impl Packet {
         if self.part.is_some() {
             let mut header = vec![0, 0];
             put16(&mut header, offset as u16 | u16::from(more));
-            put32(&mut header, 0x1234);
+            put32(&mut header, u32::from(self.identification));
             extensions.push((44, header));
         }
         let numbers: Vec<u8> = extensions.iter().map(|e| e.0).chain([next]).collect();
@@ -352,7 +368,7 @@ impl Packet {
         let mut bytes = Vec::new();
         put32(&mut bytes, 6 << 28 | u32::from(self.dscp) << 22);
         put16(&mut bytes, content.len() as u16);
-        bytes.extend([numbers[0], 64]);
+        bytes.extend([numbers[0], self.hops]);
         put_address(&mut bytes, self.from.ip());
         put_address(&mut bytes, self.to.ip());
         bytes.extend(content);
