@@ -406,6 +406,39 @@ fn more_threads_than_a_machine_can_start_are_no_trouble() {
 }
 
 #[test]
+fn copies_are_counted_once_unless_asked_for() {
+    let name = "mirror-shows-every-frame-twice";
+    let numbers = |more: &[&str]| {
+        let (path, topology) = (capture(name), topology(name));
+        let arguments = ["check", &path, "-t", &topology, "--format", "json"];
+        let output = portassay(&[&arguments, more].concat());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let packets = |class: &Value| class["packets"].as_u64().unwrap();
+        let classes = report["flows"]["by_class"].as_object().unwrap();
+        let packets: u64 = classes.values().map(packets).sum();
+        (report["captures"][0]["duplicates"].as_u64(), packets)
+    };
+    assert_eq!(numbers(&[]), (Some(27), 27));
+    assert_eq!(numbers(&["--keep-duplicates"]), (None, 54));
+}
+
+#[test]
+fn a_filter_by_port_that_hides_fragments_is_told() {
+    let name = "fragments-in-any-order";
+    let reasons = |filter: &str| {
+        let (path, topology) = (capture(name), topology(name));
+        let output =
+            portassay(&["check", &path, "-t", &topology, "--format", "json", "-f", filter]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["quality"]["reasons"].to_string()
+    };
+    let told = reasons("udp port 57600");
+    assert!(told.contains("passes the first fragments of 12 datagrams"), "{told}");
+    let mended = "udp port 57600 or (ip[6:2] & 0x1fff != 0) or ip6 proto 44";
+    assert_eq!(reasons(mended), "[]");
+}
+
+#[test]
 fn standard_input_reads_like_the_file() {
     let path = capture("demo-site");
     let topology = topology("demo-site");

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::flaws;
 use crate::support::capture::{Order, Pcapng, Recorded, Ticks, pcap};
 use crate::support::craft::{ACK, SYN, at, ip, protocol, tcp, udp};
 use crate::support::fixtures;
@@ -11,10 +12,11 @@ use crate::support::story::{Rtp, Says, Story, rtp};
 use crate::support::wire::noise;
 
 /// 2026-11-23 10:00:00 UTC in nanoseconds.
-const START: u64 = 1_795_428_000_000_000_000;
-const ETHERNET: u32 = 1;
+pub(crate) const START: u64 = 1_795_428_000_000_000_000;
+pub(crate) const ETHERNET: u32 = 1;
 
-type Recipe = fn() -> Vec<u8>;
+/// Makes the bytes of a capture.
+pub(crate) type Recipe = fn() -> Vec<u8>;
 
 const CRAFTED: &[(&str, &str, Recipe)] = &[
     ("udp-unknown-in-media-range", "capture.pcap", unknown_in_media_range),
@@ -26,7 +28,7 @@ const CRAFTED: &[(&str, &str, Recipe)] = &[
 
 #[test]
 fn crafted_fixtures_are_what_their_recipes_make() {
-    for (case, file, recipe) in CRAFTED {
+    for (case, file, recipe) in CRAFTED.iter().chain(flaws::RECIPES) {
         let path = fixtures::folder().join(case).join(file);
         let made = recipe();
         if std::env::var_os("PORTASSAY_BLESS").is_some() {
@@ -196,5 +198,5 @@ fn healthy_site() -> Vec<u8> {
 }
 
 /// The beginning of a TLS 1.2 handshake (RFC 5246): one cipher suite, no extensions.
-const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\0\x2D\x01\0\0\x29\x03\x03\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\0\0\x02\xC0\x2F\x01\0";
-const SERVER_HELLO: &[u8] = b"\x16\x03\x03\0\x2A\x02\0\0\x26\x03\x03\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\0\xC0\x2F\0";
+pub(crate) const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\0\x2D\x01\0\0\x29\x03\x03\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\0\0\x02\xC0\x2F\x01\0";
+pub(crate) const SERVER_HELLO: &[u8] = b"\x16\x03\x03\0\x2A\x02\0\0\x26\x03\x03\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\0\xC0\x2F\0";

@@ -8,6 +8,7 @@ mod captures;
 mod cli;
 mod crafted;
 mod decode;
+mod flaws;
 mod hostile;
 mod live;
 mod merge;

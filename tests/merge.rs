@@ -211,7 +211,9 @@ proptest! {
     fn a_full_table_counts_every_packet_and_refuses_to_join(
         mut packets in prop::collection::vec(small(), 1..60),
     ) {
-        packets.iter_mut().for_each(|small| small.place = None);
+        for small in &mut packets {
+            small.place = None;
+        }
         let limits = Limits { max_flows: 2 };
         let full = table(&packets, 1, limits);
         let untracked = full.untracked().packets;

@@ -358,8 +358,8 @@ impl Stop {
     }
 }
 
-/// EtherTypes that never carry IP (IEEE registration authority): ARP, RARP, `AppleTalk` and its ARP, IPX,
-/// slow protocols, link discovery and control of switches, authentication, time, storage, loop tests.
+/// Protocols over Ethernet that never carry IP (IEEE registration authority): ARP, RARP, their like of
+/// other suites, slow protocols, link discovery and control of switches, authentication, time, storage, loop tests.
 const WITHOUT_IP: [u16; 25] = [
     0x0806, 0x22EA, 0x22F0, 0x6002, 0x6003, 0x8035, 0x809B, 0x80F3, 0x8137, 0x8808, 0x8809, 0x8863,
     0x886D, 0x888E, 0x8892, 0x8899, 0x88A2, 0x88B8, 0x88CC, 0x88E1, 0x88F5, 0x88F7, 0x8902, 0x8906,

@@ -459,7 +459,9 @@ mod tests {
         pairs.one_sided(["10.0.1.41", "10.0.1.11"].map(|end| end.parse().unwrap()));
         let found = |clients: &[&str]| {
             let mut audit = Audit::over(&bed).with_pairs(pairs.clone());
-            clients.iter().for_each(|client| audit.add(&query(client).judged()));
+            for client in clients {
+                audit.add(&query(client).judged());
+            }
             audit.finish().findings.remove(0)
         };
         let note = found(&["10.0.1.11"]);

@@ -332,7 +332,7 @@ mod tests {
                 window.advance();
                 return Copy::None;
             }
-            see(window, at as i64 * 50, &v4(number + 1, 60 + kind / 2, 0))
+            see(window, i64::try_from(at).unwrap() * 50, &v4(number + 1, 60 + kind / 2, 0))
         };
         let mut whole = Window::new(3);
         let before: Vec<Copy> = (0..3_000).map(|at| step(&mut whole, at)).collect();

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::key::Side;
+use super::places::Places;
 use super::{Counters, FrameRef};
 use crate::decode::Part;
 use crate::input::Timestamp;
@@ -100,14 +101,7 @@ struct Datagram {
     /// Whether a first fragment was seen, even one without a flow.
     has_first: bool,
     has_later: bool,
-    /// Places of the pieces, in order and apart.
-    places: Vec<(u32, u32)>,
-    covered: u32,
-    /// Where the last piece ends.
-    end: Option<u32>,
-    overlapping: bool,
-    endless: bool,
-    complete: bool,
+    places: Places,
     /// Pieces that came before the first one.
     waiting: Option<Late>,
     waiting_by_capture: Vec<(u32, u64)>,
@@ -180,13 +174,17 @@ impl Fragments {
         };
         match &mut self.progress {
             Progress::Live { open, .. } => {
-                open.values_mut().for_each(|datagram| moved(&mut datagram.owner));
-            }
-            Progress::Journal(pieces) => pieces.iter_mut().for_each(|piece| {
-                if let Kind::First(owner) = &mut piece.kind {
-                    moved(owner);
+                for datagram in open.values_mut() {
+                    moved(&mut datagram.owner);
                 }
-            }),
+            }
+            Progress::Journal(pieces) => {
+                for piece in pieces {
+                    if let Kind::First(owner) = &mut piece.kind {
+                        moved(owner);
+                    }
+                }
+            }
         }
     }
 
@@ -221,15 +219,13 @@ impl Fragments {
         {
             over.close(&mut self.counts, &mut self.strays);
         }
-        if !open.contains_key(&name) {
+        let datagram = open.entry(name).or_insert_with(|| {
             self.counts.datagrams += 1;
             *opened += 1;
             order.push_back((name, *opened));
-            open.insert(name, Datagram::new(*opened, piece.time));
-        }
-        if let Some(datagram) = open.get_mut(&name) {
-            datagram.add(&piece, count, &mut self.strays);
-        }
+            Datagram::new(*opened, piece.time)
+        });
+        datagram.add(&piece, count, &mut self.strays);
         while open.len() > MAX_OPEN || order.len() > 2 * MAX_OPEN {
             let Some((oldest, number)) = order.pop_front() else {
                 return;
@@ -237,7 +233,7 @@ impl Fragments {
             if open.get(&oldest).is_some_and(|datagram| datagram.number == number)
                 && let Some(datagram) = open.remove(&oldest)
             {
-                self.counts.given_up += u64::from(!datagram.complete);
+                self.counts.given_up += u64::from(!datagram.places.whole());
                 datagram.close(&mut self.counts, &mut self.strays);
             }
         }
@@ -252,12 +248,7 @@ impl Datagram {
             owner: None,
             has_first: false,
             has_later: false,
-            places: Vec::new(),
-            covered: 0,
-            end: None,
-            overlapping: false,
-            endless: false,
-            complete: false,
+            places: Places::default(),
             waiting: None,
             waiting_by_capture: Vec::new(),
         }
@@ -267,13 +258,10 @@ impl Datagram {
     /// late, or begins another one behind a whole one: numbers are used again.
     fn takes(&self, piece: &Piece) -> bool {
         let in_time = piece.time.0.abs_diff(self.since.0) <= REASSEMBLY_TIME;
-        let begins_anew =
-            self.complete && piece.kind != Kind::Later && !self.has(&place(&piece.part));
+        let begins_anew = self.places.whole()
+            && piece.kind != Kind::Later
+            && !self.places.has(place(&piece.part));
         in_time && !begins_anew
-    }
-
-    fn has(&self, place: &(u32, u32)) -> bool {
-        self.places.binary_search(place).is_ok()
     }
 
     fn add(
@@ -282,7 +270,7 @@ impl Datagram {
         count: &mut impl FnMut(Owner, &Late),
         strays: &mut BTreeMap<u32, u64>,
     ) {
-        self.mark(&piece.part);
+        self.places.add(place(&piece.part), piece.part.more);
         self.has_later |= piece.kind == Kind::Later;
         match piece.kind {
             Kind::First(owner) => {
@@ -320,48 +308,11 @@ impl Datagram {
         }
     }
 
-    /// Notes where a piece stands.
-    fn mark(&mut self, part: &Part) {
-        let (start, stop) = place(part);
-        if stop > LONGEST {
-            self.endless = true;
-            return;
-        }
-        if self.has(&(start, stop)) {
-            return;
-        }
-        if self.complete {
-            self.overlapping = true;
-            return;
-        }
-        let at = self.places.partition_point(|(from, _)| *from < start);
-        let reaches_into = self.places.get(at).is_some_and(|(from, _)| *from < stop);
-        let is_reached = at > 0 && self.places.get(at - 1).is_some_and(|(_, to)| *to > start);
-        let contradicts = match self.end {
-            Some(end) => stop > end || !part.more && stop != end,
-            None => !part.more && self.places.last().is_some_and(|(_, to)| *to > stop),
-        };
-        if reaches_into || is_reached || contradicts {
-            self.overlapping = true;
-            return;
-        }
-        if self.places.len() >= MAX_PIECES {
-            self.endless = true;
-            return;
-        }
-        self.places.insert(at, (start, stop));
-        self.covered += stop - start;
-        if !part.more {
-            self.end = Some(stop);
-        }
-        self.complete = self.end == Some(self.covered) && !self.overlapping;
-    }
-
     /// Counts a datagram that gets no further pieces.
     fn close(self, counts: &mut FragmentCounts, strays: &mut BTreeMap<u32, u64>) {
-        counts.complete += u64::from(self.complete && self.has_first);
-        counts.overlapping += u64::from(self.overlapping);
-        counts.endless += u64::from(self.endless);
+        counts.complete += u64::from(self.places.whole() && self.has_first);
+        counts.overlapping += u64::from(self.places.overlapping);
+        counts.endless += u64::from(self.places.endless);
         counts.without_first += u64::from(!self.has_first);
         counts.only_first += u64::from(!self.has_later);
         for (capture, frames) in self.waiting_by_capture {
@@ -395,11 +346,6 @@ fn place(part: &Part) -> (u32, u32) {
 /// How long the pieces of one datagram may be apart, in nanoseconds: hosts wait for 30 seconds
 /// (Linux) to 60 (RFC 8200, 4.5).
 const REASSEMBLY_TIME: u64 = 30_000_000_000;
-/// The longest body of a datagram in bytes, as far as IP can number it.
-const LONGEST: u32 = 65_535;
-/// Pieces of one datagram: more than the longest one has on the smallest link that IPv4 asks for
-/// (RFC 791: 576 bytes).
-const MAX_PIECES: usize = 128;
 /// Datagrams under way at a time; the oldest one is given up for a further one.
 const MAX_OPEN: usize = 4096;
 /// Captures over which the pieces of one datagram may be spread before its first one comes.

@@ -13,6 +13,7 @@ pub mod table;
 mod acknowledged;
 mod entry;
 mod fragments;
+mod places;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -56,7 +56,9 @@ mod tests {
 
     fn of(times: &[i64]) -> Chronology {
         let mut chronology = Chronology::default();
-        times.iter().for_each(|time| chronology.next(Timestamp(*time)));
+        for time in times {
+            chronology.next(Timestamp(*time));
+        }
         chronology
     }
 

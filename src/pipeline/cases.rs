@@ -306,6 +306,14 @@ fn portable_report(folder: &Path, checked: &Checked) -> Result<Value> {
             *path = Value::String(inside.display().to_string());
         }
     }
+    // Reasons begin with the path that they are about.
+    let prefix = format!("{}/", folder.display());
+    let reasons = value.pointer_mut("/quality/reasons").and_then(Value::as_array_mut);
+    for reason in reasons.into_iter().flatten() {
+        if let Some(inside) = reason.as_str().and_then(|text| text.strip_prefix(&prefix)) {
+            *reason = Value::String(inside.to_owned());
+        }
+    }
     Ok(value)
 }
 

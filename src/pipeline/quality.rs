@@ -373,7 +373,7 @@ mod tests {
     fn fragments_that_a_filter_hid_are_told() {
         let of = |only_first, datagrams, overlapping| {
             let fragments =
-                FragmentCounts { only_first, datagrams, overlapping, ..FragmentCounts::default() };
+                FragmentCounts { datagrams, overlapping, only_first, ..FragmentCounts::default() };
             graded(&[], Sides::default(), fragments)
         };
         assert_eq!(of(0, 0, 0).0, Grade::Good);
