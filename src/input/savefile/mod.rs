@@ -24,6 +24,7 @@ mod records;
 mod resync;
 mod sniff;
 mod step;
+mod variant;
 mod window;
 
 pub use kept::CaptureFile;
