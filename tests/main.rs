@@ -6,11 +6,13 @@
 mod architecture;
 mod captures;
 mod cli;
+mod containers;
 mod crafted;
 mod decode;
 mod hostile;
 mod live;
 mod merge;
+mod names;
 mod readme;
 mod rows;
 mod support;

@@ -10,6 +10,7 @@ pub mod check;
 pub mod flows;
 pub mod judge;
 mod meter;
+mod names;
 pub mod quality;
 pub mod read;
 mod room;

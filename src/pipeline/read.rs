@@ -20,6 +20,7 @@ use crate::decode::{self, Decoded, Stop};
 use crate::error::{Error, Result};
 use crate::flow::{FlowTable, Limits};
 use crate::input::filter::Filter;
+use crate::input::notes::Names;
 use crate::input::savefile::{CaptureFile, Cursor, PackedFile, Records};
 use crate::input::sources::{self, Source};
 use crate::input::unpack::{Unpacked, unpack};
@@ -120,6 +121,9 @@ pub struct Survey {
     pub captures: Vec<CaptureCounts>,
     /// The flows of all of them.
     pub table: FlowTable,
+    /// What the captures call addresses. Kept of the run instead of each capture, so that their
+    /// bound is one, however many captures there are.
+    pub names: Names,
     /// Inputs that could not be used; the others have been read.
     pub errors: Vec<Error>,
 }
@@ -136,14 +140,17 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     for (segments, part) in job.parts() {
         joined.append(&segments, part)?;
     }
-    let Joined { mut captures, mut table, .. } = joined;
+    let Joined { mut captures, mut table, mut names, .. } = joined;
     for source in streams {
         match read_stream(&job, &source, captures.len() as u32, &mut table) {
-            Ok(counts) => captures.push(counts),
+            Ok(mut counts) => {
+                names.take(&mut counts.tally.notes.names);
+                captures.push(counts);
+            }
             Err(error) => errors.push(error),
         }
     }
-    Ok(Survey { captures, table, errors })
+    Ok(Survey { captures, table, names, errors })
 }
 
 /// Opens the files in the order of their first frames, so that rotated sets and arguments in any
@@ -193,6 +200,7 @@ struct Job<'a> {
 struct Part {
     table: FlowTable,
     reads: Vec<SegmentRead>,
+    names: Names,
 }
 
 struct SegmentRead {
@@ -232,14 +240,17 @@ impl Job<'_> {
     fn part(&self, segments: &[Segment], room: &mut Room<'_>) -> Option<Part> {
         let mut table = FlowTable::new(self.reading.limits);
         let mut reads = Vec::with_capacity(segments.len());
+        let mut names = Names::default();
         for segment in segments {
             let start = start(self.file(segment.capture), segment.from);
-            reads.push(self.segment(*segment, start, 0, &mut table, room).ok()?);
+            let mut read = self.segment(*segment, start, 0, &mut table, room).ok()?;
+            names.take(&mut read.counts.tally.notes.names);
+            reads.push(read);
             if room.given_up {
                 return None;
             }
         }
-        Some(Part { table, reads })
+        Some(Part { table, reads, names })
     }
 
     /// Cuts all bytes into equal shares in capture order.
@@ -347,7 +358,7 @@ impl Job<'_> {
         meter.tell(records.position());
         counts.damage = records.damage().map(str::to_owned);
         counts.tally.dropped_by_capture = records.dropped_by_capture();
-        counts.tally.notes = records.notes().clone();
+        counts.tally.notes = records.take_notes();
         Ok(())
     }
 }
@@ -359,19 +370,20 @@ struct Joined<'a> {
     /// Where the last capture's reading ended.
     end: Option<Cursor>,
     table: FlowTable,
+    names: Names,
 }
 
 impl<'a> Joined<'a> {
     fn new(job: &'a Job<'a>) -> Self {
         let table = FlowTable::new(job.reading.limits);
-        Self { job, captures: Vec::new(), end: None, table }
+        Self { job, captures: Vec::new(), end: None, table, names: Names::default() }
     }
 
     fn append(&mut self, segments: &[Segment], part: Option<Part>) -> Result<()> {
         let Some(part) = part.filter(|part| self.fits(part)) else {
             return self.read_again(segments);
         };
-        let Part { mut table, reads } = part;
+        let Part { mut table, reads, mut names } = part;
         if let Some(lead) = reads.first() {
             let base = self.captures.get(lead.capture).map_or(0, |c| c.tally.frames);
             table.rebase(lead.capture as u32, base);
@@ -381,6 +393,7 @@ impl<'a> Joined<'a> {
         } else if self.table.merge(table).is_err() {
             return self.read_again(segments);
         }
+        self.names.take(&mut names);
         for read in reads {
             self.note(read);
         }
@@ -418,7 +431,8 @@ impl<'a> Joined<'a> {
         Ok(())
     }
 
-    fn note(&mut self, read: SegmentRead) {
+    fn note(&mut self, mut read: SegmentRead) {
+        self.names.take(&mut read.counts.tally.notes.names);
         match self.captures.get_mut(read.capture) {
             Some(counts) => counts.merge(&read.counts),
             None => self.captures.push(read.counts),

@@ -161,9 +161,9 @@ impl Records {
         self.dropped
     }
 
-    /// What the blocks of this part say beside frames and statistics.
-    pub fn notes(&self) -> &Notes {
-        &self.notes
+    /// What the blocks read since the last time say beside frames and statistics.
+    pub fn take_notes(&mut self) -> Notes {
+        std::mem::take(&mut self.notes)
     }
 
     /// Where the latest frame began, or where reading stands when there was none yet. Packets do
@@ -260,6 +260,10 @@ impl Records {
 
     fn skip(&mut self, length: u32) -> Result<(), Trouble> {
         let begin = self.window.offset();
+        let kind = match &self.context.0 {
+            Kind::Pcapng(section) => section.order().u32_at(self.window.bytes(), 0),
+            Kind::Pcap(_) => None,
+        };
         let length_before = u64::from(length) - pcapng::TRAILER as u64;
         if !self.window.skip(length_before) || !self.window.fill(pcapng::TRAILER) {
             let had = self.window.offset() + self.window.bytes().len() as u64 - begin;
@@ -267,6 +271,10 @@ impl Records {
         }
         if let Kind::Pcapng(section) = &self.context.0 {
             section.check_trailer(self.window.bytes(), length)?;
+            if kind == Some(pcapng::NAME_RESOLUTION) {
+                // Too long to be read as a whole.
+                self.notes.names.miss();
+            }
         }
         self.window.consume(pcapng::TRAILER);
         Ok(())

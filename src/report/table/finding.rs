@@ -50,8 +50,8 @@ fn one(report: &Report, finding: &Finding, page: &mut Page<'_>) -> io::Result<()
     let few = page.few(FEW);
     let who = format!(
         "{} {arrow} {}, {}",
-        party(&finding.initiator, few),
-        party(&finding.responder, few),
+        party(report, &finding.initiator, few),
+        party(report, &finding.responder, few),
         service(finding)
     );
     page.line(2, &who)?;
