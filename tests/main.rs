@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests of live capture watch the clock")]
 
 mod architecture;
+mod bounds;
 mod captures;
 mod cli;
 mod containers;

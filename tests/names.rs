@@ -89,8 +89,8 @@ fn names_and_filters_of_a_capture_change_nothing_but_what_is_shown_of_them() {
     assert_eq!(named_code, plain_code);
     let plain: Value = serde_json::from_str(&plain).unwrap();
     let mut named: Value = serde_json::from_str(&named).unwrap();
-    let names = serde_json::json!({ "10.20.0.77": ["laptop", "pc\u{1b}[31m7.example.net"] });
-    assert_eq!(named["names"], names, "only what is shown, and has no name of its own");
+    let called = serde_json::json!({ "10.20.0.77": ["laptop", "pc\u{1b}[31m7.example.net"] });
+    assert_eq!(named["names"], called, "only what is shown, and has no name of its own");
     let filters = serde_json::json!(["tcp port 5061 \u{1b}]0;x\u{7}"]);
     assert_eq!(named["captures"][0]["capture_filters"], filters);
     named["names"] = plain["names"].clone();
@@ -110,6 +110,25 @@ fn people_are_told_names_and_filters_without_what_a_terminal_would_obey() {
         assert!(!text.contains("not-what-the-topology-says"), "{text}");
         assert!(!text.contains(['\u{1b}', '\u{7}']), "{text}");
     }
+}
+
+#[test]
+fn the_name_of_a_network_is_not_the_name_of_its_hosts() {
+    let folder = tempfile::tempdir().unwrap();
+    let topology = folder.path().join("site.toml");
+    let server = std::net::Ipv4Addr::from(server());
+    let text = format!(
+        "[[host]]\nname = \"fe\"\naddresses = [\"{server}\"]\nroles = [\"sql\"]\n\
+         [[network]]\nname = \"users\"\nprefixes = [\"10.20.0.77/32\"]\nroles = [\"client\"]\n"
+    );
+    std::fs::write(&topology, text).unwrap();
+    let path = folder.path().join("named.pcapng");
+    std::fs::write(&path, named()).unwrap();
+    let [path, topology] = [path, topology].map(|path| path.display().to_string());
+    let output = portassay(&["check", &path, "-t", &topology]);
+    let text = stdout(&output);
+    assert!(text.contains("users (10.20.0.77 \"laptop\""), "{text}{}", stderr(&output));
+    assert!(!text.contains("not-what-the-topology-says"), "{text}");
 }
 
 #[test]

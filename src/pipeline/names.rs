@@ -16,7 +16,7 @@ pub(super) fn show(report: &mut Report, policy: &Policy, names: &Names) {
     let shown: BTreeSet<IpAddr> = parties
         .flat_map(|party| party.addresses.iter().copied())
         .chain(report.seeming_roles.iter().map(|host| host.address))
-        .filter(|address| policy.party(*address).name.is_none())
+        .filter(|address| !policy.names_host(*address))
         .collect();
     for address in shown {
         let called: Vec<String> = names.of(address).take(MAX_SHOWN).map(str::to_owned).collect();

@@ -41,7 +41,7 @@ fn captures(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out, "\n## Captures\n")?;
     let rows = report.captures.iter().map(|capture| {
         vec![
-            plain(&capture.path),
+            plain(&capture.shown()),
             match capture.compression {
                 Some(compression) => {
                     format!("{}, {}", capture.format.token(), compression.token())

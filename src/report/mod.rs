@@ -200,6 +200,13 @@ impl ServiceSeen {
     }
 }
 
+impl CaptureReport {
+    /// What people call it: its path, with `-` spelled out.
+    pub fn shown(&self) -> String {
+        display_path(Path::new(&self.path))
+    }
+}
+
 /// A path for messages: as given, with `-` spelled out.
 pub fn display_path(path: &Path) -> String {
     if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() }

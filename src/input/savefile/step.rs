@@ -104,6 +104,6 @@ pub(super) const MAX_CAPTURED: u32 = 16 << 20;
 /// The longest block read as a whole, in bytes: a frame and 64 KiB for headers and options.
 pub(super) const MAX_BLOCK: u32 = MAX_CAPTURED + (64 << 10);
 
-/// Interfaces remembered in one section. Each takes 56 bytes at most: 56 MiB for each reader of a
-/// file that declares a million.
+/// Interfaces remembered in one section. Each takes 48 bytes: with the room to grow some 100 MB for
+/// each reader of a file that declares a million.
 pub(super) const MAX_INTERFACES: usize = 1 << 20;

@@ -36,7 +36,7 @@ pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     }
     for capture in report.captures.iter().take(shown) {
         for remark in remarks(capture) {
-            let text = format!("{}: {remark}", capture.path);
+            let text = format!("{}: {remark}", capture.shown());
             page.tagged(2, "!", Tone::Doubtful, &text)?;
         }
     }
@@ -49,7 +49,7 @@ fn cells(capture: &CaptureReport) -> Vec<String> {
         tally.link_types.iter().map(|kind| link_type(*kind).into_owned()).collect();
     let (start, length) = times(tally.first.zip(tally.last));
     vec![
-        capture.path.clone(),
+        capture.shown(),
         if links.is_empty() { "-".into() } else { links.join(", ") },
         count(tally.frames),
         bytes(tally.wire_bytes),
