@@ -170,3 +170,18 @@ fn a_window_that_does_not_fit_is_refused_in_a_sentence() {
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert!(stderr(&output).contains("needs more than 128 MiB"), "{}", stderr(&output));
 }
+
+#[test]
+fn files_of_a_million_interfaces_each_are_not_remembered_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = [section(), interface().repeat(1_000_000), frame(999_999, &[])].concat();
+    for index in 0..12 {
+        std::fs::write(folder.path().join(format!("{index}.pcapng")), &bytes).unwrap();
+    }
+    let output = limited(folder.path());
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let captures = report["captures"].as_array().unwrap();
+    assert!(captures.iter().all(|capture| capture["frames"] == 1), "{captures:?}");
+    assert_eq!(captures.len(), 12);
+}

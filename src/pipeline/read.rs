@@ -239,9 +239,13 @@ impl Job<'_> {
     /// error that one thread would not have met: that, too, has to be read again.
     fn part(&self, segments: &[Segment], room: &mut Room<'_>) -> Option<Part> {
         let mut table = FlowTable::new(self.reading.limits);
-        let mut reads = Vec::with_capacity(segments.len());
+        let mut reads: Vec<SegmentRead> = Vec::with_capacity(segments.len());
         let mut names = Names::default();
         for segment in segments {
+            // Only where the last one ends is asked for, and a context may be large.
+            if let Some(before) = reads.last_mut() {
+                before.end = None;
+            }
             let start = start(self.file(segment.capture), segment.from);
             let mut read = self.segment(*segment, start, 0, &mut table, room).ok()?;
             names.take(&mut read.counts.tally.notes.names);
