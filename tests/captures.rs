@@ -88,7 +88,7 @@ type End = (IpAddr, u16);
 /// Packets and bytes from the lower end to the higher one and back.
 type Conversations = BTreeMap<(String, End, End), [(u64, u64); 2]>;
 
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let named = std::env::var_os("PORTASSAY_CAPTURES").map(PathBuf::from);
     let folder =
         named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures"));
@@ -100,7 +100,7 @@ fn folder() -> Option<PathBuf> {
 }
 
 /// Captures with their oracles, sorted by path.
-fn captures(folder: &Path) -> Vec<(String, PathBuf, Value)> {
+pub(crate) fn captures(folder: &Path) -> Vec<(String, PathBuf, Value)> {
     let mut found = Vec::new();
     for group in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if !group.is_dir() {

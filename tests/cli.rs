@@ -10,7 +10,7 @@ use crate::support::capture::{self, Order, Pcapng, Recorded, Ticks};
 use crate::support::story::Story;
 use crate::support::{craft, fixtures};
 
-fn portassay(arguments: &[&str]) -> Output {
+pub(crate) fn portassay(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_portassay"))
         .args(arguments)
         .env_remove("PORTASSAY_TOPOLOGY")
@@ -20,15 +20,15 @@ fn portassay(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("ended by a signal: {}", stderr(output)))
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

@@ -4,14 +4,17 @@
 #![allow(clippy::disallowed_methods, reason = "tests of live capture watch the clock")]
 
 mod architecture;
+mod bounds;
 mod captures;
 mod cli;
+mod containers;
 mod crafted;
 mod decode;
 mod flaws;
 mod hostile;
 mod live;
 mod merge;
+mod names;
 mod readme;
 mod rows;
 mod seams;

@@ -154,7 +154,7 @@ fn conclude(checked: &Checked, output: &args::Output, terminal: &Terminal) -> En
     if let Some(report) = &checked.report {
         for capture in &report.captures {
             if let Some(damage) = &capture.damage {
-                terminal.warn(&format!("{}: {damage}", capture.path));
+                terminal.warn(&format!("{}: {damage}", capture.shown()));
             }
         }
         for (format, path) in &output.output {

@@ -1,6 +1,7 @@
 //! Turns what was named on the command line into captures to read.
 
 use super::savefile::has_capture_magic;
+use super::unpack;
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
@@ -23,8 +24,8 @@ pub enum Source {
 /// Finds the captures that arguments name, in the order of the arguments.
 ///
 /// An argument is a file, `-` for standard input, or a folder. Folders are searched through, each
-/// in sorted order, for files that begin as pcap or pcapng do or are named like them; links are
-/// followed, and a file that can be reached twice is taken once. Each thing that cannot be read is
+/// in sorted order, for files that begin as pcap or pcapng do, compressed or not, or are named like
+/// them; links are followed, and a file that can be reached twice is taken once. Each thing that cannot be read is
 /// an error of its own between the others.
 pub fn find(arguments: &[PathBuf]) -> Vec<Result<Source>> {
     let mut found = Vec::new();
@@ -41,7 +42,13 @@ pub fn find(arguments: &[PathBuf]) -> Vec<Result<Source>> {
         }
     }
     let mut seen = BTreeSet::new();
+    let mut standard_input = 0;
     found.retain(|source| match source {
+        // It can be read once.
+        Ok(Source::StandardInput) => {
+            standard_input += 1;
+            standard_input == 1
+        }
         Ok(Source::File(path)) => {
             path.metadata().map_or(true, |metadata| seen.insert(identity(&metadata)))
         }
@@ -53,6 +60,9 @@ pub fn find(arguments: &[PathBuf]) -> Vec<Result<Source>> {
 /// A search through one folder.
 struct Search<'a> {
     found: &'a mut Vec<Result<Source>>,
+    /// The first file that is named as captures are which have to be converted. Where converted
+    /// ones lie beside it, it needs no mention.
+    to_convert: Option<PathBuf>,
     /// Device and inode of the files and folders seen: keeps out of circles.
     seen: BTreeSet<(u64, u64)>,
 }
@@ -60,14 +70,20 @@ struct Search<'a> {
 impl Search<'_> {
     fn through(folder: &Path, metadata: &Metadata, found: &mut Vec<Result<Source>>) {
         let before = found.len();
-        let mut search = Search { found, seen: BTreeSet::from([identity(metadata)]) };
+        let seen = BTreeSet::from([identity(metadata)]);
+        let mut search = Search { found, to_convert: None, seen };
         // A stack instead of recursion: folders may be nested deeper than the thread's stack.
         let mut pending = search.entries(folder);
         while let Some(path) = pending.pop() {
             pending.extend(search.visit(path));
         }
+        let to_convert = search.to_convert.take();
         if found.len() == before {
-            found.push(Err(Error::NoCaptures { path: folder.to_owned() }));
+            // Opening it tells how it is converted.
+            found.push(match to_convert {
+                Some(path) => Ok(Source::File(path)),
+                None => Err(Error::NoCaptures { path: folder.to_owned() }),
+            });
         }
     }
 
@@ -93,6 +109,9 @@ impl Search<'_> {
         let wanted = if is_named_like_a_capture(&path) { Ok(true) } else { begins_as_one(&path) };
         match wanted {
             Ok(true) => self.found.push(Ok(Source::File(path))),
+            Ok(false) if self.to_convert.is_none() && is_to_be_converted(&path) => {
+                self.to_convert = Some(path);
+            }
             Ok(false) => {}
             Err(source) => self.found.push(Err(Error::Open { path, source })),
         }
@@ -135,15 +154,34 @@ fn is_named_like_a_capture(path: &Path) -> bool {
     NAMES.iter().any(|end| name.ends_with(end))
 }
 
+/// Whether the name ends as those of captures do that this tool does not read.
+fn is_to_be_converted(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    ending.is_some_and(|ending| TO_CONVERT.contains(&ending.as_str()))
+}
+
 /// Whether the content begins as a capture does.
 fn begins_as_one(path: &Path) -> io::Result<bool> {
-    let mut magic = Vec::new();
-    File::open(path)?.take(4).read_to_end(&mut magic)?;
-    Ok(has_capture_magic(&magic))
+    let mut head = Vec::new();
+    let file = File::open(path)?;
+    (&file).take(HEAD).read_to_end(&mut head)?;
+    if !unpack::is_packed(&head) {
+        return Ok(has_capture_magic(&head));
+    }
+    let mut inside = Vec::new();
+    let whole = io::Cursor::new(head).chain(file);
+    let read = unpack::unpack(Box::new(whole))
+        .and_then(|unpacked| unpacked.stream.take(HEAD).read_to_end(&mut inside));
+    // What cannot be unpacked is no capture, unless its name says so.
+    Ok(read.is_ok() && has_capture_magic(&inside))
 }
 
 /// How captures are named, in lower case.
 const NAMES: [&str; 3] = [".pcap", ".pcapng", ".cap"];
+/// Traces of Windows, of Solaris and of Sniffer.
+const TO_CONVERT: [&str; 3] = ["etl", "snoop", "enc"];
+/// What tells a capture, and whether it is compressed, in bytes.
+const HEAD: u64 = 8;
 /// What compressing adds to a name.
 const COMPRESSED: [&str; 5] = [".gz", ".zst", ".xz", ".lz4", ".bz2"];
 
@@ -178,6 +216,8 @@ mod tests {
         let twice = find(&[file.clone(), folder.path().join("b/deep"), file.clone()]);
         let taken: Vec<_> = twice.into_iter().map(Result::unwrap).collect();
         assert_eq!(taken, [Source::File(file)]);
+        let twice = find(&["-".into(), "-".into()]);
+        assert!(matches!(twice.as_slice(), [Ok(Source::StandardInput)]), "{twice:?}");
     }
 
     #[test]
@@ -205,6 +245,37 @@ mod tests {
         assert_eq!((first, second), (&Source::StandardInput, &Source::File(notes)));
         assert_eq!(third, &Source::Pipe("/dev/null".into()));
         assert!(error.to_string().starts_with("cannot open /nowhere"));
+    }
+
+    #[test]
+    fn compressed_captures_of_any_name_are_found() {
+        // As `tcpdump -C 100 -z gzip -w trace.pcap` names them.
+        let folder = tempfile::tempdir().unwrap();
+        // A gzip header and one stored block (RFC 1952, 2.3; RFC 1951, 3.2.4); nobody looks further.
+        let gzip = |bytes: &[u8]| {
+            let length = bytes.len() as u16;
+            let lengths = [length.to_le_bytes(), (!length).to_le_bytes()].concat();
+            [b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01", lengths.as_slice(), bytes].concat()
+        };
+        fs::write(folder.path().join("trace.pcap1.gz"), gzip(MAGIC)).unwrap();
+        fs::write(folder.path().join("syslog.1.gz"), gzip(b"no capture at all")).unwrap();
+        fs::write(folder.path().join("broken.gz"), b"\x1f\x8b\x08 and no more").unwrap();
+        let found: Vec<_> = find(&[folder.path().to_owned()]).into_iter().collect();
+        let [Ok(Source::File(path))] = found.as_slice() else { panic!("{found:?}") };
+        assert!(path.ends_with("trace.pcap1.gz"), "{path:?}");
+    }
+
+    #[test]
+    fn a_trace_to_be_converted_is_named_where_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let trace = folder.path().join("site.etl");
+        fs::write(&trace, b"no magic").unwrap();
+        let found = find(&[folder.path().to_owned()]);
+        assert!(matches!(found.as_slice(), [Ok(Source::File(path))] if *path == trace));
+        let converted = folder.path().join("site.pcapng");
+        fs::write(&converted, MAGIC).unwrap();
+        let found = find(&[folder.path().to_owned()]);
+        assert!(matches!(found.as_slice(), [Ok(Source::File(path))] if *path == converted));
     }
 
     #[test]

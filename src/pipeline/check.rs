@@ -9,6 +9,7 @@ use crate::findings::{Audit, Severity, Summary};
 use crate::flow::{FragmentCounts, Outcome};
 use crate::pipeline::counts::CaptureCounts;
 use crate::pipeline::judge::{self, JudgedFlow};
+use crate::pipeline::names;
 use crate::pipeline::quality::{self, Evidence, Sides};
 use crate::pipeline::read::{self, Progress, Reading};
 use crate::policy::{Class, Policy, infer};
@@ -79,7 +80,12 @@ pub fn check(
     if !policy.has_topology() {
         services.describe(policy, &mut report);
     }
-    Ok(conclude(report, &survey.captures, survey.errors, threshold))
+    let mut checked = conclude(report, &survey.captures, survey.errors, threshold);
+    // After the answer: what a capture calls its hosts must not change it.
+    if let Some(report) = &mut checked.report {
+        names::show(report, policy, &survey.names);
+    }
+    Ok(checked)
 }
 
 /// A report without an answer yet.
@@ -100,6 +106,7 @@ pub(crate) fn draft(
         topology: policy.has_topology(),
         seeming_roles: Vec::new(),
         services: Vec::new(),
+        names: BTreeMap::new(),
         strict: policy.strict(),
         untracked_packets,
         fragments: FragmentCounts::default(),

@@ -7,6 +7,7 @@
 use crate::error::Result;
 use crate::flow::FlowTable;
 use crate::flow::duplicates::Window;
+use crate::input::notes::Names;
 use crate::input::savefile::Cursor;
 use crate::pipeline::counts::CaptureCounts;
 use crate::pipeline::room::Room;
@@ -21,12 +22,13 @@ pub(super) struct Joined<'a> {
     end: Option<Cursor>,
     window: Option<Window>,
     pub(super) table: FlowTable,
+    pub(super) names: Names,
 }
 
 impl<'a> Joined<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
         let table = FlowTable::new(job.reading.limits);
-        Self { job, captures: Vec::new(), end: None, window: None, table }
+        Self { job, captures: Vec::new(), end: None, window: None, table, names: Names::default() }
     }
 
     /// Appends the next share.
@@ -34,7 +36,7 @@ impl<'a> Joined<'a> {
         let Some(part) = part.filter(|part| self.fits(part)) else {
             return self.read_again(segments);
         };
-        let Part { mut table, reads } = part;
+        let Part { mut table, reads, mut names } = part;
         if let Some(lead) = reads.first() {
             let base = self.captures.get(lead.capture).map_or(0, |c| c.tally.frames);
             table.rebase(lead.capture as u32, base);
@@ -44,6 +46,7 @@ impl<'a> Joined<'a> {
         } else if self.table.merge(table).is_err() {
             return self.read_again(segments);
         }
+        self.names.take(&mut names);
         for read in reads {
             self.note(read);
         }
@@ -88,7 +91,8 @@ impl<'a> Joined<'a> {
         Ok(())
     }
 
-    fn note(&mut self, read: SegmentRead) {
+    fn note(&mut self, mut read: SegmentRead) {
+        self.names.take(&mut read.counts.tally.notes.names);
         match self.captures.get_mut(read.capture) {
             Some(counts) => counts.merge(&read.counts),
             None => self.captures.push(read.counts),

@@ -13,6 +13,7 @@ pub mod intake;
 mod join;
 pub mod judge;
 mod meter;
+mod names;
 pub mod quality;
 pub mod read;
 mod room;

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::flow::{FlowTable, FragmentCounts, Limits};
 use crate::input::LinkType;
 use crate::input::filter::Filter;
+use crate::input::notes::Names;
 use crate::input::savefile::{CaptureFile, Records};
 use crate::input::sources::{self, Source};
 use crate::input::unpack::{Unpacked, unpack};
@@ -67,6 +68,9 @@ pub struct Survey {
     pub table: FlowTable,
     /// What became of fragmented datagrams.
     pub fragments: FragmentCounts,
+    /// What the captures call addresses. Kept of the run instead of each capture, so that their
+    /// bound is one, however many captures there are.
+    pub names: Names,
     /// Inputs that could not be used; the others have been read.
     pub errors: Vec<Error>,
 }
@@ -84,16 +88,19 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     for (segments, part) in job.parts() {
         joined.append(&segments, part)?;
     }
-    let Joined { mut captures, mut table, .. } = joined;
+    let Joined { mut captures, mut table, mut names, .. } = joined;
     for source in streams {
         match read_stream(&job, &source, captures.len() as u32, &mut table) {
-            Ok(counts) => captures.push(counts),
+            Ok(mut counts) => {
+                names.take(&mut counts.tally.notes.names);
+                captures.push(counts);
+            }
             Err(error) => errors.push(error),
         }
     }
     let (fragments, strays) = table.finish_fragments();
     counts::add_strays(&mut captures, &strays);
-    Ok(Survey { captures, table, fragments, errors })
+    Ok(Survey { captures, table, fragments, names, errors })
 }
 
 /// Opens the files in the order of their first frames, so that rotated sets and arguments in any

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::flow::FlowTable;
 use crate::flow::duplicates::{self, State, Window};
+use crate::input::notes::Names;
 use crate::input::savefile::{CaptureFile, Cursor, PackedFile, Records, SaveFile};
 use crate::input::unpack::Unpacked;
 use crate::pipeline::ahead::Ahead;
@@ -32,6 +33,7 @@ pub(super) struct Job<'a> {
 pub(super) struct Part {
     pub(super) table: FlowTable,
     pub(super) reads: Vec<SegmentRead>,
+    pub(super) names: Names,
 }
 
 pub(super) struct SegmentRead {
@@ -90,15 +92,23 @@ impl Job<'_> {
         mut table: FlowTable,
         room: &mut Room<'_>,
     ) -> Option<Part> {
-        let mut reads = Vec::with_capacity(segments.len());
+        let mut reads: Vec<SegmentRead> = Vec::with_capacity(segments.len());
+        let mut names = Names::default();
         for segment in segments {
+            // Only where the last one ends is asked for, and a context may be large.
+            if let Some(before) = reads.last_mut() {
+                before.end = None;
+                before.window = None;
+            }
             let start = self.start(segment).ok()?;
-            reads.push(self.segment(*segment, start, &mut table, room).ok()?);
+            let mut read = self.segment(*segment, start, &mut table, room).ok()?;
+            names.take(&mut read.counts.tally.notes.names);
+            reads.push(read);
             if room.given_up {
                 return None;
             }
         }
-        Some(Part { table, reads })
+        Some(Part { table, reads, names })
     }
 
     /// Cuts all bytes into equal shares in capture order.
@@ -248,7 +258,7 @@ pub(super) fn drain(
     meter.tell(records.position());
     counts.damage = records.damage().map(str::to_owned);
     counts.tally.dropped_by_capture = records.dropped_by_capture();
-    counts.tally.notes = records.notes().clone();
+    counts.tally.notes = records.take_notes();
     Ok(())
 }
 

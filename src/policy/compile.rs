@@ -135,6 +135,11 @@ impl Policy {
         }
     }
 
+    /// Whether the topology names the host of an address, not only a network that it is in.
+    pub fn names_host(&self, address: IpAddr) -> bool {
+        self.topology.as_ref().is_some_and(|topology| topology.has_host(address))
+    }
+
     /// What the topology's hosts must be reachable on.
     pub fn required(&self) -> &[Required] {
         &self.required

@@ -109,6 +109,11 @@ impl Topology {
         hosts.chain(networks).fold(RoleSet::EMPTY, RoleSet::with)
     }
 
+    /// Whether a host of the file has the address.
+    pub(super) fn has_host(&self, address: IpAddr) -> bool {
+        self.by_address.contains_key(&address.to_canonical())
+    }
+
     /// Who an address is.
     pub(super) fn owner(&self, address: IpAddr) -> Owner<'_> {
         let address = address.to_canonical();

@@ -2,8 +2,6 @@
 //!
 //! Nothing here is escaped or wrapped; whoever writes the words does that for its own format.
 
-use std::net::IpAddr;
-
 use super::text::{count, counted, listed, share};
 use super::{Grade, Overall, Report};
 use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState};
@@ -73,10 +71,12 @@ pub(super) fn number_of(report: &Report, severity: Severity) -> u64 {
     report.findings().iter().filter(of_it).count() as u64
 }
 
-/// One side of a finding: role, names, addresses; at most `limit` of each, where given.
-pub(super) fn party(group: &PartyGroup, limit: Option<usize>) -> String {
+/// One side of a finding: role, names, addresses; at most `limit` of each, where given. Names that
+/// the captures give stand behind the addresses.
+pub(super) fn party(report: &Report, group: &PartyGroup, limit: Option<usize>) -> String {
     let names: Vec<String> = group.names.iter().cloned().collect();
-    let addresses: Vec<String> = group.addresses.iter().map(IpAddr::to_string).collect();
+    let addresses: Vec<String> =
+        group.addresses.iter().map(|address| report.address(*address)).collect();
     let names = some_of(&names, limit, false);
     let addresses = some_of(&addresses, limit, group.more_addresses);
     let who = match &group.role {
@@ -230,6 +230,7 @@ const STATUSES: [&str; 7] = [
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::net::IpAddr;
 
     use super::*;
     use crate::report::specimen::{empty, failing, first_contact};
@@ -268,16 +269,23 @@ mod tests {
 
     #[test]
     fn parties_are_cut_only_where_asked() {
+        let mut report = failing();
         let addresses: BTreeSet<IpAddr> = (1..=6).map(|n| IpAddr::from([10, 0, 0, n])).collect();
         let mut group =
             PartyGroup { role: Some("client".into()), addresses, ..PartyGroup::default() };
-        assert_eq!(party(&group, Some(2)), "client (10.0.0.1, 10.0.0.2 and 4 more)");
+        assert_eq!(party(&report, &group, Some(2)), "client (10.0.0.1, 10.0.0.2 and 4 more)");
+        let called = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        report.names.insert(IpAddr::from([10, 0, 0, 1]), called(&["pc7"]));
+        report.names.insert(IpAddr::from([10, 0, 0, 2]), called(&["pc8", "x", "y"]));
+        let named = "client (10.0.0.1 \"pc7\", 10.0.0.2 \"pc8\" and 2 more names and 4 more)";
+        assert_eq!(party(&report, &group, Some(2)), named);
+        report.names.clear();
         group.more_addresses = true;
-        assert_eq!(party(&group, Some(2)), "client (10.0.0.1, 10.0.0.2 and over 4 more)");
-        assert!(party(&group, None).ends_with("10.0.0.6 and more)"));
+        assert_eq!(party(&report, &group, Some(2)), "client (10.0.0.1, 10.0.0.2 and over 4 more)");
+        assert!(party(&report, &group, None).ends_with("10.0.0.6 and more)"));
         group.role = None;
-        assert!(party(&group, Some(1)).ends_with("and over 5 more (no role)"));
-        assert_eq!(party(&PartyGroup::default(), None), "unknown");
+        assert!(party(&report, &group, Some(1)).ends_with("and over 5 more (no role)"));
+        assert_eq!(party(&report, &PartyGroup::default(), None), "unknown");
     }
 
     #[test]

@@ -6,8 +6,10 @@
 pub(super) mod finding;
 pub(super) mod part;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -40,6 +42,7 @@ struct Document<'r> {
     topology: bool,
     hosts: Vec<Host<'r>>,
     services: Vec<Service<'r>>,
+    names: &'r BTreeMap<IpAddr, Vec<String>>,
 }
 
 impl<'r> Document<'r> {
@@ -59,6 +62,7 @@ impl<'r> Document<'r> {
             topology: report.topology,
             hosts: report.seeming_roles.iter().map(Host::of).collect(),
             services: report.services.iter().map(Service::of).collect(),
+            names: &report.names,
         }
     }
 }
@@ -129,6 +133,7 @@ mod tests {
                 "topology",
                 "hosts",
                 "services",
+                "names",
             ]
         );
         let finding = json.split_once("\"findings\": [").expect("findings").1;

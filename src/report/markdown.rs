@@ -41,7 +41,7 @@ fn captures(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out, "\n## Captures\n")?;
     let rows = report.captures.iter().map(|capture| {
         vec![
-            plain(&capture.path),
+            plain(&capture.shown()),
             match capture.compression {
                 Some(compression) => {
                     format!("{}, {}", capture.format.token(), compression.token())
@@ -72,8 +72,8 @@ fn findings(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
         vec![
             severity(finding.severity).into(),
             code(finding.rule),
-            plain(&answer::party(&finding.initiator, Some(FEW))),
-            plain(&answer::party(&finding.responder, Some(FEW))),
+            plain(&answer::party(report, &finding.initiator, Some(FEW))),
+            plain(&answer::party(report, &finding.responder, Some(FEW))),
             plain(&finding::service(finding)),
             count(finding.flows),
             count(finding.packets),
@@ -185,7 +185,11 @@ fn hosts(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     if !report.seeming_roles.is_empty() {
         writeln!(out, "\n## Hosts, by what they seem to do\n")?;
         let rows = report.seeming_roles.iter().map(|host| {
-            vec![host.address.to_string(), plain(&host.role), plain(&host.evidence.join(", "))]
+            vec![
+                plain(&report.address(host.address)),
+                plain(&host.role),
+                plain(&host.evidence.join(", ")),
+            ]
         });
         let columns =
             [("Address", Align::Left), ("Seems to be", Align::Left), ("Because of", Align::Left)];

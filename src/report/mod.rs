@@ -145,6 +145,9 @@ pub struct Report {
     pub seeming_roles: Vec<SeemingRole>,
     /// Without a topology: services seen.
     pub services: Vec<ServiceSeen>,
+    /// What the captures call addresses that are shown and that the topology does not name: what
+    /// somebody wrote into a file, for reading only.
+    pub names: BTreeMap<std::net::IpAddr, Vec<String>>,
     /// Whether the strict reading is in force.
     pub strict: bool,
     /// Flows that no table had room for.
@@ -154,6 +157,18 @@ pub struct Report {
 }
 
 impl Report {
+    /// An address for people, with the first name that the captures give it in quotation marks.
+    pub(crate) fn address(&self, address: std::net::IpAddr) -> String {
+        match self.names.get(&address).map(Vec::as_slice) {
+            None | Some([]) => address.to_string(),
+            Some([name]) => format!("{address} \"{name}\""),
+            Some([name, others @ ..]) => {
+                let more = text::counted(others.len() as u64, "more name", "more names");
+                format!("{address} \"{name}\" and {more}")
+            }
+        }
+    }
+
     /// Findings, worst first.
     pub fn findings(&self) -> &[Finding] {
         &self.summary.findings
@@ -191,6 +206,13 @@ impl ServiceSeen {
             Some(port) => format!("{}/{port}", self.transport),
             None => format!("{}/any", self.transport),
         }
+    }
+}
+
+impl CaptureReport {
+    /// What people call it: its path, with `-` spelled out.
+    pub fn shown(&self) -> String {
+        display_path(Path::new(&self.path))
     }
 }
 

@@ -208,6 +208,7 @@ pub(super) fn failing() -> Report {
         topology: true,
         seeming_roles: Vec::new(),
         services: Vec::new(),
+        names: BTreeMap::new(),
         strict: false,
         untracked_packets: 0,
         fragments: crate::flow::FragmentCounts::default(),
@@ -238,6 +239,7 @@ pub(super) fn first_contact() -> Report {
             packets: 12_000,
             bytes: 3_400_000,
         }],
+        names: BTreeMap::new(),
         strict: false,
         untracked_packets: 0,
         fragments: crate::flow::FragmentCounts::default(),
@@ -256,6 +258,7 @@ pub(super) fn empty() -> Report {
         topology: true,
         seeming_roles: Vec::new(),
         services: Vec::new(),
+        names: BTreeMap::new(),
         strict: true,
         untracked_packets: 0,
         fragments: crate::flow::FragmentCounts::default(),
@@ -281,6 +284,11 @@ pub(super) fn hostile() -> Report {
         finding.expectation = Some(NASTY.into());
         finding.layer = Some(NASTY.into());
         finding.display_filter = NASTY.into();
+    }
+    let addresses = report.summary.findings.iter().flat_map(|f| f.initiator.addresses.iter());
+    report.names = addresses.map(|address| (*address, vec![NASTY.into(), NASTY.into()])).collect();
+    for capture in &mut report.captures {
+        capture.tally.notes.filters.add(NASTY.as_bytes());
     }
     for expected in &mut report.summary.expected {
         expected.row = NASTY.into();

@@ -556,6 +556,7 @@ What to do next
         for capture in &mut same.captures {
             capture.damage = Some("damage".into());
             capture.undecoded = [("arp".into(), 1)].into();
+            capture.tally.notes.filters.add(b"tcp port 5061");
         }
         assert_eq!(lines(hostile()), lines(same), "a name adds no line");
     }

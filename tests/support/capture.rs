@@ -122,6 +122,20 @@ impl Pcapng {
         })
     }
 
+    /// An interface of nanoseconds that was captured on with a filter (`if_filter`).
+    pub(crate) fn interface_with_filter(mut self, link_type: u16, filter: &str) -> Self {
+        self.ticks.push(Ticks::Nano);
+        let text = [&[0], filter.as_bytes()].concat();
+        self.block(1, |block| {
+            block.u16(link_type);
+            block.u16(0);
+            block.u32(SNAPLEN);
+            block.option(9, &[9]);
+            block.option(11, &text);
+            block.option(0, &[]);
+        })
+    }
+
     /// A frame with its time (enhanced packet block).
     pub(crate) fn frame(self, interface: usize, frame: &Recorded) -> Self {
         let time = ticks_of(frame.time, self.ticks[interface]);

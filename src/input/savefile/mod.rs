@@ -24,6 +24,7 @@ mod records;
 mod resync;
 mod sniff;
 mod step;
+mod variant;
 mod window;
 
 pub use kept::CaptureFile;
@@ -66,6 +67,16 @@ pub struct Cursor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context(Kind);
 
+impl Context {
+    /// Whether it is too large to be kept for every file of a run while the others are read.
+    fn is_large(&self) -> bool {
+        match &self.0 {
+            Kind::Pcap(_) => false,
+            Kind::Pcapng(section) => section.interfaces() > MAX_KEPT_INTERFACES,
+        }
+    }
+}
+
 /// The context of either format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
@@ -90,14 +101,11 @@ impl SaveFile {
         let mut records = Records::begin(head, path)?;
         let start = records.cursor();
         let first_time = records.next().map(|frame| frame.time);
-        Ok(Self {
-            handle,
-            len,
-            format: records.format(),
-            first_time,
-            settled: records.latest(),
-            start,
-        })
+        // Without what settled it, a part in the middle is guessed wrong and read again.
+        let latest = records.latest();
+        let settled = if latest.context.is_large() { start.clone() } else { latest };
+        let format = records.format();
+        Ok(Self { handle, len, format, first_time, start, settled })
     }
 
     /// Closes the file until it is read: a system lets a program hold some hundreds open.
@@ -168,6 +176,10 @@ impl SaveFile {
 pub(super) fn has_capture_magic(head: &[u8]) -> bool {
     sniff::is_capture(head)
 }
+
+/// Interfaces remembered of a file that is not being read: 200 KB, so that a thousand files that
+/// declare very many take no more than a thousand that do not.
+const MAX_KEPT_INTERFACES: usize = 4_096;
 
 /// How much of a file is read to open it, in bytes.
 const HEAD: usize = 4 << 10;

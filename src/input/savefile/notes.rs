@@ -16,6 +16,7 @@ pub(super) fn take(order: Order, block: &[u8], notes: &mut Notes) {
         Some(SECTION_HEADER) => comments(Options::of(order, block, SECTION_OPTIONS), notes),
         Some(INTERFACE_DESCRIPTION) => {
             comments(Options::of(order, block, INTERFACE_OPTIONS), notes);
+            filters(Options::of(order, block, INTERFACE_OPTIONS), notes);
         }
         Some(INTERFACE_STATISTICS) => {
             comments(Options::of(order, block, STATISTICS_OPTIONS), notes);
@@ -36,6 +37,16 @@ pub(super) fn take(order: Order, block: &[u8], notes: &mut Notes) {
 fn comments(options: Options<'_>, notes: &mut Notes) {
     let count = options.filter(|(code, _)| *code == COMMENT).count();
     notes.comments = notes.comments.saturating_add(count as u64);
+}
+
+/// `if_filter`, section 4.2: a byte that tells the kind, then the filter. Only the kind 0 is text;
+/// compiled ones say nothing to people.
+fn filters(options: Options<'_>, notes: &mut Notes) {
+    for (code, value) in options {
+        if let (IF_FILTER, Some((0, text))) = (code, value.split_first()) {
+            notes.filters.add(text);
+        }
+    }
 }
 
 fn packet(order: Order, block: &[u8], notes: &mut Notes) {
@@ -66,7 +77,7 @@ fn names(order: Order, block: &[u8], notes: &mut Notes) {
             _ => continue,
         };
         for name in names.split(|byte| *byte == 0) {
-            notes.name(address, name);
+            notes.names.add(address, name);
         }
     }
     comments(records, notes);
@@ -104,6 +115,7 @@ impl<'a> Iterator for Options<'a> {
 const END_OF_OPTIONS: u16 = 0;
 const COMMENT: u16 = 1;
 const EPB_DROPCOUNT: u16 = 4;
+const IF_FILTER: u16 = 11;
 const RECORD_IPV4: u16 = 1;
 const RECORD_IPV6: u16 = 2;
 
@@ -141,7 +153,7 @@ mod tests {
                 blocks.block(4, &body.concat());
             });
             let names: Vec<String> =
-                notes.names().map(|(address, name)| format!("{address} {name}")).collect();
+                notes.names.iter().map(|(address, name)| format!("{address} {name}")).collect();
             assert_eq!(names, ["10.0.0.1 fe01", "10.0.0.1 fe01.example.net", "::1 loopback"]);
             assert_eq!(notes.comments, 1);
         }
@@ -174,6 +186,22 @@ mod tests {
             blocks.old(0, 1, b"abc", 3);
         });
         assert_eq!(unknown, Notes::default());
+    }
+
+    #[test]
+    fn interfaces_tell_their_capture_filters() {
+        for order in [Order::Little, Order::Big] {
+            let notes = noted(order, |blocks| {
+                let options = [
+                    blocks.option(11, b"\0tcp port 5061"),
+                    blocks.option(11, b"\x01\x28\0\0\0\x0c\0\0\0"),
+                    blocks.option(11, b""),
+                    blocks.option(0, b""),
+                ];
+                blocks.interface(1, 0, &options.concat());
+            });
+            assert_eq!(notes.filters.iter().collect::<Vec<_>>(), ["tcp port 5061"]);
+        }
     }
 
     #[test]

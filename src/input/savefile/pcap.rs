@@ -11,7 +11,9 @@ use crate::input::{LinkType, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
     order: Order,
-    /// Length of a record header: 16, or 24 in Kuznetzov's variant.
+    /// Length of the file header: 24, or 28 in IXIA's lcap.
+    file_header_len: usize,
+    /// Length of a record header: 16, or more in the variants of [`Self::variants`].
     header_len: usize,
     /// Nanoseconds per unit of the fraction of a second.
     tick: u32,
@@ -31,25 +33,24 @@ enum Lengths {
 impl Layout {
     /// Reads a file header; None when the bytes begin with another magic number.
     pub(super) fn parse(bytes: &[u8]) -> Option<Result<Self, String>> {
-        let (order, header_len, tick) = variant(*bytes.first_chunk()?)?;
-        Some(Self::parse_header(bytes, order, header_len, tick))
+        let (order, shape) = shape(*bytes.first_chunk()?)?;
+        Some(Self::parse_header(bytes, order, shape))
     }
 
-    fn parse_header(
-        bytes: &[u8],
-        order: Order,
-        header_len: usize,
-        tick: u32,
-    ) -> Result<Self, String> {
-        let (Some(major), Some(minor), Some(network)) =
-            (order.u16_at(bytes, 4), order.u16_at(bytes, 6), order.u32_at(bytes, 20))
-        else {
+    fn parse_header(bytes: &[u8], order: Order, shape: Shape) -> Result<Self, String> {
+        let Shape { file_header_len, header_len, tick } = shape;
+        let (Some(major), Some(minor), Some(network), Some(_)) = (
+            order.u16_at(bytes, 4),
+            order.u16_at(bytes, 6),
+            order.u32_at(bytes, 20),
+            bytes.get(..file_header_len),
+        ) else {
             return Err(format!(
-                "it is a pcap file cut inside its header, {} of {FILE_HEADER_LEN} bytes are there",
+                "it is a pcap file cut inside its header, {} of {file_header_len} bytes are there",
                 bytes.len()
             ));
         };
-        if major != 2 {
+        if !matches!(major, 2 | DG_UX) {
             return Err(format!(
                 "its header at byte 4 says pcap version {major}.{minor}, known is version 2"
             ));
@@ -60,14 +61,39 @@ impl Layout {
                  ({network:#010x})"
             ));
         }
+        let aix = ((major, minor) == (2, 2) && shape == USUAL).then(|| aix_link_type(network));
+        let aix = aix.flatten();
         Ok(Self {
             order,
+            file_header_len,
             header_len,
-            tick,
+            tick: if aix.is_some() { 1 } else { tick },
             // The upper bits tell the length of a frame check sequence.
-            link_type: LinkType(network & 0xffff),
-            lengths: if minor < 4 { Lengths::EitherFirst } else { Lengths::CapturedFirst },
+            link_type: aix.unwrap_or(LinkType(network & 0xffff)),
+            lengths: if (major, minor) < (2, 4) || major == DG_UX {
+                Lengths::EitherFirst
+            } else {
+                Lengths::CapturedFirst
+            },
         })
+    }
+
+    /// Where the first record begins.
+    pub(super) fn file_header_len(&self) -> usize {
+        self.file_header_len
+    }
+
+    /// The same file with the longer record headers that some systems of the 1990s wrote under the
+    /// same magic number: under the usual one Red Hat 6 (24 bytes) and Nokia's IPSO (20), under
+    /// Kuznetzov's `SuSE` 6.3 (28). Only the records tell which it is.
+    pub(super) fn variants(&self) -> impl Iterator<Item = Self> {
+        let lengths: &[usize] = match (self.header_len, self.file_header_len, self.tick) {
+            (16, 24, 1_000) => &[24, 20],
+            (24, ..) => &[28],
+            _ => &[],
+        };
+        let this = *self;
+        lengths.iter().map(move |length| Self { header_len: *length, ..this })
     }
 
     /// The bytes in front of each frame.
@@ -163,20 +189,48 @@ impl Header {
     }
 }
 
-/// Byte order, record header length and fraction unit in ns, by the magic number.
-fn variant(magic: [u8; 4]) -> Option<(Order, usize, u32)> {
-    let shape = |number| match number {
-        MICROSECONDS => Some((16, 1_000)),
-        NANOSECONDS => Some((16, 1)),
-        KUZNETZOV => Some((24, 1_000)),
-        _ => None,
-    };
-    let little = shape(u32::from_le_bytes(magic)).map(|(len, tick)| (Order::Little, len, tick));
-    little.or_else(|| shape(u32::from_be_bytes(magic)).map(|(len, tick)| (Order::Big, len, tick)))
+/// What a magic number tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    file_header_len: usize,
+    header_len: usize,
+    /// Nanoseconds per unit of the fraction of a second.
+    tick: u32,
 }
 
-/// Length of the file header in bytes: where the first record begins.
-pub(super) const FILE_HEADER_LEN: usize = 24;
+/// Byte order and shape by the magic number.
+fn shape(magic: [u8; 4]) -> Option<(Order, Shape)> {
+    let known = |number| match number {
+        MICROSECONDS => Some(USUAL),
+        NANOSECONDS => Some(Shape { tick: 1, ..USUAL }),
+        KUZNETZOV => Some(Shape { header_len: 24, ..USUAL }),
+        LCAP_HARDWARE => Some(Shape { file_header_len: 28, tick: 1, ..USUAL }),
+        LCAP_SOFTWARE => Some(Shape { file_header_len: 28, ..USUAL }),
+        _ => None,
+    };
+    let little = known(u32::from_le_bytes(magic)).map(|shape| (Order::Little, shape));
+    little.or_else(|| known(u32::from_be_bytes(magic)).map(|shape| (Order::Big, shape)))
+}
+
+/// AIX writes version 2.2, nanoseconds under the usual magic number, and interface types of RFC
+/// 1573 where others write link types. Those below were no link types when version 2.2 was current.
+fn aix_link_type(network: u32) -> Option<LinkType> {
+    match network {
+        6 => Some(LinkType::ETHERNET),
+        // Token Ring and FDDI.
+        9 => Some(LinkType(6)),
+        15 => Some(LinkType(10)),
+        24 => Some(LinkType::NULL),
+        _ => None,
+    }
+}
+
+/// What the usual magic number tells.
+const USUAL: Shape = Shape { file_header_len: 24, header_len: 16, tick: 1_000 };
+/// The longest file header in bytes.
+pub(super) const LONGEST_FILE_HEADER: usize = 28;
+/// The longest record header in bytes.
+pub(super) const LONGEST_HEADER: usize = 28;
 /// Times in microseconds.
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 /// Times in nanoseconds.
@@ -184,6 +238,13 @@ const NANOSECONDS: u32 = 0xa1b2_3c4d;
 /// Times in microseconds and eight more bytes in each record header, written by patched libpcaps
 /// of the 1990s.
 const KUZNETZOV: u32 = 0xa1b2_cd34;
+/// IXIA's lcap, from hardware with times in nanoseconds: as pcap, but the length of all records
+/// ends the file header.
+const LCAP_HARDWARE: u32 = 0x1c00_01ac;
+/// IXIA's lcap from software, with times in microseconds.
+const LCAP_SOFTWARE: u32 = 0x1c00_01ab;
+/// The major version that tcpdump of DG/UX writes.
+const DG_UX: u16 = 543;
 /// Bits of the link-type word that must be zero.
 const RESERVED: u32 = 0x03ff_0000;
 
@@ -193,7 +254,7 @@ mod tests {
     use crate::input::savefile::craft::pcap_header;
 
     fn layout(order: Order, magic: u32) -> Layout {
-        Layout::parse(&pcap_header(order, magic, 1)).unwrap().unwrap()
+        Layout::parse(&[pcap_header(order, magic, 1), vec![0; 4]].concat()).unwrap().unwrap()
     }
 
     fn bytes_of(words: [u32; 4]) -> Vec<u8> {
@@ -202,15 +263,17 @@ mod tests {
 
     #[test]
     fn all_magics_in_both_orders() {
-        for (magic, header_len, tick) in
-            [(MICROSECONDS, 16, 1_000), (NANOSECONDS, 16, 1), (KUZNETZOV, 24, 1_000)]
-        {
+        for (magic, file_header_len, header_len, tick) in [
+            (MICROSECONDS, 24, 16, 1_000),
+            (NANOSECONDS, 24, 16, 1),
+            (KUZNETZOV, 24, 24, 1_000),
+            (LCAP_HARDWARE, 28, 16, 1),
+            (LCAP_SOFTWARE, 28, 16, 1_000),
+        ] {
             for order in [Order::Little, Order::Big] {
                 let layout = layout(order, magic);
-                assert_eq!(
-                    (layout.order, layout.header_len, layout.tick),
-                    (order, header_len, tick)
-                );
+                assert_eq!((layout.order, layout.file_header_len), (order, file_header_len));
+                assert_eq!((layout.header_len, layout.tick), (header_len, tick));
                 assert_eq!(layout.link_type, LinkType::ETHERNET);
             }
         }
@@ -229,6 +292,32 @@ mod tests {
         assert!(why.contains("byte 20") && why.contains("0x00300000"), "{why}");
         let why = Layout::parse(&header[..23]).unwrap().unwrap_err();
         assert!(why.contains("23 of 24 bytes"), "{why}");
+        let header = pcap_header(Order::Little, LCAP_SOFTWARE, 1);
+        let why = Layout::parse(&header).unwrap().unwrap_err();
+        assert!(why.contains("24 of 28 bytes"), "{why}");
+    }
+
+    #[test]
+    fn old_versions_of_other_systems() {
+        let versioned = |major: u16, minor: u16, network| {
+            let mut header = pcap_header(Order::Big, MICROSECONDS, network);
+            header[4..6].copy_from_slice(&major.to_be_bytes());
+            header[6..8].copy_from_slice(&minor.to_be_bytes());
+            Layout::parse(&header).unwrap().unwrap()
+        };
+        let aix = |network| {
+            let layout = versioned(2, 2, network);
+            (layout.link_type.0, layout.tick)
+        };
+        assert_eq!([6, 9, 15, 24, 1].map(aix), [(1, 1), (6, 1), (10, 1), (0, 1), (1, 1_000)]);
+        assert_eq!(versioned(2, 4, 6).link_type, LinkType(6));
+        for (major, minor, lengths) in [
+            (2, 3, Lengths::EitherFirst),
+            (2, 4, Lengths::CapturedFirst),
+            (543, 0, Lengths::EitherFirst),
+        ] {
+            assert_eq!(versioned(major, minor, 1).lengths, lengths, "{major}.{minor}");
+        }
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl Section {
         self.order
     }
 
+    /// How many interfaces are declared.
+    pub(super) fn interfaces(&self) -> usize {
+        self.interfaces.len()
+    }
+
     /// What stands at the beginning of the bytes.
     ///
     /// Nearly every block is an Enhanced Packet Block: that way is short enough to be inlined.

@@ -2,7 +2,7 @@
 
 use super::step::{Fault, Record, Step};
 use super::window::Window;
-use super::{Context, Cursor, Kind, pcap, pcapng, sniff};
+use super::{Context, Cursor, Kind, pcap, pcapng, sniff, variant};
 use crate::error::{self, Error};
 use crate::input::notes::Notes;
 use crate::input::{Compression, Format, Frame};
@@ -46,7 +46,8 @@ enum End {
 impl Records {
     /// Reads a capture from a stream such as standard input. The name is used in errors.
     ///
-    /// Asks for no more than is needed, so a capture still being written flows through.
+    /// Asks for no more than is needed, so a capture still being written flows through. Only the
+    /// first frame of a pcap waits for the header of the second, which tells how long headers are.
     pub fn from_stream(name: &str, stream: Box<dyn Read + Send>) -> error::Result<Self> {
         Self::begin(Window::over_stream(stream), Path::new(name))
     }
@@ -69,8 +70,13 @@ impl Records {
 
     /// Recognises the capture in a window that stands at its beginning.
     pub(super) fn begin(mut window: Window, path: &Path) -> error::Result<Self> {
-        window.fill(pcap::FILE_HEADER_LEN);
-        let format = sniff::recognise(window.bytes());
+        window.fill(pcap::LONGEST_FILE_HEADER);
+        let mut format = sniff::recognise(window.bytes());
+        if format.is_err() {
+            // What it is instead shows later than what a capture is. It may be shorter than that.
+            window.fill(sniff::TELLING);
+            format = sniff::recognise(window.bytes());
+        }
         if let Some(failure) = window.failure() {
             let source = std::io::Error::new(failure.kind(), failure.to_string());
             return Err(Error::Read { path: path.to_owned(), source });
@@ -78,8 +84,8 @@ impl Records {
         let not_a_capture = |why| Error::NotACapture { path: path.to_owned(), why };
         let (format, kind) = match format.map_err(not_a_capture)? {
             sniff::Found::Pcap(layout) => {
-                window.consume(pcap::FILE_HEADER_LEN);
-                (Format::Pcap, Kind::Pcap(layout))
+                window.consume(layout.file_header_len());
+                (Format::Pcap, Kind::Pcap(variant::fitting(layout, &mut window)))
             }
             sniff::Found::Pcapng => (Format::Pcapng, Kind::Pcapng(pcapng::Section::new())),
         };
@@ -155,9 +161,9 @@ impl Records {
         self.dropped
     }
 
-    /// What the blocks of this part say beside frames and statistics.
-    pub fn notes(&self) -> &Notes {
-        &self.notes
+    /// What the blocks read since the last time say beside frames and statistics.
+    pub fn take_notes(&mut self) -> Notes {
+        std::mem::take(&mut self.notes)
     }
 
     /// Where the latest frame began, or where reading stands when there was none yet. Packets do
@@ -254,6 +260,10 @@ impl Records {
 
     fn skip(&mut self, length: u32) -> Result<(), Trouble> {
         let begin = self.window.offset();
+        let kind = match &self.context.0 {
+            Kind::Pcapng(section) => section.order().u32_at(self.window.bytes(), 0),
+            Kind::Pcap(_) => None,
+        };
         let length_before = u64::from(length) - pcapng::TRAILER as u64;
         if !self.window.skip(length_before) || !self.window.fill(pcapng::TRAILER) {
             let had = self.window.offset() + self.window.bytes().len() as u64 - begin;
@@ -261,6 +271,10 @@ impl Records {
         }
         if let Kind::Pcapng(section) = &self.context.0 {
             section.check_trailer(self.window.bytes(), length)?;
+            if kind == Some(pcapng::NAME_RESOLUTION) {
+                // Too long to be read as a whole.
+                self.notes.names.miss();
+            }
         }
         self.window.consume(pcapng::TRAILER);
         Ok(())

@@ -5,7 +5,7 @@
 //! the reader of the part before confirms or refutes.
 
 use super::order::Order;
-use super::pcap::Layout;
+use super::pcap::{LONGEST_HEADER, Layout};
 use super::pcapng::{
     BLOCK_MIN, ENHANCED_PACKET, INTERFACE_DESCRIPTION, INTERFACE_STATISTICS, SECTION_HEADER,
     TRAILER, section_byte_order,
@@ -204,8 +204,8 @@ fn is_known(kind: u32) -> bool {
 const REACH: u64 = 64 << 20;
 /// What is read at once, in bytes: several usual frames, little beside the part to be read.
 const PAGE: usize = 64 << 10;
-/// The longest look, in bytes: a pcap record header of either kind.
-const LOOK: usize = 24;
+/// The longest look, in bytes: a pcap record header of any kind.
+const LOOK: usize = LONGEST_HEADER;
 /// Long looks in one search.
 const BUDGET: u32 = 8 << 20;
 /// What a look outside the page costs: a system call instead of a memory access.

@@ -48,8 +48,9 @@ fn explain(head: &[u8]) -> String {
         return format!("at byte 0 it is {what}");
     }
     if is_event_trace(head) {
-        return "at byte 0 it is a Windows event trace; convert it with \
-                `etl2pcapng FILE.etl FILE.pcapng`"
+        return "at byte 0 it is a Windows event trace; convert what pktmon recorded with `pktmon \
+                etl2pcap FILE.etl --out FILE.pcapng`, what `netsh trace` recorded with `etl2pcapng \
+                FILE.etl FILE.pcapng`"
             .to_owned();
     }
     if head.get(257..262) == Some(b"ustar") {
@@ -58,8 +59,11 @@ fn explain(head: &[u8]) -> String {
         .to_owned();
     }
     if is_text(head) {
-        return "at byte 0 it is text; the capture itself is needed, not what a tool printed of it"
-            .to_owned();
+        let (what, hint) = kind_of_text(head);
+        return format!(
+            "at byte 0 it is {what}; the capture itself is needed, not what a tool printed of \
+             it{hint}"
+        );
     }
     let magic = head.get(..head.len().min(4)).unwrap_or_default();
     format!("at byte 0 it begins with {magic:02x?}, which is neither pcap nor pcapng")
@@ -81,6 +85,31 @@ fn is_text(head: &[u8]) -> bool {
             && head.iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r')))
 }
 
+/// What a text is, by its first characters, and what can be done with that kind.
+fn kind_of_text(head: &[u8]) -> (&'static str, &'static str) {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let begins = |with: &str| {
+        head.get(..with.len()).is_some_and(|h| h.eq_ignore_ascii_case(with.as_bytes()))
+    };
+    if begins("<!doctype html") || begins("<html") {
+        return ("a web page", "");
+    }
+    if begins("<?xml") {
+        return ("XML", "");
+    }
+    if begins("{")
+        || begins("[{")
+        || (begins("[")
+            && head.get(1..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{")))
+    {
+        return ("JSON", "");
+    }
+    if begins("0000 ") || begins("00000000 ") || begins("000000 ") {
+        return ("a hex dump", "; `text2pcap FILE FILE.pcapng` makes one of a hex dump");
+    }
+    ("text", "")
+}
+
 /// Whether the bytes are UTF-8, but for a character cut by their end.
 fn is_utf8(head: &[u8]) -> bool {
     match std::str::from_utf8(head) {
@@ -88,6 +117,9 @@ fn is_utf8(head: &[u8]) -> bool {
         Err(error) => error.error_len().is_none(),
     }
 }
+
+/// How many bytes tell what is no capture: a tar archive shows at byte 257.
+pub(super) const TELLING: usize = 512;
 
 /// Magic number, name, and the command that unpacks to standard output.
 const COMPRESSED: [(&[u8], &str, &str); 6] = [
@@ -100,11 +132,17 @@ const COMPRESSED: [(&[u8], &str, &str); 6] = [
 ];
 
 /// Magic numbers of captures in other formats, and what to do about them.
-const FOREIGN: [(&[u8], &str); 4] = [
+const FOREIGN: [(&[u8], &str); 10] = [
     (b"GMBU", "a Network Monitor capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
     (b"RTSS", "a Network Monitor 1 capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
     (b"snoop\0\0\0", "a snoop capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
+    (b"XCP\0", "a NetXray capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
+    (b"TRSNIFF data", "a Sniffer capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
+    (b"\x7fver", "an OmniPeek capture; convert it with `editcap -F pcapng FILE FILE.pcapng`"),
     (b"btsnoop\0", "a Bluetooth capture, which holds no network traffic"),
+    (b"%PDF-", "a PDF document; the capture itself is needed"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it and give the captures in it"),
+    (b"Rar!\x1a\x07", "a RAR archive; unpack it and give the captures in it"),
 ];
 
 #[cfg(test)]
@@ -133,6 +171,7 @@ mod tests {
         trace[1] = 0x10;
         trace[72..76].copy_from_slice(&[2, 0, 2, 0xc0]);
         assert!(why(&trace).contains("`etl2pcapng FILE.etl FILE.pcapng`"));
+        assert!(why(&trace).contains("`pktmon etl2pcap FILE.etl --out FILE.pcapng`"));
         trace[0] = 1;
         assert!(why(&trace).contains("begins with [01, 10, 00, 00]"));
     }
@@ -144,6 +183,22 @@ mod tests {
         assert!(why("größer, cut in the ö".as_bytes()).contains("it is text"));
         assert!(why(b"\xff\xfet\0e\0").contains("it is text"));
         assert!(why(b"\0\0\0\0").contains("begins with [00, 00, 00, 00]"));
+    }
+
+    #[test]
+    fn what_is_handed_in_by_mistake_is_named() {
+        for (head, what) in [
+            (b"<!DOCTYPE HTML>\n<html>".as_slice(), "it is a web page;"),
+            (b"\xef\xbb\xbf<?xml version=\"1.0\"?>\n<pdml>", "it is XML;"),
+            (b"[\n  {\n    \"_index\": \"packets\"", "it is JSON;"),
+            (b"[info] capturing on eth0", "it is text;"),
+            (b"0000  00 0c 29 1b 2c", "it is a hex dump;"),
+            (b"%PDF-1.7\n%\xe2\xe3", "it is a PDF document;"),
+            (b"7z\xbc\xaf\x27\x1c\0\x04", "it is a 7-Zip archive;"),
+            (b"PK\x03\x04\x14\0", "`unzip -p FILE | portassay check -`"),
+        ] {
+            assert!(why(head).contains(what), "{}", why(head));
+        }
     }
 
     #[test]

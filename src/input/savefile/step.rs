@@ -104,5 +104,6 @@ pub(super) const MAX_CAPTURED: u32 = 16 << 20;
 /// The longest block read as a whole, in bytes: a frame and 64 KiB for headers and options.
 pub(super) const MAX_BLOCK: u32 = MAX_CAPTURED + (64 << 10);
 
-/// Interfaces remembered in one section. Each takes some 50 bytes.
-pub(super) const MAX_INTERFACES: usize = 65_536;
+/// Interfaces remembered in one section. Each takes 48 bytes: with the room to grow some 100 MB for
+/// each reader of a file that declares a million.
+pub(super) const MAX_INTERFACES: usize = 1 << 20;

@@ -51,6 +51,8 @@ pub(in crate::report) struct Capture<'r> {
     filtered_out: u64,
     damage: Option<&'r str>,
     live: Option<Live>,
+    capture_filters: Vec<&'r str>,
+    comments: u64,
 }
 
 /// Checksums of segments that open a connection.
@@ -128,6 +130,8 @@ impl<'r> Capture<'r> {
                 dropped_by_interface: counts.dropped_by_interface,
                 unread: counts.unread,
             }),
+            capture_filters: tally.notes.filters.iter().collect(),
+            comments: tally.notes.comments,
         }
     }
 }

@@ -6,10 +6,10 @@ use super::Page;
 use crate::findings::{Finding, Severity};
 use crate::flow::FrameRef;
 use crate::identify::Confidence;
-use crate::report::Report;
 use crate::report::answer::party;
 use crate::report::color::Tone;
 use crate::report::text::{bytes, clock, count, counted, listed, ports, span};
+use crate::report::{CaptureReport, Report};
 
 /// Writes the section.
 pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
@@ -50,8 +50,8 @@ fn one(report: &Report, finding: &Finding, page: &mut Page<'_>) -> io::Result<()
     let few = page.few(FEW);
     let who = format!(
         "{} {arrow} {}, {}",
-        party(&finding.initiator, few),
-        party(&finding.responder, few),
+        party(report, &finding.initiator, few),
+        party(report, &finding.responder, few),
         service(finding)
     );
     page.line(2, &who)?;
@@ -148,7 +148,7 @@ pub(in crate::report) fn frames(report: &Report, frames: &[FrameRef]) -> String 
             let path = report.captures.get(capture as usize);
             let path = path.map_or_else(
                 || format!("capture {}", count(u64::from(capture) + 1)),
-                |capture| capture.path.clone(),
+                CaptureReport::shown,
             );
             format!("{} of {path}", listed(&numbers))
         })

@@ -29,7 +29,7 @@ fn roles(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     ]);
     let shown = page.few(FEW).unwrap_or(hosts.len());
     for host in hosts.iter().take(shown) {
-        let cells = vec![host.address.to_string(), host.role.clone(), host.evidence.join(", ")];
+        let cells = vec![report.address(host.address), host.role.clone(), host.evidence.join(", ")];
         grid.row(Tone::Plain, cells);
     }
     page.grid(&grid)?;

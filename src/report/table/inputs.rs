@@ -37,7 +37,7 @@ pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     }
     for capture in report.captures.iter().take(shown) {
         for remark in remarks(capture) {
-            let text = format!("{}: {remark}", capture.path);
+            let text = format!("{}: {remark}", capture.shown());
             page.tagged(2, "!", Tone::Doubtful, &text)?;
         }
     }
@@ -50,7 +50,7 @@ fn cells(capture: &CaptureReport) -> Vec<String> {
         tally.link_types.iter().map(|kind| link_type(*kind).into_owned()).collect();
     let (start, length) = times(tally.first.zip(tally.last));
     vec![
-        capture.path.clone(),
+        capture.shown(),
         if links.is_empty() { "-".into() } else { links.join(", ") },
         count(tally.frames),
         bytes(tally.wire_bytes),
@@ -97,6 +97,11 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
     }
     if let Some(dropped) = tally.dropped().filter(|&number| number > 0) {
         out.push(format!("{} lost while capturing.", frames(dropped)));
+    }
+    let filters: Vec<String> = tally.notes.filters.iter().map(quoted).collect();
+    if !filters.is_empty() {
+        let noun = if filters.len() == 1 { "the filter" } else { "the filters" };
+        out.push(format!("captured with {noun} {}.", listed(&filters)));
     }
     if tally.truncated_frames > 0 {
         out.push(format!("{} cut short by the snaplen.", frames(tally.truncated_frames)));
@@ -164,6 +169,16 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
     out
 }
 
+/// A capture filter for people: its beginning, where it is long.
+fn quoted(filter: &str) -> String {
+    match filter.char_indices().nth(LONG) {
+        Some((end, _)) => format!("`{}...`", filter.get(..end).unwrap_or(filter)),
+        None => format!("`{filter}`"),
+    }
+}
+
+/// Characters of a capture filter that are shown.
+const LONG: usize = 200;
 /// Reasons told one by one: noise has tens of thousands of link-layer types.
 const MANY: usize = 12;
 /// Captures listed one by one on a terminal.
