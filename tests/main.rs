@@ -15,3 +15,4 @@ mod readme;
 mod rows;
 mod support;
 mod tables;
+mod traffic;
