@@ -20,3 +20,4 @@ mod rows;
 mod seams;
 mod support;
 mod tables;
+mod traffic;
