@@ -132,6 +132,6 @@ impl Kept {
     }
 
     fn flows(&self) -> Vec<(Flow, Sample)> {
-        table(&self.packets()).into_flows()
+        table(&self.packets()).into_flows().collect()
     }
 }

@@ -267,11 +267,15 @@ fn frames_are_counted_exactly_once_at_any_thread_count() {
             assert_eq!(counts.tally.frames, frames, "{name}: frames");
         }
         let described = format!("{:?}", one.captures);
-        let flows = one.table.into_flows();
+        let flows = one.table.into_flows().collect::<Vec<_>>();
         for threads in [2, 7] {
             let many = survey(&path, threads);
             assert_eq!(format!("{:?}", many.captures), described, "{name}: {threads} threads");
-            assert_eq!(many.table.into_flows(), flows, "{name}: {threads} threads");
+            assert_eq!(
+                many.table.into_flows().collect::<Vec<_>>(),
+                flows,
+                "{name}: {threads} threads"
+            );
         }
     }
 }
@@ -281,7 +285,7 @@ fn security_associations_are_counted() {
     let Some(folder) = folder() else { return };
     let mut compared = 0;
     for (name, path, oracle) in captures(&folder) {
-        let flows = survey(&path, 1).table.into_flows();
+        let flows = survey(&path, 1).table.into_flows().collect::<Vec<_>>();
         for flow in oracle["ip_flows"].as_array().into_iter().flatten() {
             let (a, b) = (flow["a"].as_str().unwrap(), flow["b"].as_str().unwrap());
             let (a, b): (IpAddr, IpAddr) = (a.parse().unwrap(), b.parse().unwrap());

@@ -53,7 +53,7 @@ fn assert_conserved(survey: Survey, name: &str) {
     let stopped: u64 = survey.captures.iter().flat_map(|c| c.undecoded.values()).sum();
     let copies: u64 = survey.captures.iter().map(|capture| capture.copies.frames).sum();
     let untracked = survey.table.untracked().packets;
-    let flows: u64 = survey.table.into_flows().iter().map(|(flow, _)| flow.packets()).sum();
+    let flows: u64 = survey.table.into_flows().map(|(flow, _)| flow.packets()).sum();
     assert_eq!(flows + untracked + stopped + copies, frames, "{name}");
 }
 

@@ -174,9 +174,9 @@ proptest! {
         prop_assert_eq!(joined.untracked(), whole.untracked());
         let (counts, strays) = whole.finish_fragments();
         prop_assert_eq!(joined.finish_fragments(), (counts, strays.clone()));
-        let counted: u64 = whole.flows().map(|(flow, _)| flow.packets()).sum();
+        let counted: u64 = whole.flows().map(|flow| flow.packets()).sum();
         prop_assert_eq!(counted + strays.values().sum::<u64>(), packets.len() as u64);
-        prop_assert_eq!(joined.into_flows(), whole.into_flows());
+        prop_assert_eq!(joined.into_flows().collect::<Vec<_>>(), whole.into_flows().collect::<Vec<_>>());
     }
 
     #[test]
@@ -204,7 +204,7 @@ proptest! {
         let mut right = begin().unwrap();
         prop_assert!(right.merge(tail).is_ok());
         prop_assert_eq!(left.finish_fragments(), right.finish_fragments());
-        prop_assert_eq!(left.into_flows(), right.into_flows());
+        prop_assert_eq!(left.into_flows().collect::<Vec<_>>(), right.into_flows().collect::<Vec<_>>());
     }
 
     #[test]
@@ -222,7 +222,7 @@ proptest! {
             let mut before = FlowTable::new(limits);
             prop_assert!(before.merge(part_table(&packets, 1, limits)).is_err());
         }
-        let tracked: u64 = full.into_flows().iter().map(|(flow, _)| flow.packets()).sum();
+        let tracked: u64 = full.into_flows().map(|(flow, _)| flow.packets()).sum();
         prop_assert_eq!(tracked + untracked, packets.len() as u64);
     }
 }
@@ -242,7 +242,7 @@ fn a_new_handshake_on_the_same_ports_starts_a_new_flow_and_a_retransmission_does
     };
     let data = Small { flags: TcpFlags::ACK, payload: vec![1], ..syn(7) };
     let packets = [syn(1), syn(1), data.clone(), syn(9), data];
-    let flows = table(&packets, 1, Limits::default()).into_flows();
+    let flows: Vec<_> = table(&packets, 1, Limits::default()).into_flows().collect();
     let counted: Vec<u64> = flows.iter().map(|(flow, _)| flow.packets()).collect();
     assert_eq!(counted, [3, 2]);
 }
@@ -267,7 +267,7 @@ fn idle_flows_leave_and_their_ports_may_come_back() {
     assert_eq!(left, [2], "the flow last seen at 30");
     assert_eq!(table.len(), 1);
     table.observe(0, &packet(&udp(1, 2, 70), 5));
-    let flows = table.into_flows();
+    let flows = table.into_flows().collect::<Vec<_>>();
     let kept: Vec<(u64, u64)> =
         flows.iter().map(|(flow, _)| (flow.first_frame.frame, flow.packets())).collect();
     assert_eq!(kept, [(2, 2), (5, 1)]);
@@ -297,7 +297,7 @@ fn errors_about_unknown_flows_never_hide_those_about_known_ones() {
         table.observe(0, &packet);
     }
     table.observe(0, &packet(&error, 80_000));
-    let flows = table.into_flows();
+    let flows = table.into_flows().collect::<Vec<_>>();
     let seen = flows[0].0.icmp.as_deref().map(|seen| (seen.count, seen.first_frame.frame));
     assert_eq!(seen, Some((1, 80_000)));
 }

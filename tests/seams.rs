@@ -100,7 +100,7 @@ fn survey(path: &Path, threads: usize, duplicates: Duplicates, filter: Option<&s
 /// Everything that a survey found, for comparison.
 fn everything(survey: Survey) -> String {
     let captures = format!("{:?} {:?}", survey.captures, survey.fragments);
-    let flows = survey.table.into_flows();
+    let flows = survey.table.into_flows().collect::<Vec<_>>();
     assert!(flows.len() > 500);
     format!("{captures} {flows:?}")
 }
@@ -154,7 +154,7 @@ fn without_copies_a_mirrored_capture_is_the_capture() {
         survey(&path, 1, duplicates, None)
     };
     let shown = |survey: Survey| -> Vec<(u64, u64)> {
-        survey.table.into_flows().iter().map(|(flow, _)| (flow.packets(), flow.bytes())).collect()
+        survey.table.into_flows().map(|(flow, _)| (flow.packets(), flow.bytes())).collect()
     };
     let alone = read_of("once.pcap", &once, Duplicates::LeftOut);
     let mirrored = read_of("twice.pcap", &twice, Duplicates::LeftOut);

@@ -88,7 +88,7 @@ fn a_flow_made_is_a_flow_counted_and_judged_as_it_was_meant() {
         let table = table(&frames(mix, family, Wrap::Nothing, 1));
         assert_eq!(table.len() as u64, FLOWS, "{} {family:?}", mix.name);
         let mut classes: BTreeMap<Class, usize> = BTreeMap::new();
-        for judged in judge_all(&policy, table.into_flows()) {
+        for judged in judge_all(&policy, table.into_flows().collect()) {
             *classes.entry(judged.verdict.class).or_default() += 1;
         }
         let share = |class| *classes.get(&class).unwrap_or(&0) as f64 / FLOWS as f64;
@@ -107,12 +107,12 @@ fn wrapping_keeps_the_flows_and_esp_hides_them() {
     for wrap in [Wrap::Vlan, Wrap::Ah] {
         let wrapped = of(wrap);
         assert_eq!(wrapped.len(), plain.len(), "{wrap:?}");
-        let ends = |table: &FlowTable| table.flows().map(|(f, _)| f.ends).collect::<Vec<_>>();
+        let ends = |table: &FlowTable| table.flows().map(|flow| flow.ends).collect::<Vec<_>>();
         assert_eq!(ends(&wrapped), ends(&plain), "{wrap:?}");
     }
     let sealed = of(Wrap::Esp);
     assert!(sealed.len() > plain.len());
-    assert!(sealed.flows().all(|(flow, _)| flow.spi.is_some()));
+    assert!(sealed.flows().all(|flow| flow.spi.is_some()));
 }
 
 #[test]

@@ -295,7 +295,6 @@ pub(super) fn flow(from: &str, to: &str) -> Sample {
             first: Timestamp(1_000),
             last: Timestamp(2_000),
             first_frame,
-            last_frame: first_frame,
             tcp: [TcpSeen::default(); 2],
             wrapping: None,
             ah: None,

@@ -16,6 +16,7 @@
 
 use std::net::IpAddr;
 
+use super::mix::mix;
 use crate::decode::{Detail, Packet, Part};
 use crate::input::Timestamp;
 
@@ -101,7 +102,7 @@ impl Window {
             u64::from(part.len) << 8 | u64::from(part.transport.0),
         ];
         let seed = ends(self.seed, part.source, part.destination);
-        self.note(fold(seed, &[words]), time, 0, true)
+        self.note(mix(seed, &[words]), time, 0, true)
     }
 
     #[inline]
@@ -181,7 +182,7 @@ fn signature(seed: u64, packet: &Packet<'_>) -> u64 {
         | u64::from(packet.transport.0) << 8
         | u64::from(flags);
     let seed = ends(seed, packet.source, packet.destination);
-    fold(seed, &[[ports, marks], [numbers, 0], beginning(packet.payload)])
+    mix(seed, &[[ports, marks], [numbers, 0], beginning(packet.payload)])
 }
 
 /// The first bytes of a payload: where a checksum was left out they tell datagrams apart.
@@ -203,8 +204,8 @@ fn beginning(payload: &[u8]) -> [u64; 2] {
 #[inline]
 fn ends(seed: u64, source: IpAddr, destination: IpAddr) -> u64 {
     match (source, destination) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => fold(seed, &[[a.to_bits().into(), b.to_bits().into()]]),
-        (a, b) => fold(seed, &[address_words(a), address_words(b)]),
+        (IpAddr::V4(a), IpAddr::V4(b)) => mix(seed, &[[a.to_bits().into(), b.to_bits().into()]]),
+        (a, b) => mix(seed, &[address_words(a), address_words(b)]),
     }
 }
 
@@ -216,20 +217,8 @@ fn address_words(address: IpAddr) -> [u64; 2] {
     [(bits >> 64) as u64, bits as u64]
 }
 
-/// Mixes pairs of words into one: a full multiplication each, both halves added up (the principle of
-/// wyhash). The seed is secret to whoever made the capture.
-#[inline]
-fn fold(seed: u64, pairs: &[[u64; 2]]) -> u64 {
-    pairs.iter().fold(seed, |sum, [a, b]| {
-        let product = u128::from(a ^ sum) * u128::from(b ^ sum.rotate_left(29) ^ ODD);
-        (product as u64 ^ (product >> 64) as u64).wrapping_add(sum.rotate_left(17))
-    })
-}
-
 /// Chains: twice as many as frames, so that most have one member.
 const CHAINS: usize = 2 * FRAMES as usize;
-/// An odd number of no meaning: the fractional part of the golden ratio.
-const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[cfg(test)]
 mod tests {

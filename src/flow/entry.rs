@@ -1,20 +1,109 @@
 //! One flow of the table while it grows: its packets, its handshake, and how two halves of it join.
+//!
+//! A table holds millions of these, and each packet touches one, so an entry is two lines of the cache
+//! and what few flows have stands apart ([`Extra`]).
 
+use std::net::IpAddr;
+
+use super::acknowledged::Acknowledged;
 use super::fragments::Late;
-use super::sample::{Carrier, Sample};
+use super::sample::{Carrier, Piece};
+use super::samples::{Chain, Samples};
 use super::{
     AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
     Wrapping,
 };
 use crate::decode::{Detail, Layer, Packet, TcpFlags, Transport, UdpEncapsulation};
+use crate::input::Timestamp;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A flow. The first half is what finds and counts it, the second half the rest.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub(super) struct Entry {
-    /// Whether side A is the key's low end.
-    a_is_low: bool,
-    pub(super) opening: Option<Opening>,
-    pub(super) flow: Flow,
-    pub(super) sample: Sample,
+    key: FlowKey,
+    bytes: [u64; 2],
+    /// Packets, the lower halves; the upper ones are with the [`Extra`].
+    packets: [u32; 2],
+    first: Timestamp,
+    last: Timestamp,
+    /// First packet in capture order; see [`pack`].
+    first_frame: u64,
+    /// Initial sequence numbers of the end that opened a TCP connection and of the other.
+    initial: [u32; 2],
+    /// Payload bytes sent by TCP, per side, and the latest acknowledgement of them.
+    sent: [u32; 2],
+    acknowledged: [u32; 2],
+    chain: Chain,
+    /// Position of what few flows have, plus one; 0 without.
+    extra: u32,
+    tcp: [TcpSeen; 2],
+    marks: Marks,
+}
+
+/// What an entry knows of itself, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Marks(u8);
+
+impl Marks {
+    /// Side A is the key's low end.
+    const A_IS_LOW: u8 = 1;
+    /// The flow is named by a handshake.
+    const OPENED: u8 = 2;
+    /// The key's low end opened the connection.
+    const BY_LOW: u8 = 4;
+    /// The sequence number with which the other end answered is known.
+    const ANSWERED: u8 = 8;
+    /// Bytes of side A were acknowledged; the next bit says it of side B.
+    const ACKNOWLEDGED: u8 = 16;
+
+    fn has(self, mark: u8) -> bool {
+        self.0 & mark != 0
+    }
+}
+
+/// What few flows have.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Extra {
+    wrapping: Option<Wrapping>,
+    ah: Option<AhSeen>,
+    icmp: Option<IcmpSeen>,
+    /// Of ESP in UDP.
+    spi: Option<u32>,
+    /// Upper halves of the numbers of packets.
+    packets: [u32; 2],
+}
+
+/// Where entries keep what is too large or too rare for them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Store {
+    pub(super) samples: Samples,
+    extras: Vec<Extra>,
+}
+
+impl Store {
+    fn extra(&mut self, entry_extra: &mut u32) -> Option<&mut Extra> {
+        if *entry_extra == 0 {
+            self.extras.push(Extra::default());
+            *entry_extra = self.extras.len() as u32;
+        }
+        self.extras.get_mut(*entry_extra as usize - 1)
+    }
+
+    fn peek(&self, extra: u32) -> Option<&Extra> {
+        self.extras.get((extra as usize).checked_sub(1)?)
+    }
+
+    /// Adds to frame numbers; see [`super::FlowTable::rebase`].
+    pub(super) fn rebase(&mut self, shift: impl Fn(&mut FrameRef)) {
+        for extra in &mut self.extras {
+            if let Some(ah) = &mut extra.ah {
+                shift(&mut ah.first_frame);
+            }
+            if let Some(icmp) = &mut extra.icmp {
+                shift(&mut icmp.first_frame);
+            }
+        }
+    }
 }
 
 /// The handshake that names a TCP flow: which end of the key opened it, with which initial
@@ -26,6 +115,7 @@ pub(super) struct Opening {
 }
 
 impl Opening {
+    #[inline]
     pub(super) fn of(packet: &Packet<'_>, from_low: bool) -> Option<Self> {
         let Detail::Tcp { flags, sequence, acknowledgement } = packet.detail else {
             return None;
@@ -44,111 +134,317 @@ impl Opening {
 impl Entry {
     /// A flow without packets, named by its first one.
     pub(super) fn open(
-        from_low: bool,
+        (key, from_low): (FlowKey, bool),
         opening: Option<Opening>,
         packet: &Packet<'_>,
         at: FrameRef,
+        store: &mut Store,
     ) -> Self {
-        let carrier =
-            if packet.transport == Transport::TCP { Carrier::Stream } else { Carrier::Datagrams };
-        let flow = Flow {
-            transport: packet.transport,
-            ends: [
-                Endpoint { address: packet.source, port: packet.source_port },
-                Endpoint { address: packet.destination, port: packet.destination_port },
-            ],
-            spi: match packet.detail {
-                Detail::Security { spi, .. }
-                | Detail::UdpEncapsulation(UdpEncapsulation::Esp { spi }) => Some(spi),
-                _ => None,
-            },
-            counters: [Counters::default(); 2],
+        let mut marks = if from_low { Marks::A_IS_LOW } else { 0 };
+        let mut initial = [0; 2];
+        if let Some(opening) = opening {
+            marks |= Marks::OPENED | if opening.by_low { Marks::BY_LOW } else { 0 };
+            initial[0] = opening.initial_sequence;
+        }
+        let mut entry = Self {
+            key,
+            bytes: [0; 2],
+            packets: [0; 2],
             first: packet.time,
             last: packet.time,
-            first_frame: at,
-            last_frame: at,
+            first_frame: pack(at),
+            initial,
+            sent: [0; 2],
+            acknowledged: [0; 2],
+            chain: Chain::default(),
+            extra: 0,
             tcp: [TcpSeen::default(); 2],
-            acknowledged: Default::default(),
-            wrapping: match packet.vlans.as_slice() {
-                [] => None,
-                vlans => Some(Box::new(Wrapping { vlans: vlans.to_vec(), layers: Vec::new() })),
-            },
-            ah: None,
-            icmp: None,
-            direction: DirectionBy::Unknown,
+            marks: Marks(marks),
         };
-        Self { a_is_low: from_low, opening, flow, sample: Sample::new(carrier) }
+        let spi = match packet.detail {
+            Detail::UdpEncapsulation(UdpEncapsulation::Esp { spi }) => Some(spi),
+            _ => None,
+        };
+        let vlans = packet.vlans.as_slice();
+        if (spi.is_some() || !vlans.is_empty())
+            && let Some(extra) = store.extra(&mut entry.extra)
+        {
+            extra.spi = spi;
+            extra.wrapping =
+                (!vlans.is_empty()).then(|| Wrapping { vlans: vlans.to_vec(), layers: Vec::new() });
+        }
+        entry
     }
 
-    /// The key under which its packets find it. Kept with the flow only in parts, since a table
-    /// holds millions.
-    pub(super) fn key(&self) -> FlowKey {
-        let [a, b] = self.flow.ends.map(|end| (end.address, end.port));
-        let (low, high) = if self.a_is_low { (a, b) } else { (b, a) };
-        FlowKey::of_sorted(self.flow.transport, low, high, self.flow.spi)
+    /// The key under which its packets find it.
+    #[inline]
+    pub(super) fn key(&self) -> &FlowKey {
+        &self.key
     }
 
-    pub(super) fn add(&mut self, packet: &Packet<'_>, from_low: bool, at: FrameRef) -> Side {
-        let side = if from_low == self.a_is_low { Side::A } else { Side::B };
-        let flow = &mut self.flow;
-        flow.counters[side.index()].add(counters(packet));
-        flow.first = flow.first.min(packet.time);
-        flow.last = flow.last.max(packet.time);
-        flow.last_frame = flow.last_frame.max(at);
-        if let Detail::Tcp { flags, acknowledgement, .. } = packet.detail {
-            flow.tcp[side.index()].0 |= tcp_events(flags, packet.payload_len);
-            // A reset's numbers only please the host that it is for.
-            if !flags.has(TcpFlags::RST) {
-                flow.acknowledged[side.index()].sent(packet.payload_len);
-                if flags.has(TcpFlags::ACK) {
-                    flow.acknowledged[side.other().index()].acknowledge(acknowledgement);
-                }
-            }
+    /// The time of its latest packet.
+    pub(super) fn last(&self) -> Timestamp {
+        self.last
+    }
+
+    /// Whether a packet that opens a connection, or one that opens none, belongs to this flow.
+    #[inline]
+    pub(super) fn takes(&self, opening: Option<Opening>) -> bool {
+        opening.is_none() || self.opening() == opening
+    }
+
+    pub(super) fn opening(&self) -> Option<Opening> {
+        self.marks.has(Marks::OPENED).then(|| Opening {
+            by_low: self.marks.has(Marks::BY_LOW),
+            initial_sequence: self.initial[0],
+        })
+    }
+
+    /// Something of both halves, for who wants them in the cache.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.key.touch() ^ self.first_frame
+    }
+
+    /// Counts a packet; tells which side sent it.
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        packet: &Packet<'_>,
+        from_low: bool,
+        at: FrameRef,
+        store: &mut Store,
+    ) -> Side {
+        let side = if from_low == self.marks.has(Marks::A_IS_LOW) { Side::A } else { Side::B };
+        let counted = Counters { packets: 1, bytes: u64::from(packet.wire_len) };
+        self.count(side, counted, store);
+        self.first = self.first.min(packet.time);
+        self.last = self.last.max(packet.time);
+        if let Detail::Tcp { flags, sequence, acknowledgement } = packet.detail {
+            self.add_tcp(side, from_low, flags, packet.payload_len, [sequence, acknowledgement]);
         }
         if !packet.layers.as_slice().is_empty() {
-            note_layers(flow, packet, side, at);
+            self.note_layers(packet, side, at, store);
         }
-        if packet.payload_len > 0 && packet.transport.has_ports() && self.sample.wants(side) {
+        if packet.payload_len > 0 && packet.transport.has_ports() && self.chain.wants(side) {
             let sequence = match packet.detail {
                 Detail::Tcp { sequence, .. } => sequence,
                 _ => 0,
             };
-            self.sample.push(side, sequence, packet.payload, packet.payload_len);
+            let piece = Piece { sequence, wire_len: packet.payload_len, bytes: packet.payload };
+            store.samples.push(&mut self.chain, carrier(packet.transport), side, &piece);
         }
         side
     }
 
+    #[inline]
+    fn count(&mut self, side: Side, counted: Counters, store: &mut Store) {
+        self.bytes[side.index()] += counted.bytes;
+        let packets = u64::from(self.packets[side.index()]) + counted.packets;
+        self.packets[side.index()] = packets as u32;
+        if packets > u64::from(u32::MAX)
+            && let Some(extra) = store.extra(&mut self.extra)
+        {
+            extra.packets[side.index()] += (packets >> 32) as u32;
+        }
+    }
+
+    #[inline]
+    fn add_tcp(
+        &mut self,
+        side: Side,
+        from_low: bool,
+        flags: TcpFlags,
+        payload_len: u32,
+        [sequence, acknowledgement]: [u32; 2],
+    ) {
+        self.tcp[side.index()].0 |= tcp_events(flags, payload_len);
+        // A reset's numbers only please the host that it is for.
+        if flags.has(TcpFlags::RST) {
+            return;
+        }
+        self.sent[side.index()] = self.sent[side.index()].wrapping_add(payload_len);
+        if flags.has(TcpFlags::ACK) {
+            self.acknowledged[side.other().index()] = acknowledgement;
+            self.marks.0 |= Marks::ACKNOWLEDGED << side.other().index();
+        }
+        let answers = flags.has(TcpFlags::SYN | TcpFlags::ACK) && !flags.has(TcpFlags::FIN);
+        let by_other = self.marks.has(Marks::BY_LOW) != from_low;
+        if answers && by_other && !self.marks.has(Marks::ANSWERED) {
+            self.initial[1] = sequence;
+            self.marks.0 |= Marks::ANSWERED;
+        }
+    }
+
     /// Counts later fragments of a datagram that one side sent.
-    pub(super) fn add_late(&mut self, side: Side, late: &Late) {
-        let flow = &mut self.flow;
-        flow.counters[side.index()].add(late.counters);
-        flow.first = flow.first.min(late.first);
-        flow.last = flow.last.max(late.last);
-        flow.last_frame = flow.last_frame.max(late.last_frame);
+    pub(super) fn add_late(&mut self, side: Side, late: &Late, store: &mut Store) {
+        self.count(side, late.counters, store);
+        self.first = self.first.min(late.first);
+        self.last = self.last.max(late.last);
+    }
+
+    /// Counts an ICMP error about a packet of this flow.
+    pub(super) fn add_error(&mut self, seen: IcmpSeen, store: &mut Store) {
+        if let Some(extra) = store.extra(&mut self.extra) {
+            extra.icmp = Some(extra.icmp.map_or(seen, |old| graver(old, seen)));
+        }
     }
 
     /// Appends what the following part saw of the same flow. Tells whether its sides were the other
     /// way round.
-    pub(super) fn join(&mut self, mut next: Self) -> bool {
-        let flipped = next.a_is_low != self.a_is_low;
-        if flipped {
-            next.flow.orient(Side::B, DirectionBy::Unknown);
-        }
-        let (ours, theirs) = (&mut self.flow, next.flow);
+    pub(super) fn join(&mut self, next: &Self, theirs: &Store, store: &mut Store) -> bool {
+        let flipped = next.marks.has(Marks::A_IS_LOW) != self.marks.has(Marks::A_IS_LOW);
         for side in [Side::A, Side::B] {
-            ours.counters[side.index()].add(theirs.counters[side.index()]);
-            ours.tcp[side.index()].0 |= theirs.tcp[side.index()].0;
-            ours.acknowledged[side.index()].join(&theirs.acknowledged[side.index()]);
+            let other = if flipped { side.other() } else { side };
+            let (to, from) = (side.index(), other.index());
+            self.count(side, next.counters(other, theirs), store);
+            self.tcp[to].0 |= next.tcp[from].0;
+            self.sent[to] = self.sent[to].wrapping_add(next.sent[from]);
+            if next.marks.has(Marks::ACKNOWLEDGED << from) {
+                self.acknowledged[to] = next.acknowledged[from];
+                self.marks.0 |= Marks::ACKNOWLEDGED << to;
+            }
         }
-        ours.first = ours.first.min(theirs.first);
-        ours.last = ours.last.max(theirs.last);
-        ours.last_frame = ours.last_frame.max(theirs.last_frame);
-        for &layer in theirs.layers() {
-            add_layer(ours, layer);
+        if next.marks.has(Marks::ANSWERED) && !self.marks.has(Marks::ANSWERED) {
+            self.initial[1] = next.initial[1];
+            self.marks.0 |= Marks::ANSWERED;
         }
-        if let Some(ah) = theirs.ah {
-            match &mut ours.ah {
-                None => ours.ah = Some(ah),
+        self.first = self.first.min(next.first);
+        self.last = self.last.max(next.last);
+        if let Some(extra) = theirs.peek(next.extra)
+            && let Some(ours) = store.extra(&mut self.extra)
+        {
+            ours.join(extra, flipped);
+        }
+        let carrier = carrier(self.key.transport());
+        store.samples.append(&mut self.chain, carrier, (&theirs.samples, next.chain), flipped);
+        flipped
+    }
+
+    /// Moves a flow to another store.
+    pub(super) fn moved(mut self, from: &Store, to: &mut Store) -> Self {
+        let (chain, extra) = (self.chain, self.extra);
+        (self.chain, self.extra) = (Chain::default(), 0);
+        let carrier = carrier(self.key.transport());
+        to.samples.append(&mut self.chain, carrier, (&from.samples, chain), false);
+        if let Some(extra) = from.peek(extra)
+            && let Some(copy) = to.extra(&mut self.extra)
+        {
+            *copy = extra.clone();
+        }
+        self
+    }
+
+    /// The hosts at its ends, if it is a TCP connection that plainly works and yet shows one
+    /// direction only.
+    pub(super) fn one_sided(&self) -> Option<[IpAddr; 2]> {
+        let works = |side: usize| {
+            let seen = self.tcp[side].any(TcpSeen::ACK | TcpSeen::DATA | TcpSeen::SYN_ACK);
+            self.packets[1 - side] == 0 && self.packets[side] >= MIN_PACKETS && seen
+        };
+        (self.key.transport() == Transport::TCP && (works(0) || works(1))).then(|| self.hosts())
+    }
+
+    /// The hosts at its ends, if it is a TCP connection that shows both directions.
+    pub(super) fn two_sided(&self) -> Option<[IpAddr; 2]> {
+        let both = self.packets.iter().all(|packets| *packets > 0);
+        (self.key.transport() == Transport::TCP && both).then(|| self.hosts())
+    }
+
+    fn hosts(&self) -> [IpAddr; 2] {
+        self.key.ends().map(|(address, _)| address)
+    }
+
+    /// Adds to frame numbers.
+    pub(super) fn rebase(&mut self, shift: impl Fn(&mut FrameRef)) {
+        let mut at = unpack(self.first_frame);
+        shift(&mut at);
+        self.first_frame = pack(at);
+    }
+
+    /// Where the flow's payload is, and how it is carried.
+    pub(super) fn sample(&self, store: &Store) -> super::sample::Sample {
+        store.samples.sample(self.chain, carrier(self.key.transport()))
+    }
+
+    /// The flow as it stands.
+    pub(super) fn flow(&self, store: &Store) -> Flow {
+        let [low, high] = self.key.ends().map(|(address, port)| Endpoint { address, port });
+        let extra = store.peek(self.extra);
+        let boxed = |extra: Option<&Extra>| extra.and_then(|e| e.ah).map(Box::new);
+        Flow {
+            transport: self.key.transport(),
+            ends: if self.marks.has(Marks::A_IS_LOW) { [low, high] } else { [high, low] },
+            spi: self.key.spi().or_else(|| extra.and_then(|extra| extra.spi)),
+            counters: [self.counters(Side::A, store), self.counters(Side::B, store)],
+            first: self.first,
+            last: self.last,
+            first_frame: unpack(self.first_frame),
+            tcp: self.tcp,
+            acknowledged: [self.acknowledgements(Side::A), self.acknowledgements(Side::B)],
+            wrapping: extra.and_then(|extra| extra.wrapping.clone()).map(Box::new),
+            ah: boxed(extra),
+            icmp: extra.and_then(|extra| extra.icmp).map(Box::new),
+            direction: DirectionBy::Unknown,
+        }
+    }
+
+    fn counters(&self, side: Side, store: &Store) -> Counters {
+        let upper = store.peek(self.extra).map_or(0, |extra| extra.packets[side.index()]);
+        Counters {
+            packets: u64::from(upper) << 32 | u64::from(self.packets[side.index()]),
+            bytes: self.bytes[side.index()],
+        }
+    }
+
+    fn acknowledgements(&self, side: Side) -> Acknowledged {
+        let is_low = (side == Side::A) == self.marks.has(Marks::A_IS_LOW);
+        let opened = is_low == self.marks.has(Marks::BY_LOW);
+        let (known, initial) = match opened {
+            true => (self.marks.has(Marks::OPENED), self.initial[0]),
+            false => (self.marks.has(Marks::ANSWERED), self.initial[1]),
+        };
+        let acknowledged = self.marks.has(Marks::ACKNOWLEDGED << side.index());
+        Acknowledged {
+            base: (known && self.marks.has(Marks::OPENED)).then(|| initial.wrapping_add(1)),
+            sent: self.sent[side.index()],
+            number: acknowledged.then_some(self.acknowledged[side.index()]),
+        }
+    }
+
+    fn note_layers(&mut self, packet: &Packet<'_>, side: Side, at: FrameRef, store: &mut Store) {
+        let Some(extra) = store.extra(&mut self.extra) else { return };
+        for &layer in packet.layers.as_slice() {
+            extra.add_layer(layer);
+            if let Layer::Ah { spi } = layer {
+                let first = AhSeen { packets: [0; 2], first_frame: at, spi };
+                extra.ah.get_or_insert(first).packets[side.index()] += 1;
+            }
+        }
+    }
+}
+
+impl Extra {
+    fn add_layer(&mut self, layer: Layer) {
+        let layers = &mut self.wrapping.get_or_insert_default().layers;
+        let kind = std::mem::discriminant(&layer);
+        let known = layers.iter().any(|have| std::mem::discriminant(have) == kind);
+        if !known && layers.len() < MAX_FLOW_LAYERS {
+            layers.push(layer);
+        }
+    }
+
+    /// Appends that of the following part, but for the numbers of packets.
+    fn join(&mut self, next: &Self, flipped: bool) {
+        for &layer in next.wrapping.iter().flat_map(|wrapping| &wrapping.layers) {
+            self.add_layer(layer);
+        }
+        if let Some(mut ah) = next.ah {
+            if flipped {
+                ah.packets.swap(0, 1);
+            }
+            match &mut self.ah {
+                None => self.ah = Some(ah),
                 Some(mine) => {
                     for (mine, theirs) in mine.packets.iter_mut().zip(ah.packets) {
                         *mine += theirs;
@@ -156,16 +452,26 @@ impl Entry {
                 }
             }
         }
-        if let Some(icmp) = theirs.icmp {
-            add_error(ours, *icmp);
+        if let Some(icmp) = next.icmp {
+            self.icmp = Some(self.icmp.map_or(icmp, |old| graver(old, icmp)));
         }
-        self.sample.merge(&next.sample, flipped);
-        flipped
     }
 }
 
-pub(super) fn counters(packet: &Packet<'_>) -> Counters {
-    Counters { packets: 1, bytes: u64::from(packet.wire_len) }
+fn carrier(transport: Transport) -> Carrier {
+    if transport == Transport::TCP { Carrier::Stream } else { Carrier::Datagrams }
+}
+
+/// A place in 64 bits: the capture above, the frame below. A million captures of 17 trillion frames
+/// each; beyond, the largest that fits.
+fn pack(at: FrameRef) -> u64 {
+    let capture = u64::from(at.capture).min((1 << (64 - FRAME_BITS)) - 1);
+    capture << FRAME_BITS | at.frame.min((1 << FRAME_BITS) - 1)
+}
+
+fn unpack(packed: u64) -> FrameRef {
+    let frame = packed & ((1 << FRAME_BITS) - 1);
+    FrameRef { capture: (packed >> FRAME_BITS) as u32, frame }
 }
 
 fn tcp_events(flags: TcpFlags, payload_len: u32) -> u8 {
@@ -190,38 +496,33 @@ fn tcp_events(flags: TcpFlags, payload_len: u32) -> u8 {
     events
 }
 
-fn note_layers(flow: &mut Flow, packet: &Packet<'_>, side: Side, at: FrameRef) {
-    for &layer in packet.layers.as_slice() {
-        add_layer(flow, layer);
-        if let Layer::Ah { spi } = layer {
-            let ah = flow
-                .ah
-                .get_or_insert_with(|| Box::new(AhSeen { packets: [0; 2], first_frame: at, spi }));
-            ah.packets[side.index()] += 1;
-        }
-    }
-}
-
-fn add_layer(flow: &mut Flow, layer: Layer) {
-    let layers = &mut flow.wrapping.get_or_insert_default().layers;
-    let kind = std::mem::discriminant(&layer);
-    let known = layers.iter().any(|have| std::mem::discriminant(have) == kind);
-    if !known && layers.len() < MAX_FLOW_LAYERS {
-        layers.push(layer);
-    }
-}
-
-pub(super) fn add_error(flow: &mut Flow, seen: IcmpSeen) {
-    flow.icmp = Some(Box::new(match flow.icmp.as_deref() {
-        None => seen,
-        Some(old) => graver(*old, seen),
-    }));
-}
-
 pub(super) fn graver(a: IcmpSeen, b: IcmpSeen) -> IcmpSeen {
     let (kind, first_frame) = (a.kind, a.first_frame).min((b.kind, b.first_frame));
     IcmpSeen { first_frame, kind, count: a.count + b.count }
 }
 
+/// Packets of one side from which on its silent peer was overlooked, not absent: fewer are the rest of
+/// a connection that ended as the capture began.
+const MIN_PACKETS: u32 = 3;
 /// Kinds of encapsulation listed per flow.
 const MAX_FLOW_LAYERS: usize = 8;
+/// Bits of a packed place that number the frame.
+const FRAME_BITS: u32 = 44;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_two_lines_of_the_cache() {
+        assert_eq!(size_of::<Entry>(), 128);
+    }
+
+    #[test]
+    fn places_keep_capture_and_frame() {
+        for at in [(0, 1), (7, 9_000_000_000), ((1 << 20) - 1, (1 << 44) - 1)] {
+            let at = FrameRef { capture: at.0, frame: at.1 };
+            assert_eq!(unpack(pack(at)), at);
+        }
+    }
+}

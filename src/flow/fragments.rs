@@ -49,7 +49,6 @@ pub(super) struct Late {
     pub(super) counters: Counters,
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
-    pub(super) last_frame: FrameRef,
 }
 
 /// What became of the fragmented datagrams of a run.
@@ -327,7 +326,6 @@ impl Late {
             counters: Counters { packets: 1, bytes: piece.wire_len.into() },
             first: piece.time,
             last: piece.time,
-            last_frame: piece.at,
         }
     }
 
@@ -335,7 +333,6 @@ impl Late {
         self.counters.add(other.counters);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
-        self.last_frame = self.last_frame.max(other.last_frame);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The key under which packets of both directions find their flow.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::mix::mix;
 use crate::decode::{Detail, Packet, Transport};
 
 /// One side of a flow.
@@ -15,6 +16,7 @@ pub enum Side {
 
 impl Side {
     /// Position in per-side arrays.
+    #[inline]
     pub fn index(self) -> usize {
         match self {
             Self::A => 0,
@@ -34,23 +36,34 @@ impl Side {
 
 /// An order-free key: both directions of a 5-tuple have the same. Security associations are
 /// one-way, so theirs keeps the direction and holds the SPI where ports would be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Addresses are kept as two words each, which are compared and mixed faster than [`IpAddr`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowKey {
-    low: IpAddr,
-    high: IpAddr,
+    low: [u64; 2],
+    high: [u64; 2],
     low_port: u16,
     high_port: u16,
     transport: Transport,
+    v6: bool,
 }
 
 impl FlowKey {
     /// The key of a packet, and whether its source is the key's `low` end.
+    #[inline]
     pub fn of(packet: &Packet<'_>) -> (Self, bool) {
         if packet.transport.is_security_association()
             && let Detail::Security { spi, .. } = packet.detail
         {
-            let (from, to) = ((packet.source, 0), (packet.destination, 0));
-            return (Self::of_sorted(packet.transport, from, to, Some(spi)), true);
+            let key = Self {
+                low: words(packet.source),
+                high: words(packet.destination),
+                low_port: (spi >> 16) as u16,
+                high_port: spi as u16,
+                transport: packet.transport,
+                v6: packet.source.is_ipv6(),
+            };
+            return (key, true);
         }
         Self::of_ends(
             packet.transport,
@@ -59,28 +72,109 @@ impl FlowKey {
         )
     }
 
-    /// The key whose ends are in order already; a security association's ports are its SPI.
-    pub(super) fn of_sorted(
-        transport: Transport,
-        low: (IpAddr, u16),
-        high: (IpAddr, u16),
-        spi: Option<u32>,
-    ) -> Self {
-        let (low_port, high_port) = match spi {
-            Some(spi) if transport.is_security_association() => ((spi >> 16) as u16, spi as u16),
-            _ => (low.1, high.1),
-        };
-        Self { low: low.0, high: high.0, low_port, high_port, transport }
-    }
-
     /// The key of a 5-tuple, and whether `source` is the key's `low` end.
+    #[inline]
     pub fn of_ends(
         transport: Transport,
         source: (IpAddr, u16),
         destination: (IpAddr, u16),
     ) -> (Self, bool) {
-        let forward = source <= destination;
-        let (low, high) = if forward { (source, destination) } else { (destination, source) };
-        (Self::of_sorted(transport, low, high, None), forward)
+        let (from, to) = ((words(source.0), source.1), (words(destination.0), destination.1));
+        let forward = from <= to;
+        let (low, high) = if forward { (from, to) } else { (to, from) };
+        let key = Self {
+            low: low.0,
+            high: high.0,
+            low_port: low.1,
+            high_port: high.1,
+            transport,
+            v6: source.0.is_ipv6(),
+        };
+        (key, forward)
+    }
+
+    /// The ends in order, low before high; ports are 0 where there are none.
+    pub(super) fn ends(&self) -> [(IpAddr, u16); 2] {
+        let ports = match self.transport.is_security_association() {
+            true => [0, 0],
+            false => [self.low_port, self.high_port],
+        };
+        [(self.address(self.low), ports[0]), (self.address(self.high), ports[1])]
+    }
+
+    /// The transport.
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The SPI of a security association.
+    pub(super) fn spi(&self) -> Option<u32> {
+        let spi = u32::from(self.low_port) << 16 | u32::from(self.high_port);
+        self.transport.is_security_association().then_some(spi)
+    }
+
+    /// A number by which the key is found; only with the seed can keys of one number be made.
+    #[inline]
+    pub(super) fn mixed(&self, seed: u64) -> u64 {
+        let rest = u64::from(self.low_port) << 32
+            | u64::from(self.high_port) << 16
+            | u64::from(self.transport.0) << 8
+            | u64::from(self.v6);
+        if self.v6 {
+            return mix(seed, &[self.low, self.high, [rest, 0]]);
+        }
+        mix(seed, &[[self.low[1] << 32 | self.high[1], rest]])
+    }
+
+    /// Something of the key, for who wants it in the cache.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.low[1]
+    }
+
+    fn address(&self, [upper, lower]: [u64; 2]) -> IpAddr {
+        if self.v6 {
+            IpAddr::V6(Ipv6Addr::from_bits(u128::from(upper) << 64 | u128::from(lower)))
+        } else {
+            IpAddr::V4(Ipv4Addr::from_bits(lower as u32))
+        }
+    }
+}
+
+#[inline]
+fn words(address: IpAddr) -> [u64; 2] {
+    match address {
+        IpAddr::V4(v4) => [0, v4.to_bits().into()],
+        IpAddr::V6(v6) => [(v6.to_bits() >> 64) as u64, v6.to_bits() as u64],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(text: &str) -> (IpAddr, u16) {
+        let end: std::net::SocketAddr = text.parse().unwrap();
+        (end.ip(), end.port())
+    }
+
+    #[test]
+    fn both_directions_have_one_key_that_holds_its_ends() {
+        for [a, b] in [["10.0.0.9:5", "10.0.0.1:6"], ["[fd00::9]:5", "[::10.0.0.1]:6"]] {
+            let (a, b) = (end(a), end(b));
+            let (there, forward) = FlowKey::of_ends(Transport::UDP, a, b);
+            let (back, backward) = FlowKey::of_ends(Transport::UDP, b, a);
+            assert_eq!((there, forward), (back, !backward));
+            assert_eq!(there.mixed(1), back.mixed(1));
+            assert_eq!(there.ends(), [b, a]);
+        }
+    }
+
+    #[test]
+    fn addresses_of_both_versions_are_never_the_same() {
+        let (v4, _) = FlowKey::of_ends(Transport::UDP, end("0.0.0.1:1"), end("0.0.0.2:1"));
+        let (v6, _) = FlowKey::of_ends(Transport::UDP, end("[::1]:1"), end("[::2]:1"));
+        assert_ne!(v4, v6);
+        assert_ne!(v4.mixed(1), v6.mixed(1));
     }
 }

@@ -11,9 +11,13 @@ pub mod sample;
 pub mod table;
 
 mod acknowledged;
+mod entries;
 mod entry;
 mod fragments;
+mod index;
+pub mod mix;
 mod places;
+mod samples;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,7 +25,7 @@ use std::net::IpAddr;
 pub use acknowledged::Acknowledged;
 pub use fragments::FragmentCounts;
 pub use key::{FlowKey, Side};
-pub use table::{FlowTable, Limits, Refused};
+pub use table::{BATCH, FlowTable, Limits, Prepared, Refused};
 
 use crate::decode::{IcmpErrorKind, Layer, Transport};
 use crate::input::Timestamp;
@@ -207,8 +211,6 @@ pub struct Flow {
     pub last: Timestamp,
     /// First packet in capture order.
     pub first_frame: FrameRef,
-    /// Last packet in capture order.
-    pub last_frame: FrameRef,
     /// TCP events per side.
     pub tcp: [TcpSeen; 2],
     /// What each side sent by TCP and its peer acknowledged.
@@ -289,21 +291,10 @@ impl Flow {
     pub fn unseen(&self) -> Option<(u64, u64)> {
         let both_ways = self.counters.iter().all(|side| side.packets > 0);
         self.handshake().filter(|_| both_ways)?;
-        let sides = self.acknowledged.iter().filter_map(|side| Some((side.unseen()?, side.seen())));
+        let sides = self.acknowledged.iter().filter_map(|side| Some((side.unseen()?, side.sent)));
         sides
             .map(|(unseen, seen)| (u64::from(unseen), u64::from(seen)))
             .reduce(|sum, side| (sum.0 + side.0, sum.1 + side.1))
-    }
-
-    /// Whether a TCP connection plainly works and yet shows one direction only. It may be asked before
-    /// the flow is oriented.
-    pub fn works_one_sided(&self) -> bool {
-        let works = |side: usize| {
-            let other = self.counters[1 - side].packets;
-            let seen = self.tcp[side].any(TcpSeen::ACK | TcpSeen::DATA | TcpSeen::SYN_ACK);
-            other == 0 && self.counters[side].packets >= MIN_PACKETS && seen
-        };
-        self.transport == Transport::TCP && (works(0) || works(1))
     }
 
     /// How far the flow got. Side A must be the initiator.
@@ -346,10 +337,6 @@ impl Flow {
         if forward && backward { Outcome::MidStream } else { Outcome::OneSided }
     }
 }
-
-/// Packets of one side from which on its silent peer was overlooked, not absent: fewer are the rest of
-/// a connection that ended as the capture began.
-const MIN_PACKETS: u64 = 3;
 
 /// Whether an address stands for a group of hosts: multicast, or the IPv4 broadcast address.
 /// Such an address never initiates and never answers.

@@ -17,7 +17,7 @@ pub const MAX_NEXT_DATAGRAM: usize = 36;
 pub const MIN_SAID: usize = 16;
 /// Payload bytes of a stream's side up to which pieces are kept whole: a TLS hello with its server
 /// name, mostly.
-pub const MAX_STREAM_HEAD: usize = 256;
+pub const MAX_STREAM_HEAD: usize = 255;
 /// The same for both sides of a stream together.
 pub const MAX_STREAM_HEADS: usize = 400;
 /// Payload bytes kept of any further piece of a stream: enough for a length and the RTP header
@@ -40,18 +40,77 @@ pub enum Carrier {
 pub struct Piece<'a> {
     /// TCP sequence number of the first byte; 0 for datagrams.
     pub sequence: u32,
-    /// The payload's length on the wire in bytes, at most 65,535.
+    /// The payload's length on the wire in bytes; kept as at most 65,535.
     pub wire_len: u32,
     /// The bytes kept.
     pub bytes: &'a [u8],
+}
+
+impl Piece<'_> {
+    /// The length on the wire in 16 bits: what one datagram can hold. Only offloaded segments are
+    /// longer.
+    pub(super) fn wire_len_16(&self) -> u16 {
+        u16::try_from(self.wire_len).unwrap_or(u16::MAX)
+    }
+}
+
+/// How much a sample holds, and so what it still takes.
+///
+/// Joining two halves must equal reading the whole, so there must never be more room in the whole than
+/// in a part of it. Hence this counts what the pieces before *weighed* on the wire, which is the same
+/// for both, not what was kept of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Measure {
+    /// Pieces per side.
+    counts: [u8; 2],
+    /// Payload bytes on the wire per side, of which more than [`MAX_STREAM_HEAD`] count as that.
+    weights: [u8; 2],
+}
+
+impl Measure {
+    /// Whether a side still takes payload.
+    #[inline]
+    pub(super) fn wants(&self, side: Side) -> bool {
+        usize::from(self.counts[side.index()]) < MAX_PIECES
+    }
+
+    /// Counts a piece and gives what is kept of it.
+    pub(super) fn take<'a>(
+        &mut self,
+        carrier: Carrier,
+        side: Side,
+        piece: &Piece<'a>,
+    ) -> Option<&'a [u8]> {
+        if piece.wire_len == 0 || !self.wants(side) {
+            return None;
+        }
+        let kept = piece.bytes.get(..self.room(carrier, side)).unwrap_or(piece.bytes);
+        self.counts[side.index()] += 1;
+        let weight = &mut self.weights[side.index()];
+        *weight = weight.saturating_add(u8::try_from(piece.wire_len).unwrap_or(u8::MAX));
+        Some(kept)
+    }
+
+    /// How much the next piece of a side may take.
+    fn room(&self, carrier: Carrier, side: Side) -> usize {
+        let [a, b] = self.weights.map(usize::from);
+        let own = usize::from(self.weights[side.index()]);
+        match carrier {
+            Carrier::Stream => MAX_STREAM_HEAD
+                .saturating_sub(own)
+                .min(MAX_STREAM_HEADS.saturating_sub(a + b))
+                .max(MIN_PIECE),
+            Carrier::Datagrams if own < MIN_SAID => MAX_DATAGRAM,
+            Carrier::Datagrams => MAX_NEXT_DATAGRAM,
+        }
+    }
 }
 
 /// First payload bytes of both sides of a flow, in capture order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     carrier: Carrier,
-    /// Pieces kept per side.
-    counts: [u8; 2],
+    measure: Measure,
     /// Pieces one behind the other, each a header of [`HEADER`] bytes and its payload.
     records: Vec<u8>,
 }
@@ -64,7 +123,7 @@ const SIDE_B: u16 = 0x8000;
 impl Sample {
     /// An empty sample.
     pub fn new(carrier: Carrier) -> Self {
-        Self { carrier, counts: [0; 2], records: Vec::new() }
+        Self { carrier, measure: Measure::default(), records: Vec::new() }
     }
 
     /// How the payload is carried.
@@ -79,47 +138,22 @@ impl Sample {
 
     /// Whether `side` still takes payload.
     pub fn wants(&self, side: Side) -> bool {
-        usize::from(self.counts[side.index()]) < MAX_PIECES
+        self.measure.wants(side)
     }
 
     /// Keeps a packet's payload as far as the bounds allow.
-    pub fn push(&mut self, side: Side, sequence: u32, payload: &[u8], wire_len: u32) {
-        if wire_len == 0 || !self.wants(side) {
+    pub fn push(&mut self, side: Side, piece: &Piece<'_>) {
+        let Some(kept) = self.measure.take(self.carrier, side, piece) else {
             return;
-        }
-        let kept = payload.get(..self.room(side)).unwrap_or(payload);
-        let flag = if side == Side::B { SIDE_B } else { 0 };
-        // Most flows stay small: growing by doubling would waste half of the memory.
-        self.records.reserve_exact(HEADER + kept.len());
-        self.records.extend_from_slice(&(kept.len() as u16 | flag).to_ne_bytes());
-        // No more than what one datagram can hold; only offloaded segments are longer.
-        let wire_len = u16::try_from(wire_len).unwrap_or(u16::MAX);
-        self.records.extend_from_slice(&wire_len.to_ne_bytes());
-        self.records.extend_from_slice(&sequence.to_ne_bytes());
-        self.records.extend_from_slice(kept);
-        self.counts[side.index()] += 1;
-    }
-
-    /// How much the next piece of a side may take.
-    ///
-    /// Joining two halves must equal reading the whole, so this must never be more for the whole
-    /// than for a part of it. Hence it counts what the pieces before *weighed* on the wire, which is
-    /// the same for both, not what was kept of them.
-    fn room(&self, side: Side) -> usize {
-        let weight = |of: Option<Side>| -> usize {
-            self.all()
-                .filter(|(s, _)| of.is_none_or(|of| of == *s))
-                .map(|(_, piece)| (piece.wire_len as usize).min(MAX_STREAM_HEAD))
-                .sum()
         };
-        match self.carrier {
-            Carrier::Stream => MAX_STREAM_HEAD
-                .saturating_sub(weight(Some(side)))
-                .min(MAX_STREAM_HEADS.saturating_sub(weight(None)))
-                .max(MIN_PIECE),
-            Carrier::Datagrams if weight(Some(side)) < MIN_SAID => MAX_DATAGRAM,
-            Carrier::Datagrams => MAX_NEXT_DATAGRAM,
+        if self.records.is_empty() {
+            self.records.reserve(FIRST_ROOM);
         }
+        let flag = if side == Side::B { SIDE_B } else { 0 };
+        self.records.extend_from_slice(&(kept.len() as u16 | flag).to_ne_bytes());
+        self.records.extend_from_slice(&piece.wire_len_16().to_ne_bytes());
+        self.records.extend_from_slice(&piece.sequence.to_ne_bytes());
+        self.records.extend_from_slice(kept);
     }
 
     /// Appends the sample of the part that follows; `flipped` when its sides are the other way
@@ -127,7 +161,7 @@ impl Sample {
     pub fn merge(&mut self, next: &Self, flipped: bool) {
         for (side, piece) in next.all() {
             let side = if flipped { side.other() } else { side };
-            self.push(side, piece.sequence, piece.bytes, piece.wire_len);
+            self.push(side, &piece);
         }
     }
 
@@ -190,17 +224,24 @@ impl Sample {
     }
 }
 
+/// Room for a common sample in bytes, so that it is not moved while it grows.
+const FIRST_ROOM: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn push(sample: &mut Sample, side: Side, sequence: u32, bytes: &[u8], wire_len: u32) {
+        sample.push(side, &Piece { sequence, wire_len, bytes });
+    }
+
     #[test]
     fn a_stream_is_put_in_order_and_ends_at_a_gap() {
         let mut sample = Sample::new(Carrier::Stream);
-        sample.push(Side::A, 105, b"world", 5);
-        sample.push(Side::A, 100, b"hello", 5);
-        sample.push(Side::A, 100, b"hello", 5);
-        sample.push(Side::A, 120, b"lost before", 11);
+        push(&mut sample, Side::A, 105, b"world", 5);
+        push(&mut sample, Side::A, 100, b"hello", 5);
+        push(&mut sample, Side::A, 100, b"hello", 5);
+        push(&mut sample, Side::A, 120, b"lost before", 11);
         assert_eq!(sample.stream(Side::A), b"helloworld");
         assert!(sample.stream(Side::B).is_empty());
     }
@@ -208,8 +249,8 @@ mod tests {
     #[test]
     fn sequence_numbers_wrap() {
         let mut sample = Sample::new(Carrier::Stream);
-        sample.push(Side::A, u32::MAX - 1, b"ab", 2);
-        sample.push(Side::A, 0, b"cd", 2);
+        push(&mut sample, Side::A, u32::MAX - 1, b"ab", 2);
+        push(&mut sample, Side::A, 0, b"cd", 2);
         assert_eq!(sample.stream(Side::A), b"abcd");
     }
 
@@ -217,12 +258,12 @@ mod tests {
     fn every_segment_of_a_stream_shows_its_beginning() {
         let mut sample = Sample::new(Carrier::Stream);
         for n in 0..9 {
-            sample.push(Side::A, n * 1214, &[7; 1214], 1214);
+            push(&mut sample, Side::A, n * 1214, &[7; 1214], 1214);
         }
         let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
-        assert_eq!(kept, [256, 16, 16, 16, 16]);
+        assert_eq!(kept, [255, 16, 16, 16, 16]);
         // What was left out is a gap.
-        assert_eq!(sample.stream(Side::A).len(), 256);
+        assert_eq!(sample.stream(Side::A).len(), 255);
     }
 
     #[test]
@@ -230,7 +271,7 @@ mod tests {
         let mut sample = Sample::new(Carrier::Datagrams);
         for _ in 0..MAX_PIECES {
             assert!(sample.wants(Side::A));
-            sample.push(Side::A, 0, &[7; 1400], 1400);
+            push(&mut sample, Side::A, 0, &[7; 1400], 1400);
         }
         assert!(!sample.wants(Side::A));
         let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
@@ -254,7 +295,7 @@ mod tests {
                     let mut sample = Sample::new(carrier);
                     for (n, len) in case.iter().enumerate().take(to).skip(from) {
                         let side = if sides >> n & 1 == 0 { Side::A } else { Side::B };
-                        sample.push(side, n as u32, &vec![n as u8; *len], *len as u32);
+                        push(&mut sample, side, n as u32, &vec![n as u8; *len], *len as u32);
                     }
                     sample
                 };

@@ -13,15 +13,15 @@
 //!   the earlier ones, which is exact.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
+use std::hint::black_box;
+use std::net::IpAddr;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-
-use super::entry::{Entry, Opening, add_error, counters, graver};
+use super::entries::Entries;
+use super::entry::{Entry, Opening, Store, graver};
 use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
+use super::index::Index;
 use super::sample::Sample;
-use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen};
+use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen, mix};
 use crate::decode::{Detail, Packet, Parts, Quoted};
 use crate::input::{Frame, Timestamp};
 
@@ -49,10 +49,11 @@ pub struct Refused;
 #[derive(Debug)]
 pub struct FlowTable {
     limits: Limits,
-    hasher: RandomState,
+    seed: u64,
     /// The latest entry of each key.
-    index: HashTable<u32>,
-    entries: Vec<Entry>,
+    index: Index,
+    entries: Entries,
+    store: Store,
     /// ICMP errors about keys that have no flow here; ordered, so that nothing depends on hashes.
     pending: BTreeMap<FlowKey, IcmpSeen>,
     fragments: Fragments,
@@ -75,9 +76,10 @@ impl FlowTable {
         Self {
             // Positions are 32 bits wide.
             limits: Limits { max_flows: limits.max_flows.min(u32::MAX as usize) },
-            hasher: RandomState::default(),
-            index: HashTable::new(),
-            entries: Vec::new(),
+            seed: mix::seed(),
+            index: Index::new(),
+            entries: Entries::default(),
+            store: Store::default(),
             pending: BTreeMap::new(),
             fragments,
             untracked: Counters::default(),
@@ -92,7 +94,7 @@ impl FlowTable {
 
     /// Whether no flow is held.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     /// What could not be attributed to a flow because the table was full.
@@ -105,14 +107,42 @@ impl FlowTable {
         self.exceeded
     }
 
+    /// What the table wants to know of a packet before it is counted.
+    #[inline]
+    pub fn prepare(&self, packet: &Packet<'_>) -> Prepared {
+        let (key, from_low) = FlowKey::of(packet);
+        Prepared { key, from_low, mixed: key.mixed(self.seed) }
+    }
+
+    /// Has the memory at hand that counting these packets will need. Changes nothing: memory answers
+    /// late, but many questions at a time, so a batch of packets waits little longer than one.
+    pub fn fetch<'p>(&self, packets: impl Iterator<Item = &'p Prepared>) {
+        let mut hints = [None; BATCH];
+        for (hint, packet) in hints.iter_mut().zip(packets) {
+            *hint = self.index.hint(packet.mixed);
+        }
+        let mut sum = 0;
+        for entry in hints.iter().flatten().filter_map(|at| self.entries.get(*at)) {
+            sum ^= entry.touch();
+        }
+        // Nobody needs the sum; it keeps the compiler from leaving the reads out.
+        black_box(sum);
+    }
+
     /// Counts a packet of the run's capture number `capture`.
     pub fn observe(&mut self, capture: u32, packet: &Packet<'_>) {
-        self.observed(capture, packet);
+        self.observed(capture, packet, &self.prepare(packet));
+    }
+
+    /// The same for a packet that [`Self::prepare`] was asked about.
+    #[inline]
+    pub fn observe_prepared(&mut self, capture: u32, packet: &Packet<'_>, prepared: &Prepared) {
+        self.observed(capture, packet, prepared);
     }
 
     /// Counts a packet that is the first fragment of these datagrams.
     pub fn observe_first(&mut self, capture: u32, packet: &Packet<'_>, parts: &Parts) {
-        let owner = self.observed(capture, packet);
+        let owner = self.observed(capture, packet, &self.prepare(packet));
         let at = FrameRef { capture, frame: packet.frame };
         for part in parts.as_slice() {
             self.take_piece(Piece {
@@ -139,10 +169,10 @@ impl FlowTable {
     }
 
     fn take_piece(&mut self, piece: Piece) {
-        let entries = &mut self.entries;
+        let (entries, store) = (&mut self.entries, &mut self.store);
         let kept = self.fragments.take(piece, &mut |owner, late| {
-            if let Some(entry) = entries.get_mut(owner.entry as usize) {
-                entry.add_late(owner.side, late);
+            if let Some(entry) = entries.get_mut(owner.entry) {
+                entry.add_late(owner.side, late, store);
             }
         });
         self.exceeded |= !kept;
@@ -155,27 +185,33 @@ impl FlowTable {
     }
 
     /// Counts a packet; tells to which flow.
-    fn observed(&mut self, capture: u32, packet: &Packet<'_>) -> Option<Owner> {
-        let (key, from_low) = FlowKey::of(packet);
+    #[inline]
+    fn observed(
+        &mut self,
+        capture: u32,
+        packet: &Packet<'_>,
+        prepared: &Prepared,
+    ) -> Option<Owner> {
+        let Prepared { key, from_low, mixed } = prepared;
         let at = FrameRef { capture, frame: packet.frame };
-        let opening = Opening::of(packet, from_low);
-        let hash = self.hasher.hash_one(key);
-        let found = find(&self.index, &self.entries, hash, &key);
+        let opening = Opening::of(packet, *from_low);
         let full = self.entries.len() >= self.limits.max_flows;
-        let owner = match found.and_then(|i| Some((i, self.entries.get_mut(i)?))) {
-            Some((position, entry)) if opening.is_none() || entry.opening == opening => {
-                let side = entry.add(packet, from_low, at);
-                Some(Owner { entry: position as u32, side })
+        let found = self.find(*mixed, key);
+        let store = &mut self.store;
+        let owner = match found.and_then(|at| Some((at, self.entries.get_mut(at)?))) {
+            Some((position, entry)) if entry.takes(opening) => {
+                let side = entry.add(packet, *from_low, at, store);
+                Some(Owner { entry: position, side })
             }
             _ if full => {
-                self.untracked.add(counters(packet));
+                self.untracked.add(Counters { packets: 1, bytes: packet.wire_len.into() });
                 self.exceeded = true;
                 None
             }
             _ => {
-                let mut entry = Entry::open(from_low, opening, packet, at);
-                let side = entry.add(packet, from_low, at);
-                Some(Owner { entry: self.insert(hash, entry), side })
+                let mut entry = Entry::open((*key, *from_low), opening, packet, at, store);
+                let side = entry.add(packet, *from_low, at, store);
+                Some(Owner { entry: self.insert(*mixed, entry), side })
             }
         };
         if let Detail::IcmpError(quoted) = packet.detail {
@@ -197,9 +233,10 @@ impl FlowTable {
             self.attach_error(key, seen);
         }
         let journal = next.fragments.into_journal();
+        let theirs = next.store;
         let mut places = Vec::new();
-        for entry in next.entries {
-            let place = self.join(entry);
+        for entry in next.entries.into_iter() {
+            let place = self.join(entry, &theirs);
             if !journal.is_empty() {
                 places.push(place);
             }
@@ -219,14 +256,17 @@ impl FlowTable {
 
     /// Joins a flow of the part that follows to this table. Tells where it is now, and whether its
     /// sides are the other way round.
-    fn join(&mut self, entry: Entry) -> (u32, bool) {
-        let hash = self.hasher.hash_one(entry.key());
-        let found = find(&self.index, &self.entries, hash, &entry.key());
-        match found.and_then(|i| Some((i, self.entries.get_mut(i)?))) {
-            Some((position, ours)) if entry.opening.is_none() || ours.opening == entry.opening => {
-                (position as u32, ours.join(entry))
+    fn join(&mut self, entry: Entry, theirs: &Store) -> (u32, bool) {
+        let mixed = entry.key().mixed(self.seed);
+        let found = self.find(mixed, entry.key());
+        match found.and_then(|at| Some((at, self.entries.get_mut(at)?))) {
+            Some((position, ours)) if ours.takes(entry.opening()) => {
+                (position, ours.join(&entry, theirs, &mut self.store))
             }
-            _ => (self.insert(hash, entry), false),
+            _ => {
+                let moved = entry.moved(theirs, &mut self.store);
+                (self.insert(mixed, moved), false)
+            }
         }
     }
 
@@ -238,16 +278,10 @@ impl FlowTable {
                 at.frame += offset;
             }
         };
-        for entry in &mut self.entries {
-            shift(&mut entry.flow.first_frame);
-            shift(&mut entry.flow.last_frame);
-            if let Some(ah) = &mut entry.flow.ah {
-                shift(&mut ah.first_frame);
-            }
-            if let Some(icmp) = &mut entry.flow.icmp {
-                shift(&mut icmp.first_frame);
-            }
+        for entry in self.entries.iter_mut() {
+            entry.rebase(shift);
         }
+        self.store.rebase(shift);
         for seen in self.pending.values_mut() {
             shift(&mut seen.first_frame);
         }
@@ -255,8 +289,23 @@ impl FlowTable {
     }
 
     /// Flows as they stand, in first-seen order.
-    pub fn flows(&self) -> impl Iterator<Item = (&Flow, &Sample)> {
-        self.entries.iter().map(|entry| (&entry.flow, &entry.sample))
+    pub fn flows(&self) -> impl Iterator<Item = Flow> {
+        self.entries.iter().map(|entry| entry.flow(&self.store))
+    }
+
+    /// The hosts of TCP connections that plainly work and yet show one direction only.
+    pub fn one_sided_connections(&self) -> impl Iterator<Item = [IpAddr; 2]> {
+        self.entries.iter().filter_map(Entry::one_sided)
+    }
+
+    /// The hosts of TCP connections that show both directions.
+    pub fn two_sided_connections(&self) -> impl Iterator<Item = [IpAddr; 2]> {
+        self.entries.iter().filter_map(Entry::two_sided)
+    }
+
+    /// The same as [`Self::flows`] with their samples.
+    pub fn sampled_flows(&self) -> impl Iterator<Item = (Flow, Sample)> {
+        self.entries.iter().map(|entry| (entry.flow(&self.store), entry.sample(&self.store)))
     }
 
     /// Takes out the flows whose latest packet is older than `before`, in first-seen order.
@@ -267,43 +316,48 @@ impl FlowTable {
             self.pending.clear();
         }
         self.index.clear();
+        let store = std::mem::take(&mut self.store);
         let mut idle = Vec::new();
         let mut places = Vec::with_capacity(self.entries.len());
-        for entry in std::mem::take(&mut self.entries) {
-            if entry.flow.last < before {
+        for entry in std::mem::take(&mut self.entries).into_iter() {
+            if entry.last() < before {
                 places.push(None);
-                idle.push(entry);
+                idle.push((entry.flow(&store), entry.sample(&store)));
             } else {
-                let hash = self.hasher.hash_one(entry.key());
-                places.push(Some(self.insert(hash, entry)));
+                let mixed = entry.key().mixed(self.seed);
+                let moved = entry.moved(&store, &mut self.store);
+                places.push(Some(self.insert(mixed, moved)));
             }
         }
         self.fragments.follow(|old| places.get(old as usize).copied().flatten());
         if self.entries.len() < self.limits.max_flows {
             self.exceeded = false;
         }
-        idle.into_iter().map(|entry| (entry.flow, entry.sample)).collect()
+        idle
     }
 
-    /// Ends the table: flows in first-seen order.
-    pub fn into_flows(mut self) -> Vec<(Flow, Sample)> {
+    /// Ends the table: flows in first-seen order, made as they are asked for.
+    pub fn into_flows(mut self) -> impl Iterator<Item = (Flow, Sample)> {
         self.settle_errors();
-        self.entries.into_iter().map(|entry| (entry.flow, entry.sample)).collect()
+        // What finds flows is not needed any more, and it is large.
+        self.index = Index::new();
+        let store = self.store;
+        self.entries.into_iter().map(move |entry| (entry.flow(&store), entry.sample(&store)))
     }
 
-    fn insert(&mut self, hash: u64, entry: Entry) -> u32 {
+    #[inline]
+    fn find(&self, mixed: u64, key: &FlowKey) -> Option<u32> {
+        self.index.find(mixed, |at| self.entries.get(at).is_some_and(|entry| entry.key() == key))
+    }
+
+    fn insert(&mut self, mixed: u64, entry: Entry) -> u32 {
         let position = self.entries.len() as u32;
-        let key = entry.key();
+        let key = *entry.key();
         self.entries.push(entry);
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        let key_of = |i: u32| entries.get(i as usize).map(Entry::key);
-        let slot = self.index.entry(
-            hash,
-            |&i| key_of(i) == Some(key),
-            |&i| key_of(i).map_or(0, |k| hasher.hash_one(k)),
-        );
         // A key that is there already now leads to its newest flow.
-        *slot.or_insert(position).get_mut() = position;
+        let entries = &self.entries;
+        let is_it = |at| entries.get(at).is_some_and(|entry| *entry.key() == key);
+        self.index.put(mixed, position, is_it);
         position
     }
 
@@ -318,10 +372,9 @@ impl FlowTable {
     }
 
     fn attach_error(&mut self, key: FlowKey, seen: IcmpSeen) {
-        let hash = self.hasher.hash_one(key);
-        let found = find(&self.index, &self.entries, hash, &key);
-        if let Some(entry) = found.and_then(|i| self.entries.get_mut(i)) {
-            add_error(&mut entry.flow, seen);
+        let found = self.find(key.mixed(self.seed), &key);
+        if let Some(entry) = found.and_then(|at| self.entries.get_mut(at)) {
+            entry.add_error(seen, &mut self.store);
         } else if let Some(old) = self.pending.get_mut(&key) {
             *old = graver(*old, seen);
         } else if self.pending.len() < MAX_PENDING_ERRORS {
@@ -336,16 +389,21 @@ impl FlowTable {
         if self.pending.is_empty() {
             return;
         }
-        for entry in &mut self.entries {
-            if let Some(seen) = self.pending.remove(&entry.key()) {
-                add_error(&mut entry.flow, seen);
+        for entry in self.entries.iter_mut() {
+            if let Some(seen) = self.pending.remove(entry.key()) {
+                entry.add_error(seen, &mut self.store);
             }
         }
     }
 }
 
-fn find(index: &HashTable<u32>, entries: &[Entry], hash: u64, key: &FlowKey) -> Option<usize> {
-    index
-        .find(hash, |&i| entries.get(i as usize).is_some_and(|entry| entry.key() == *key))
-        .map(|&i| i as usize)
+/// What the table wants to know of a packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared {
+    key: FlowKey,
+    from_low: bool,
+    mixed: u64,
 }
+
+/// Packets that [`FlowTable::fetch`] is asked about at a time.
+pub const BATCH: usize = 32;

@@ -2,7 +2,7 @@
 
 use super::{Claim, Detector, Probe};
 use crate::flow::key::Side;
-use crate::flow::sample::{Carrier, Sample};
+use crate::flow::sample::{Carrier, Piece, Sample};
 
 /// Bytes written as hexadecimal digits, blanks ignored.
 pub(super) fn hex(digits: &str) -> Vec<u8> {
@@ -18,8 +18,8 @@ pub(super) fn hex(digits: &str) -> Vec<u8> {
 /// A stream sample; an empty side is silent.
 pub(super) fn stream(a: &[u8], b: &[u8]) -> Sample {
     let mut sample = Sample::new(Carrier::Stream);
-    sample.push(Side::A, 1000, a, a.len() as u32);
-    sample.push(Side::B, 5000, b, b.len() as u32);
+    sample.push(Side::A, &Piece { sequence: 1000, bytes: a, wire_len: a.len() as u32 });
+    sample.push(Side::B, &Piece { sequence: 5000, bytes: b, wire_len: b.len() as u32 });
     sample
 }
 
@@ -28,7 +28,8 @@ pub(super) fn datagrams(a: &[&[u8]], b: &[&[u8]]) -> Sample {
     let mut sample = Sample::new(Carrier::Datagrams);
     for (side, payloads) in [(Side::A, a), (Side::B, b)] {
         for payload in payloads {
-            sample.push(side, 0, payload, payload.len() as u32);
+            sample
+                .push(side, &Piece { sequence: 0, bytes: payload, wire_len: payload.len() as u32 });
         }
     }
     sample
@@ -93,7 +94,7 @@ fn rebuilt(sample: &Sample, change: impl Fn(&[u8], u32) -> (Vec<u8>, u32)) -> Sa
     for side in [Side::A, Side::B] {
         for piece in sample.pieces(side) {
             let (bytes, wire_len) = change(piece.bytes, piece.wire_len);
-            out.push(side, piece.sequence, &bytes, wire_len);
+            out.push(side, &Piece { bytes: &bytes, wire_len, ..piece });
         }
     }
     out

@@ -265,6 +265,7 @@ fn payload_seen(sample: &Sample) -> bool {
 mod tests {
     use super::craft::{datagrams, hex};
     use super::*;
+    use crate::flow::sample::Piece;
 
     /// Every detector with samples of its protocol.
     fn samples() -> Vec<(&'static str, Vec<Sample>)> {
@@ -375,9 +376,9 @@ mod tests {
     fn lengths_without_bytes_are_no_payload() {
         let mut sample = Sample::new(Carrier::Stream);
         assert!(!identify(&sample).payload_seen);
-        sample.push(Side::A, 1, b"", 100);
+        sample.push(Side::A, &Piece { sequence: 1, bytes: b"", wire_len: 100 });
         assert_eq!(identify(&sample), Identification::default());
-        sample.push(Side::B, 1, &[0xff], 100);
+        sample.push(Side::B, &Piece { sequence: 1, bytes: &[0xff], wire_len: 100 });
         assert!(identify(&sample).payload_seen);
     }
 
@@ -409,7 +410,7 @@ mod tests {
                         _ => [1, 8, 12, 20, 28, 44, 48, 68, 240][self.below(9)],
                     };
                     let payload: Vec<u8> = (0..len).map(|_| self.next() as u8).collect();
-                    sample.push(side, sequence, &payload, len as u32);
+                    sample.push(side, &Piece { sequence, bytes: &payload, wire_len: len as u32 });
                     sequence = sequence.wrapping_add(len as u32);
                 }
             }

@@ -193,6 +193,7 @@ pub(in crate::identify) mod tests {
     use super::super::craft::{claim, datagrams, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Piece;
 
     pub(in crate::identify) fn packet(sequence: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
         let mut out = vec![0x80, 8];
@@ -225,7 +226,7 @@ pub(in crate::identify) mod tests {
             let mut bytes = packet.clone();
             bytes.resize(1212, 0xd5);
             let frame = framed(&[bytes]);
-            sample.push(Side::A, sequence, &frame, frame.len() as u32);
+            sample.push(Side::A, &Piece { sequence, bytes: &frame, wire_len: frame.len() as u32 });
             sequence += frame.len() as u32;
         }
         sample

@@ -120,7 +120,7 @@ pub(super) fn requester(asked: [bool; 2], answered: [bool; 2]) -> Option<Side> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::sample::Carrier;
+    use crate::flow::sample::{Carrier, Piece};
 
     #[test]
     fn more_payload_helps_only_while_nothing_is_foreign() {
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn a_datagram_without_captured_bytes_is_silence() {
         let mut sample = Sample::new(Carrier::Datagrams);
-        sample.push(Side::A, 0, b"", 40);
-        sample.push(Side::B, 0, b"ab", 40);
+        sample.push(Side::A, &Piece { sequence: 0, bytes: b"", wire_len: 40 });
+        sample.push(Side::B, &Piece { sequence: 0, bytes: b"ab", wire_len: 40 });
         let seen = first_fit(&sample, |message| match message.bytes {
             b"ab" => message.ran_out::<()>(),
             _ => Seen::Foreign,

@@ -371,7 +371,7 @@ mod tests {
         let Decoded::Packet(packet) = decode(&frame) else { panic!("not decoded") };
         let mut table = FlowTable::new(Limits::default());
         table.observe(0, &packet);
-        let (flow, sample) = table.into_flows().remove(0);
+        let (flow, sample) = table.into_flows().next().unwrap();
         let policy = Policy::load(&Sources {
             topology: None,
             policies: Vec::new(),

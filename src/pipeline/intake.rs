@@ -1,9 +1,9 @@
 //! What happens to a frame between the capture and the flow table: filter, decoding, copies, count.
 
-use crate::decode::{self, Decoded, Stop};
+use crate::decode::{self, Decoded, Packet, Parts, Stop};
 use crate::error::Result;
-use crate::flow::FlowTable;
 use crate::flow::duplicates::{Copy, State, Window};
+use crate::flow::{BATCH, FlowTable, Prepared};
 use crate::input::Frame;
 use crate::input::filter::Filter;
 use crate::pipeline::counts::CaptureCounts;
@@ -66,6 +66,47 @@ impl<'r> Intake<'r> {
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
     ) -> Result<()> {
+        if let Some(item) = self.look_into(frame, counts)? {
+            item.settle(capture, table);
+        }
+        Ok(())
+    }
+
+    /// The same for frames that were read together, of which each is asked for by its position. What
+    /// the table will look up is fetched for all of them before the first is counted.
+    pub(super) fn take_batch<'f>(
+        &mut self,
+        frames: impl Iterator<Item = Frame<'f>>,
+        capture: u32,
+        counts: &mut CaptureCounts,
+        table: &mut FlowTable,
+    ) -> Result<()> {
+        let mut items: Vec<(Item<'f>, Option<Prepared>)> = Vec::with_capacity(BATCH);
+        for frame in frames {
+            if let Some(item) = self.look_into(&frame, counts)? {
+                let prepared = item.prepare(table);
+                items.push((item, prepared));
+            }
+        }
+        table.fetch(items.iter().filter_map(|(_, prepared)| prepared.as_ref()));
+        for (item, prepared) in &items {
+            match (item, prepared) {
+                (Item::Packet(packet), Some(prepared)) => {
+                    table.observe_prepared(capture, packet, prepared);
+                }
+                _ => item.settle(capture, table),
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a frame; gives what the table has to know of it.
+    #[inline]
+    fn look_into<'f>(
+        &mut self,
+        frame: &Frame<'f>,
+        counts: &mut CaptureCounts,
+    ) -> Result<Option<Item<'f>>> {
         counts.tally.count(frame);
         counts.looks_for_copies = self.window.is_some();
         let passes = self.passes(frame)?;
@@ -74,31 +115,33 @@ impl<'r> Intake<'r> {
             counts.tally.filtered_out += 1;
             let hidden = matches!(decode::decode(frame), Decoded::Stopped(Stop::Fragment));
             counts.filtered_fragments += u64::from(hidden);
-            return Ok(());
+            return Ok(None);
         }
-        match decode::decode(frame) {
+        Ok(match decode::decode(frame) {
             Decoded::Packet(packet) => {
                 let copy = self.window.as_mut().map_or(Copy::None, |window| window.see(&packet));
                 if counts.is_copy(copy) {
-                    return Ok(());
+                    return Ok(None);
                 }
                 counts.note(&packet);
-                if packet.first_fragment {
-                    table.observe_first(capture, &packet, &decode::fragments(frame));
-                } else {
-                    table.observe(capture, &packet);
-                }
+                Some(match packet.first_fragment {
+                    true => Item::First(packet, decode::fragments(frame)),
+                    false => Item::Packet(packet),
+                })
             }
             Decoded::Stopped(Stop::Fragment) => {
                 let parts = decode::fragments(frame);
-                if !counts.is_copy(self.see_fragment(frame, &parts)) {
-                    counts.fragments += 1;
-                    table.observe_later(capture, frame, &parts);
+                if counts.is_copy(self.see_fragment(frame, &parts)) {
+                    return Ok(None);
                 }
+                counts.fragments += 1;
+                Some(Item::Later(*frame, parts))
             }
-            Decoded::Stopped(stop) => counts.stopped(stop, 1),
-        }
-        Ok(())
+            Decoded::Stopped(stop) => {
+                counts.stopped(stop, 1);
+                None
+            }
+        })
     }
 
     /// Only remembers a frame, for those that follow.
@@ -126,7 +169,7 @@ impl<'r> Intake<'r> {
         }
     }
 
-    fn see_fragment(&mut self, frame: &Frame<'_>, parts: &decode::Parts) -> Copy {
+    fn see_fragment(&mut self, frame: &Frame<'_>, parts: &Parts) -> Copy {
         match (&mut self.window, parts.as_slice().last()) {
             (Some(window), Some(part)) => window.see_fragment(part, frame.time),
             _ => Copy::None,
@@ -143,5 +186,32 @@ impl<'r> Intake<'r> {
             none => none.insert(Filter::compile(expression, frame.link_type)?),
         };
         filter.passes(frame)
+    }
+}
+
+/// What the table has to know of a frame.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are packets")]
+enum Item<'f> {
+    Packet(Packet<'f>),
+    First(Packet<'f>, Parts),
+    Later(Frame<'f>, Parts),
+}
+
+impl Item<'_> {
+    #[inline]
+    fn prepare(&self, table: &FlowTable) -> Option<Prepared> {
+        match self {
+            Self::Packet(packet) => Some(table.prepare(packet)),
+            Self::First(..) | Self::Later(..) => None,
+        }
+    }
+
+    fn settle(&self, capture: u32, table: &mut FlowTable) {
+        match self {
+            Self::Packet(packet) => table.observe(capture, packet),
+            Self::First(packet, parts) => table.observe_first(capture, packet, parts),
+            Self::Later(frame, parts) => table.observe_later(capture, frame, parts),
+        }
     }
 }

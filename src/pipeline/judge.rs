@@ -55,10 +55,9 @@ pub fn judge_all(policy: &Policy, flows: Vec<(Flow, Sample)>) -> Vec<JudgedFlow>
 /// flows do not pile up beside observed ones.
 pub fn judge_in_turn(
     policy: &Policy,
-    flows: Vec<(Flow, Sample)>,
+    mut flows: impl Iterator<Item = (Flow, Sample)>,
     mut take: impl FnMut(&JudgedFlow),
 ) {
-    let mut flows = flows.into_iter();
     loop {
         let batch: Vec<(Flow, Sample)> = flows.by_ref().take(BATCH).collect();
         if batch.is_empty() {

@@ -250,14 +250,12 @@ impl Sides {
 /// Hosts between which connections work and yet show one direction only.
 pub fn one_sided_pairs(table: &FlowTable) -> Pairs {
     let mut pairs = Pairs::default();
-    let connections =
-        || table.flows().map(|(flow, _)| flow).filter(|flow| flow.transport == Transport::TCP);
-    for flow in connections().filter(|flow| flow.works_one_sided()) {
-        pairs.one_sided(flow.ends.map(|end| end.address));
+    for ends in table.one_sided_connections() {
+        pairs.one_sided(ends);
     }
     if !pairs.is_empty() {
-        for flow in connections().filter(|flow| flow.counters.iter().all(|side| side.packets > 0)) {
-            pairs.both_ways(flow.ends.map(|end| end.address));
+        for ends in table.two_sided_connections() {
+            pairs.both_ways(ends);
         }
     }
     pairs.settle();

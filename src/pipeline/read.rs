@@ -9,15 +9,13 @@
 //!
 //! A compressed file cannot be cut: it belongs to one share, and is unpacked by a thread of its own.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::decode;
 use crate::error::{Error, Result};
-use crate::flow::{FlowTable, FragmentCounts, Limits};
+use crate::flow::{FlowTable, FragmentCounts, Limits, mix};
 use crate::input::LinkType;
 use crate::input::filter::Filter;
 use crate::input::notes::Names;
@@ -82,7 +80,7 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     check_filter(reading, &files)?;
     let total: u64 = files.iter().map(CaptureFile::len).sum();
     progress.total.store(total, Ordering::Relaxed);
-    let seed = RandomState::new().hash_one(0);
+    let seed = mix::seed();
     let job = Job { reading, files: &files, progress, seed };
     let mut joined = Joined::new(&job);
     for (segments, part) in job.parts() {

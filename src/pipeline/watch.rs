@@ -5,8 +5,6 @@
 //! added to the audit and forgotten. Younger flows are judged provisionally a few seconds after
 //! their first packet, only to print what is new; the report counts each flow once, at its end.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +13,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::findings::{Audit, Finding, Pairs};
 use crate::flow::sample::Sample;
-use crate::flow::{Flow, FlowTable, Limits};
+use crate::flow::{Flow, FlowTable, Limits, mix};
 use crate::input::live::{Live, LiveEvent, LiveStats};
 use crate::input::{Format, Frame, Timestamp};
 use crate::pipeline::check::{self, Checked, Services, Threshold};
@@ -163,7 +161,7 @@ impl<'p> Watcher<'p> {
             policy,
             options,
             table: FlowTable::new(options.limits),
-            intake: Intake::new(None, options.duplicates, RandomState::new().hash_one(0)),
+            intake: Intake::new(None, options.duplicates, mix::seed()),
             counts: CaptureCounts::new(interface.as_ref(), Format::Live),
             audit: Audit::new(policy),
             preview: Audit::new(policy),
@@ -186,9 +184,9 @@ impl<'p> Watcher<'p> {
     ) -> io::Result<()> {
         let idle = Duration::from_secs(u64::from(self.options.idle_seconds));
         let young = before(now, FIRST_LOOK);
-        for (flow, sample) in self.table.flows() {
+        for (flow, sample) in self.table.sampled_flows() {
             if flow.first >= self.looked_until && flow.first < young {
-                let judged = judge::judge(self.policy, flow.clone(), sample);
+                let judged = judge::judge(self.policy, flow, &sample);
                 self.preview.add(&judged.as_judged());
             }
         }
@@ -220,7 +218,7 @@ impl<'p> Watcher<'p> {
         let untracked = self.table.untracked().packets;
         let mut table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
         let (fragments, strays) = table.finish_fragments();
-        self.close(table.into_flows());
+        self.close(table.into_flows().collect());
         let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;
         self.counts.tally.dropped_by_capture = Some(dropped);
         // When enough was asked for, what is left unread was not wanted.

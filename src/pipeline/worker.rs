@@ -8,10 +8,11 @@ use std::sync::atomic::AtomicUsize;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::flow::FlowTable;
 use crate::flow::duplicates::{self, State, Window};
+use crate::flow::{BATCH, FlowTable};
+use crate::input::Frame;
 use crate::input::notes::Names;
-use crate::input::savefile::{CaptureFile, Cursor, PackedFile, Records, SaveFile};
+use crate::input::savefile::{Batch, CaptureFile, Cursor, PackedFile, Records, SaveFile};
 use crate::input::unpack::Unpacked;
 use crate::pipeline::ahead::Ahead;
 use crate::pipeline::counts::CaptureCounts;
@@ -241,12 +242,20 @@ pub(super) fn drain(
     counts: &mut CaptureCounts,
     table: &mut FlowTable,
 ) -> Result<()> {
-    let mut since = 0_u32;
-    while let Some(mut frame) = records.next() {
-        frame.number += at.base;
-        intake.take(&frame, at.capture, counts, table)?;
-        since += 1;
-        if since == FRAMES_PER_REPORT {
+    let mut since = 0;
+    let mut batch = Batch::of(BATCH);
+    loop {
+        records.batch(&mut batch);
+        if batch.kept().is_empty() {
+            break;
+        }
+        let frames = batch.kept().iter().map(|kept| {
+            let frame = records.frame(kept);
+            Frame { number: frame.number + at.base, ..frame }
+        });
+        intake.take_batch(frames, at.capture, counts, table)?;
+        since += batch.kept().len();
+        if since >= FRAMES_PER_REPORT {
             since = 0;
             meter.tell(records.position());
             room.take(table.len());
@@ -285,4 +294,4 @@ const LOOK_BACK: u64 = 1 << 20;
 /// Beyond this a share is read again rather than looked back from any further.
 const MAX_LOOK_BACK: u64 = 64 << 20;
 /// Frames between two updates of the progress counter.
-const FRAMES_PER_REPORT: u32 = 16_384;
+const FRAMES_PER_REPORT: usize = 16_384;

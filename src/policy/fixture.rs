@@ -185,7 +185,6 @@ pub(super) fn flow(text: &str) -> Flow {
         first: Timestamp::default(),
         last: Timestamp::default(),
         first_frame: frame,
-        last_frame: frame,
         tcp: [TcpSeen::default(); 2],
         wrapping: None,
         ah: None,

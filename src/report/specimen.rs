@@ -37,7 +37,6 @@ pub(super) fn flow(transport: Transport, from: (&str, u16), to: (&str, u16)) -> 
         first: at(0),
         last: at(2),
         first_frame: FrameRef { capture: 0, frame: 7 },
-        last_frame: FrameRef { capture: 0, frame: 9 },
         tcp: [TcpSeen(TcpSeen::SYN | TcpSeen::ACK), TcpSeen(TcpSeen::SYN_ACK)],
         wrapping: Some(Box::new(crate::flow::Wrapping {
             vlans: vec![20],

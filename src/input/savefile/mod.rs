@@ -29,7 +29,7 @@ mod window;
 
 pub use kept::CaptureFile;
 pub use packed::PackedFile;
-pub use records::Records;
+pub use records::{Batch, Kept, Records};
 
 use super::{Format, Timestamp};
 use crate::error::{Error, Result};

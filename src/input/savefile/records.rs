@@ -5,7 +5,7 @@ use super::window::Window;
 use super::{Context, Cursor, Kind, pcap, pcapng, sniff, variant};
 use crate::error::{self, Error};
 use crate::input::notes::Notes;
-use crate::input::{Compression, Format, Frame};
+use crate::input::{Compression, Format, Frame, LinkType, Timestamp};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -129,6 +129,46 @@ impl Records {
             data: self.window.consumed(record.total - record.data, record.captured),
             original_len: record.original_len,
         })
+    }
+
+    /// Reads the frames that stand next into `batch`, as many as it holds and as memory holds at once;
+    /// none at the end of the part. [`Self::frame`] lends each until the next call.
+    pub fn batch(&mut self, batch: &mut Batch) {
+        batch.len = 0;
+        while let Some(slot) = batch.records.get_mut(batch.len) {
+            let Some((place, record)) = self.advance_within(batch.len == 0) else {
+                return;
+            };
+            self.number += 1;
+            *slot = Kept { place: place + record.data, number: self.number, record };
+            batch.len += 1;
+        }
+    }
+
+    /// A frame of the latest batch.
+    #[inline]
+    pub fn frame(&self, kept: &Kept) -> Frame<'_> {
+        Frame {
+            number: kept.number,
+            time: kept.record.time,
+            link_type: kept.record.link_type,
+            data: self.window.kept(kept.place, kept.record.captured),
+            original_len: kept.record.original_len,
+        }
+    }
+
+    /// The next frame and where its record is in memory. Unless it is the first of a batch nothing may
+    /// be moved for it.
+    #[inline]
+    fn advance_within(&mut self, first: bool) -> Option<(usize, Record)> {
+        if !first {
+            let offset = self.window.offset();
+            if offset >= self.until || !matches!(self.look(), Step::Frame(_)) {
+                return None;
+            }
+        }
+        let record = self.advance()?;
+        Some((self.window.place() - record.total, record))
     }
 
     /// Where the next record would begin, and the context then in force. After damage: where the
@@ -304,6 +344,42 @@ impl Records {
             ),
             (Trouble::TheEnd, None) => format!("the capture ends at byte {offset}"),
         }
+    }
+}
+
+/// Frames read together.
+#[derive(Debug)]
+pub struct Batch {
+    records: Vec<Kept>,
+    len: usize,
+}
+
+/// Where a frame of a batch is.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    place: usize,
+    number: u64,
+    record: Record,
+}
+
+impl Batch {
+    /// A batch of at most so many frames.
+    pub fn of(most: usize) -> Self {
+        let nothing = Record {
+            data: 0,
+            captured: 0,
+            total: 0,
+            time: Timestamp(0),
+            link_type: LinkType(0),
+            original_len: 0,
+            noted: false,
+        };
+        Self { records: vec![Kept { place: 0, number: 0, record: nothing }; most], len: 0 }
+    }
+
+    /// The frames read last.
+    pub fn kept(&self) -> &[Kept] {
+        self.records.get(..self.len).unwrap_or_default()
     }
 }
 

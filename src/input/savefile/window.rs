@@ -81,6 +81,18 @@ impl Window {
         self.buffer.get(from..from.wrapping_add(len)).unwrap_or_default()
     }
 
+    /// Where in memory the next byte is.
+    #[inline]
+    pub(super) fn place(&self) -> usize {
+        self.start
+    }
+
+    /// Bytes at a place in memory, until the next call of [`Self::fill`] or [`Self::skip`].
+    #[inline]
+    pub(super) fn kept(&self, place: usize, len: usize) -> &[u8] {
+        self.buffer.get(place..place + len).unwrap_or_default()
+    }
+
     /// Makes at least this many bytes available in [`Self::bytes`]; false when the capture ends
     /// before or cannot be read ([`Self::failure`]). What there is stays available.
     #[cold]
