@@ -120,17 +120,7 @@ pub fn listed(items: &[String]) -> String {
 
 /// The stable name of a link type; `link-type-N` for a number without a name here.
 pub fn link_type(kind: LinkType) -> Cow<'static, str> {
-    Cow::Borrowed(match kind {
-        LinkType::NULL => "null",
-        LinkType::ETHERNET => "ethernet",
-        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => "raw",
-        LinkType::LOOP => "loop",
-        LinkType::LINUX_SLL => "linux-sll",
-        LinkType::IPV4 => "ipv4",
-        LinkType::IPV6 => "ipv6",
-        LinkType::LINUX_SLL2 => "linux-sll2",
-        LinkType(number) => return Cow::Owned(format!("link-type-{number}")),
-    })
+    kind.token()
 }
 
 /// Text with every character that a terminal would obey instead of show spelled as an escape:
