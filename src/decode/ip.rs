@@ -172,7 +172,8 @@ impl<'a> Datagram<'a> {
             return Self::read(body).map(Some);
         }
         let inner = Self { transport: header.next, body, ..*self }.past_extensions()?;
-        if !transport::is_readable(inner.transport) && inner.fragment != Fragment::Later {
+        let readable = transport::is_readable(inner.transport) || tunnel::is_one(inner.transport);
+        if !readable && inner.fragment != Fragment::Later {
             return Ok(None);
         }
         path.enter(Layer::Ah { spi: header.spi })?;
