@@ -172,12 +172,16 @@ impl<'a> Datagram<'a> {
             return Self::read(body).map(Some);
         }
         let inner = Self { transport: header.next, body, ..*self }.past_extensions()?;
-        let readable = transport::is_readable(inner.transport) || tunnel::is_one(inner.transport);
-        if !readable && inner.fragment != Fragment::Later {
-            return Ok(None);
-        }
+        let before = *path;
         path.enter(Layer::Ah { spi: header.spi })?;
-        Ok(Some(inner))
+        if transport::is_readable(inner.transport) || inner.fragment == Fragment::Later {
+            return Ok(Some(inner));
+        }
+        let opened = tunnel::open(&inner, path)?;
+        if opened.is_none() {
+            *path = before;
+        }
+        Ok(opened)
     }
 }
 

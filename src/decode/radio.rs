@@ -117,7 +117,7 @@ mod tests {
         // Flags 0x10: a checksum at the end. Then clock and flags behind a second word of bits.
         reads(LinkType::RADIOTAP, "0000 0900 02000000 10");
         let long = "0000 1900 03000080 00000000 00000000 1122334455667788 10";
-        reads(LinkType::RADIOTAP, &long.replacen("1900", "1900", 1));
+        reads(LinkType::RADIOTAP, long);
     }
 
     #[test]

@@ -121,8 +121,12 @@ pub(super) fn layers_around_inner(link_type: LinkType, data: &[u8]) -> String {
                 let outer = packet.layers.as_slice().len() < whole.layers.as_slice().len();
                 assert!(outer, "cut to {len}: {packet:?}");
             }
-            Decoded::Stopped(Stop::LinkHeader | Stop::IpHeader | Stop::TransportHeader(_)) => {}
-            Decoded::Stopped(Stop::NotIp(0x8847 | 0x8848)) => {}
+            Decoded::Stopped(
+                Stop::LinkHeader
+                | Stop::IpHeader
+                | Stop::TransportHeader(_)
+                | Stop::NotIp(0x8847 | 0x8848),
+            ) => {}
             Decoded::Stopped(stop) => panic!("cut to {len}: {stop}"),
         }
     }

@@ -80,11 +80,6 @@ pub(super) fn open<'a>(
     Ok(None)
 }
 
-/// Whether a protocol number is that of a tunnel, IP in IP aside.
-pub(super) fn is_one(transport: Transport) -> bool {
-    matches!(transport, Transport::GRE | Transport::ETHER_IP | Transport::L2TP | Transport::MPLS)
-}
-
 fn header<'a>(outer: &Datagram<'a>) -> Option<Tunnel<'a>> {
     let body = outer.body;
     match outer.transport {

@@ -123,6 +123,15 @@ pub fn link_type(kind: LinkType) -> Cow<'static, str> {
     kind.token()
 }
 
+/// Why frames were not decoded, for people: a link type by its name and number.
+pub fn reason(token: &str) -> Cow<'_, str> {
+    let number = token.strip_prefix("link-type-").and_then(|number| number.parse().ok());
+    match number.map(LinkType).filter(|kind| kind.name().is_some()) {
+        Some(kind) => Cow::Owned(kind.to_string()),
+        None => Cow::Borrowed(token),
+    }
+}
+
 /// Text with every character that a terminal would obey instead of show spelled as an escape:
 /// `\n`, `\x1b`, `\u{202e}`. Backslashes stay as they are, so that Windows paths remain readable.
 pub fn escape(text: &str) -> Cow<'_, str> {
@@ -223,6 +232,13 @@ const SECOND: i64 = 1_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_type_as_reason_has_its_name() {
+        assert_eq!(reason("link-type-195"), "IEEE 802.15.4 (195)");
+        assert_eq!(reason("link-type-9999"), "link-type-9999");
+        assert_eq!(reason("arp"), "arp");
+    }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {

@@ -303,7 +303,7 @@ impl Packet {
         self
     }
 
-    /// Whether one of the addresses is of 2002::/16.
+    /// Whether one of the addresses is of `2002::/16`.
     pub(crate) fn touches_6to4(&self) -> bool {
         [self.from, self.to].iter().any(|end| match end.ip() {
             IpAddr::V4(_) => false,

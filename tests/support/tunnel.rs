@@ -127,32 +127,13 @@ impl Tunnel {
         let mut bytes = Vec::new();
         let frame = match self {
             Self::IpInIp => return packet,
-            Self::Gre { sum, key, sequence } => {
-                gre(&mut bytes, inner.ether_type(), sum, key, sequence);
-                packet
-            }
-            Self::GreBridged { key } => {
-                gre(&mut bytes, 0x6558, false, key, None);
-                inner.ethernet()
-            }
-            Self::Erspan1 => {
-                gre(&mut bytes, 0x88BE, false, None, None);
-                inner.ethernet()
-            }
-            Self::Erspan2 { session } => {
-                gre(&mut bytes, 0x88BE, false, None, Some(1));
-                put32(&mut bytes, 0x1000_0000 | u32::from(session));
-                put32(&mut bytes, 5);
-                inner.ethernet()
-            }
-            Self::Erspan3 { session, platform } => {
-                gre(&mut bytes, 0x22EB, false, None, Some(1));
-                put32(&mut bytes, 0x2000_0000 | u32::from(session));
-                put32(&mut bytes, 0x0102_0304);
-                put32(&mut bytes, 8 | u32::from(platform));
-                bytes.extend(vec![0; if platform { 8 } else { 0 }]);
-                inner.ethernet()
-            }
+            Self::Gre { .. }
+            | Self::GreBridged { .. }
+            | Self::Erspan1
+            | Self::Erspan2 { .. }
+            | Self::Erspan3 { .. }
+            | Self::MplsInGre { .. }
+            | Self::Pptp => return self.in_gre(inner),
             Self::Vxlan { vni } => {
                 put32(&mut bytes, 0x0800_0000);
                 put32(&mut bytes, vni << 8);
@@ -171,11 +152,6 @@ impl Tunnel {
                 }
                 inner.ethernet()
             }
-            Self::MplsInGre { label } => {
-                gre(&mut bytes, 0x8847, false, None, None);
-                put32(&mut bytes, label << 12 | 0x1FF);
-                packet
-            }
             Self::MplsInIp { label } | Self::MplsInUdp { label } => {
                 put32(&mut bytes, 99 << 12 | 0xFF);
                 put32(&mut bytes, label << 12 | 0x1FF);
@@ -189,14 +165,6 @@ impl Tunnel {
             Self::EtherIp => {
                 put16(&mut bytes, 0x3000);
                 inner.ethernet()
-            }
-            Self::Pptp => {
-                put32(&mut bytes, 0x3001_880B);
-                put16(&mut bytes, (packet.len() + 4) as u16);
-                put16(&mut bytes, 1);
-                put32(&mut bytes, 1);
-                ppp(&mut bytes, inner.is_v6());
-                packet
             }
             Self::L2tp { length } => {
                 put16(&mut bytes, if length { 0x4002 } else { 0x0002 });
@@ -230,6 +198,55 @@ impl Tunnel {
                 bytes.extend([1, 0, 0, 1, 10, 1, 0xC4, 1]);
                 inner.ethernet()
             }
+        };
+        [bytes, frame].concat()
+    }
+
+    /// The same for what is built on GRE.
+    fn in_gre(self, inner: &Packet) -> Vec<u8> {
+        let packet = inner.ip_bytes();
+        let mut bytes = Vec::new();
+        let frame = match self {
+            Self::Gre { sum, key, sequence } => {
+                gre(&mut bytes, inner.ether_type(), sum, key, sequence);
+                packet
+            }
+            Self::GreBridged { key } => {
+                gre(&mut bytes, 0x6558, false, key, None);
+                inner.ethernet()
+            }
+            Self::Erspan1 => {
+                gre(&mut bytes, 0x88BE, false, None, None);
+                inner.ethernet()
+            }
+            Self::Erspan2 { session } => {
+                gre(&mut bytes, 0x88BE, false, None, Some(1));
+                put32(&mut bytes, 0x1000_0000 | u32::from(session));
+                put32(&mut bytes, 5);
+                inner.ethernet()
+            }
+            Self::Erspan3 { session, platform } => {
+                gre(&mut bytes, 0x22EB, false, None, Some(1));
+                put32(&mut bytes, 0x2000_0000 | u32::from(session));
+                put32(&mut bytes, 0x0102_0304);
+                put32(&mut bytes, 8 | u32::from(platform));
+                bytes.extend(vec![0; if platform { 8 } else { 0 }]);
+                inner.ethernet()
+            }
+            Self::MplsInGre { label } => {
+                gre(&mut bytes, 0x8847, false, None, None);
+                put32(&mut bytes, label << 12 | 0x1FF);
+                packet
+            }
+            Self::Pptp => {
+                put32(&mut bytes, 0x3001_880B);
+                put16(&mut bytes, (packet.len() + 4) as u16);
+                put16(&mut bytes, 1);
+                put32(&mut bytes, 1);
+                ppp(&mut bytes, inner.is_v6());
+                packet
+            }
+            other => panic!("{other:?} is not built on GRE"),
         };
         [bytes, frame].concat()
     }
