@@ -10,26 +10,35 @@ use super::span::Span;
 use super::{Stop, mpls, nsh, ppp};
 
 /// Ethernet II and IEEE 802.3: two addresses, then an EtherType or a length. Leads to IP.
+#[inline]
 pub(super) fn frame<'a>(span: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
-    let (kind, rest) = kind_at(span, ADDRESSES)?;
-    payload(kind, rest, path)
+    let (mut kind, mut rest) = kind_at(span, ADDRESSES)?;
+    // Most frames are IP with one tag or none, and all else stays out of their way.
+    if kind == VLAN {
+        (kind, rest) = vlan(rest, path)?;
+    }
+    if matches!(kind, IPV4 | IPV6) { Ok(rest) } else { payload(kind, rest, path) }
+}
+
+/// Takes a VLAN tag off. The list keeps the outermost tags; deeper ones are walked all the same.
+#[inline]
+fn vlan<'a>(tag: Span<'a>, path: &mut Path) -> Result<(u16, Span<'a>), Stop> {
+    let &[c1, c0, k1, k0] = tag.bytes.first_chunk::<4>().ok_or(Stop::LinkHeader)?;
+    path.vlans.push(u16::from_be_bytes([c1, c0]) & VLAN_ID_BITS);
+    Ok((u16::from_be_bytes([k1, k0]), tag.after(4)))
 }
 
 /// Follows tags and headers until IP or something else is named.
+#[inline(never)]
 pub(super) fn payload<'a>(
     mut kind: u16,
     mut rest: Span<'a>,
     path: &mut Path,
 ) -> Result<Span<'a>, Stop> {
-    for _ in 0..=MAX_TAGS {
+    for _ in 0..MAX_HEADERS {
         (kind, rest) = match kind {
             IPV4 | IPV6 => return Ok(rest),
-            VLAN | VLAN_SERVICE | VLAN_OLD => {
-                let control = rest.u16(0).ok_or(Stop::LinkHeader)?;
-                // The list keeps the outermost tags; deeper ones are walked all the same.
-                path.vlans.push(control & VLAN_ID_BITS);
-                kind_at(rest, 2)?
-            }
+            VLAN | VLAN_SERVICE | VLAN_OLD => vlan(rest, path)?,
             0..ETHER_TYPES_FROM => snap(kind, rest)?,
             E_TAG | VN_TAG | TRUST_SEC | MAC_SEC => tag(kind, rest, path)?,
             _ => return family(kind, rest, path),
@@ -211,8 +220,9 @@ const LLC_SERVICES: [&[u8]; 6] = [
 ];
 /// Bytes of LLC and SNAP headers together.
 const SNAP_LEN: usize = 8;
-/// Tags walked per frame, so that a frame made of tags costs little.
-const MAX_TAGS: usize = 16;
+/// Headers walked per frame behind a first tag, IP included, so that a frame made of tags costs
+/// little.
+const MAX_HEADERS: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use etherparse::{
 use super::ipsec::Authentication;
 use super::layer::{Layer, Path};
 use super::span::Span;
-use super::{Decoded, Packet, Stop, Transport, transport, tunnel};
+use super::{Decoded, Packet, Stop, Transport, transport, tunnel, udp_tunnel};
 use crate::input::Frame;
 
 /// Reads a frame from its IP header on; `path` is what was passed before it.
@@ -152,6 +152,7 @@ impl<'a> Datagram<'a> {
     fn open(&self, path: &mut Path) -> Result<Option<Self>, Stop> {
         match self.transport {
             Transport::TCP => Ok(None),
+            Transport::UDP if !udp_tunnel::may_be(self.body) => Ok(None),
             Transport::AH => self.open_authenticated(path),
             _ => tunnel::open(self, path),
         }

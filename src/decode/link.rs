@@ -10,6 +10,7 @@ use super::{Stop, ether, frame_relay, host_link, mpls, ppp, radio, wlan};
 use crate::input::{Frame, LinkType};
 
 /// Takes the link-layer header, tags and encapsulations below IP off a frame.
+#[inline]
 pub(super) fn strip<'a>(frame: &Frame<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
     let span = Span::new(frame.data, frame.original_len);
     if frame.link_type == LinkType::ETHERNET {
@@ -19,6 +20,7 @@ pub(super) fn strip<'a>(frame: &Frame<'a>, path: &mut Path) -> Result<Span<'a>, 
 }
 
 /// Takes off the header of a link type other than Ethernet, or of Ethernet inside another header.
+#[inline(never)]
 fn by_type<'a>(link_type: LinkType, span: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
     match link_type {
         LinkType::ETHERNET => ether::frame(span, path),

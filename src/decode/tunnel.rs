@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use super::ip::{self, Datagram, Fragment};
 use super::layer::{Layer, Path};
 use super::span::Span;
-use super::{Stop, Transport, ether, gre, l2tp, mpls, nsh, ppp, transport, udp_tunnel, wlan};
+use super::{Stop, Transport, ether, gre, l2tp, mpls, nsh, ppp, udp_tunnel, wlan};
 
 /// What a tunnel's header is followed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,7 @@ impl<'a> Tunnel<'a> {
 
 /// The datagram inside the tunnel that a datagram is, and None when it is none, or none that can be
 /// read. Then `path` is as before.
+#[inline(never)]
 pub(super) fn open<'a>(
     outer: &Datagram<'a>,
     path: &mut Path,
@@ -83,14 +84,7 @@ pub(super) fn open<'a>(
 fn header<'a>(outer: &Datagram<'a>) -> Option<Tunnel<'a>> {
     let body = outer.body;
     match outer.transport {
-        Transport::UDP => {
-            let (from, to) = transport::ports(body)?;
-            if !udp_tunnel::may_be(from, to) {
-                return None;
-            }
-            let segment = transport::read(outer).ok()?;
-            udp_tunnel::read(from, to, segment.payload, outer.fragment == Fragment::First)
-        }
+        Transport::UDP => udp_tunnel::read(body, outer.fragment == Fragment::First),
         Transport::GRE => gre::read(body),
         Transport::IPV4 => ip_in_ip(outer, 4),
         Transport::IPV6 => ip_in_ip(outer, 6),

@@ -6,20 +6,26 @@
 use super::layer::Layer;
 use super::span::Span;
 use super::tunnel::{BRIDGED, Content, Tunnel};
-use super::{capwap, ether, gtp, ip, l2tp, teredo, tzsp};
+use super::{capwap, ether, gtp, ip, l2tp, teredo, transport, tzsp};
 
-/// Whether the ports are those of a tunnel. Senders to most of them choose any source port; the rest
-/// answer from where they were asked.
-pub(super) fn may_be(from: u16, to: u16) -> bool {
+/// Whether the ports of a datagram are those of a tunnel. Senders to most of them choose any source
+/// port; the rest answer from where they were asked.
+#[inline]
+pub(super) fn may_be(datagram: Span<'_>) -> bool {
+    let Some((from, to)) = transport::ports(datagram) else {
+        return false;
+    };
     matches!(
         to,
         GTP | TEREDO | L2TP | VXLAN | VXLAN_GPE | GENEVE | CAPWAP | MPLS | VXLAN_OLD | TZSP
     ) || matches!(from, TEREDO | L2TP | CAPWAP)
 }
 
-/// Reads the header of a tunnel in a UDP payload. Of a first fragment (`partial`) the header may
+/// Reads the header of a tunnel in a UDP datagram. Of a first fragment (`partial`) the header may
 /// state more than is there.
-pub(super) fn read(from: u16, to: u16, payload: Span<'_>, partial: bool) -> Option<Tunnel<'_>> {
+pub(super) fn read(datagram: Span<'_>, partial: bool) -> Option<Tunnel<'_>> {
+    let (from, to) = transport::ports(datagram)?;
+    let payload = transport::udp_payload(datagram);
     let tunnel = match to {
         // Some senders extend the protocol and leave the port.
         VXLAN | VXLAN_OLD | VXLAN_GPE => vxlan(payload).or_else(|| vxlan_gpe(payload)),
