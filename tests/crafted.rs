@@ -8,12 +8,14 @@ use crate::flaws;
 use crate::support::capture::{Order, Pcapng, Recorded, Ticks, pcap};
 use crate::support::craft::{ACK, SYN, at, ip, protocol, tcp, udp};
 use crate::support::fixtures;
-use crate::support::story::{Rtp, Says, Story, rtp};
+use crate::support::story::{Rtp, Says, Story, rtp, tcp_packets};
+use crate::support::tunnel::Tunnel;
 use crate::support::wire::noise;
 
 /// 2026-11-23 10:00:00 UTC in nanoseconds.
 pub(crate) const START: u64 = 1_795_428_000_000_000_000;
 pub(crate) const ETHERNET: u32 = 1;
+const RADIOTAP: u32 = 127;
 
 /// Makes the bytes of a capture.
 pub(crate) type Recipe = fn() -> Vec<u8>;
@@ -24,6 +26,10 @@ const CRAFTED: &[(&str, &str, Recipe)] = &[
     ("pcapng-of-two-interfaces-and-byte-orders", "capture.pcapng", two_interfaces),
     ("tcp-ports-used-again", "capture.pcap", ports_used_again),
     ("a-healthy-site-stays-silent", "capture.pcap", healthy_site),
+    ("media-under-mpls-labels", "capture.pcap", under_labels),
+    ("client-behind-pppoe", "capture.pcap", behind_pppoe),
+    ("client-on-the-air", "capture.pcap", on_the_air),
+    ("media-on-4789-is-no-vxlan", "capture.pcap", media_on_4789),
 ];
 
 #[test]
@@ -86,6 +92,84 @@ fn two_interfaces() -> Vec<u8> {
         file = file.frame(1, frame);
     }
     file.unknown(0x0000_0BAD, b"a block that nobody knows").bytes()
+}
+
+/// A gateway's media as a carrier's router shows it: labels, and a pseudowire between two of them.
+fn under_labels() -> Vec<u8> {
+    let (gateway, server) = (at("10.20.0.200:20010"), at("10.20.0.21:30000"));
+    let there = Rtp { ssrc: 0xCAFE_0001, payload_type: 8 };
+    let back = Rtp { ssrc: 0xCAFE_0002, payload_type: 8 };
+    let wire = Tunnel::Pseudowire { label: 18, control_word: true };
+    let mut story = Story::begins(START);
+    for n in 0..30_u16 {
+        let audio = noise(u32::from(n), 160);
+        let labelled = udp(gateway, server).payload(rtp(there, n, &audio)).mpls(&[29, 16]);
+        let answer = udp(server, gateway).payload(rtp(back, n, &audio));
+        story = story
+            .sends(&labelled)
+            .sends(&wire.around(&answer, ip("192.0.2.2"), ip("192.0.2.1")))
+            .pause(Duration::from_millis(18));
+    }
+    pcap(ETHERNET, Order::Little, Ticks::Micro, story.frames())
+}
+
+/// A TLS session over an access line: two tags and PPPoE, with the line's own messages before it.
+fn behind_pppoe() -> Vec<u8> {
+    let (client, server) = (at("10.20.20.101:51000"), at("10.20.0.11:5061"));
+    let says = [Says::Asks(CLIENT_HELLO), Says::Answers(SERVER_HELLO)];
+    let ends = [[0xFF; 6], [2, 0, 10, 20, 20, 101]].concat();
+    let tags = b"\x88\xA8\x0E\x78\x81\0\x09\xAA";
+    let discovery = b"\x88\x63\x11\x09\0\0\0\x04\x01\x01\0\0";
+    let negotiation = b"\x88\x64\x11\0\0\x11\0\x0A\xC0\x21\x01\x01\0\x08\x01\x04\x05\xD4";
+    let mut story = Story::begins(START);
+    for line in [&discovery[..], negotiation] {
+        story = story.frame([&ends, &tags[..], line].concat());
+    }
+    for packet in tcp_packets(client, server, &says) {
+        story = story.sends(&packet.vlan(3704).vlan(2474).pppoe(17));
+    }
+    pcap(ETHERNET, Order::Big, Ticks::Micro, story.frames())
+}
+
+/// What a monitor interface hears of a client on an open network.
+fn on_the_air() -> Vec<u8> {
+    let (client, server) = (at("10.20.20.101:51000"), at("10.20.0.11:5061"));
+    let says = [Says::Asks(CLIENT_HELLO), Says::Answers(SERVER_HELLO)];
+    let radiotap = |flags: u8| vec![0, 0, 9, 0, 2, 0, 0, 0, flags];
+    let beacon = [&b"\x80\0\0\0"[..], &[0xFF; 6], &[2, 0, 0, 0, 0, 0xAB].repeat(2), &[0; 14]];
+    let mut story = Story::begins(START).frame([radiotap(0), beacon.concat()].concat());
+    for packet in tcp_packets(client, server, &says) {
+        story = story.frame(packet.radiotap());
+    }
+    let stray = udp(at("10.20.20.102:50040"), at("10.20.0.11:9999")).payload(noise(3, 60)).radio();
+    let mut sealed = stray.clone();
+    sealed[1] |= 0x40;
+    story = story
+        .frame([radiotap(0), sealed].concat())
+        .frame([radiotap(0x40), stray].concat())
+        .frame([radiotap(0), beacon.concat()].concat());
+    pcap(RADIOTAP, Order::Little, Ticks::Micro, story.frames())
+}
+
+/// Media on the port of VXLAN, and VXLAN on it.
+fn media_on_4789() -> Vec<u8> {
+    let (client, server) = (at("10.20.20.101:4789"), at("10.20.0.11:49300"));
+    let (other, second) = (at("10.20.20.102:50020"), at("10.20.0.11:49302"));
+    let mirror = Tunnel::Vxlan { vni: 42 };
+    let stream = |ssrc| Rtp { ssrc, payload_type: 8 };
+    let mut story = Story::begins(START);
+    for n in 0..30_u16 {
+        let audio = noise(u32::from(n), 160);
+        let media = |from, to, ssrc| udp(from, to).payload(rtp(stream(ssrc), n, &audio));
+        let mirrored = |packet| mirror.around(&packet, ip("192.0.2.1"), ip("192.0.2.2"));
+        story = story
+            .sends(&media(client, server, 1))
+            .sends(&media(server, client, 2))
+            .sends(&mirrored(media(other, second, 3)))
+            .sends(&mirrored(media(second, other, 4)))
+            .pause(Duration::from_millis(16));
+    }
+    pcap(ETHERNET, Order::Little, Ticks::Nano, story.frames())
 }
 
 /// The same ports used for a second connection: a flow that was answered and one that was not.

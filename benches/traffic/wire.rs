@@ -123,7 +123,7 @@ impl Segment<'_> {
                 out.extend_from_slice(&destination.octets());
             }
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                ipv4(out, source, destination, protocol, upper);
+                ipv4(out, source, destination, protocol, upper, self.serial);
             }
             _ => unreachable!("both ends of a flow are of one family"),
         }
@@ -167,11 +167,21 @@ impl Segment<'_> {
 }
 
 /// An IPv4 header (RFC 791) with its checksum, which some programs do verify.
-fn ipv4(out: &mut Vec<u8>, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, upper: usize) {
+/// Hosts number their datagrams; 0 is none (RFC 6864).
+fn ipv4(
+    out: &mut Vec<u8>,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    protocol: u8,
+    upper: usize,
+    serial: u32,
+) {
+    let number = (serial % 65_535 + 1) as u16;
     let at = out.len();
     out.extend_from_slice(&[0x45, 0]);
     out.extend_from_slice(&(20 + upper as u16).to_be_bytes());
-    out.extend_from_slice(&[0, 0, 0x40, 0, 64, protocol, 0, 0]);
+    out.extend_from_slice(&number.to_be_bytes());
+    out.extend_from_slice(&[0x40, 0, 64, protocol, 0, 0]);
     out.extend_from_slice(&source.octets());
     out.extend_from_slice(&destination.octets());
     let words =
@@ -185,7 +195,7 @@ fn ipv4(out: &mut Vec<u8>, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8
 /// The outer headers of a mirror: Ethernet and IPv4 between two fixed devices.
 fn outer(out: &mut Vec<u8>, protocol: u8, upper: usize) {
     out.extend_from_slice(&[2, 0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 4, 8, 0]);
-    ipv4(out, Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), protocol, upper);
+    ipv4(out, Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), protocol, upper, 0);
 }
 
 fn vxlan(out: &mut Vec<u8>, inner: usize, entropy: u32) {

@@ -4,9 +4,10 @@
 //! (section 3.1) for IPv6. An error quotes the head of the packet it is about; routers quote as
 //! little as the IP header and eight bytes, which is enough for the ports.
 
+use super::layer::Path;
 use super::span::Span;
 use super::transport::{Segment, ports};
-use super::{Detail, IcmpErrorKind, Layer, Layers, Quoted, Stop, Transport, ip};
+use super::{Detail, IcmpErrorKind, Quoted, Stop, Transport, ip};
 
 /// Reads an ICMP message of either version; its payload is what follows the first eight bytes.
 pub(super) fn read(transport: Transport, span: Span<'_>) -> Result<Segment<'_>, Stop> {
@@ -41,8 +42,7 @@ fn error_kind(transport: Transport, kind: u8, code: u8) -> Option<IcmpErrorKind>
 /// Reads the quoted packet, of which only the ports must be there. It is opened as the packet
 /// itself was, so that both lead to one flow.
 fn quoted(kind: IcmpErrorKind, quote: Span<'_>) -> Option<Quoted> {
-    let mut layers = Layers::new(Layer::IpInIp);
-    let datagram = ip::innermost(quote, &mut layers, |_| {}).ok()?;
+    let datagram = ip::innermost(quote, &mut Path::new(), |_| {}).ok()?;
     let (source_port, destination_port) =
         if datagram.transport.has_ports() { ports(datagram.body)? } else { (0, 0) };
     Some(Quoted {

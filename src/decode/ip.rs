@@ -11,22 +11,21 @@ use etherparse::{
 };
 
 use super::ipsec::Authentication;
-use super::link::Network;
+use super::layer::{Layer, Path};
 use super::span::Span;
-use super::{Decoded, Layer, Layers, Packet, Part, Parts, Stop, Transport, transport};
+use super::{Decoded, Packet, Part, Parts, Stop, Transport, transport, tunnel, udp_tunnel};
 use crate::input::Frame;
 
-/// Reads a frame from its IP header on.
-pub(super) fn read<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Decoded<'a> {
-    match packet(frame, network) {
+/// Reads a frame from its IP header on; `path` is what was passed before it.
+pub(super) fn read<'a>(frame: &Frame<'a>, span: Span<'a>, path: &mut Path) -> Decoded<'a> {
+    match packet(frame, span, path) {
         Ok(packet) => Decoded::Packet(packet),
         Err(stop) => Decoded::Stopped(stop),
     }
 }
 
-fn packet<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Result<Packet<'a>, Stop> {
-    let mut layers = Layers::new(Layer::IpInIp);
-    let datagram = innermost(span(frame, network), &mut layers, |_| {})?;
+fn packet<'a>(frame: &Frame<'a>, span: Span<'a>, path: &mut Path) -> Result<Packet<'a>, Stop> {
+    let datagram = innermost(span, path, |_| {})?;
     let segment = transport::read(&datagram)?;
     Ok(Packet {
         time: frame.time,
@@ -40,8 +39,8 @@ fn packet<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Result<Packet<'a>, St
         detail: segment.detail,
         payload: segment.payload.bytes,
         payload_len: segment.payload.wire_len,
-        vlans: network.vlans,
-        layers,
+        vlans: path.vlans,
+        layers: path.layers,
         first_fragment: datagram.fragment == Fragment::First,
         identification: datagram.identification,
         hop_limit: datagram.hop_limit,
@@ -51,11 +50,10 @@ fn packet<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Result<Packet<'a>, St
 }
 
 /// The fragments that a frame is, from the outermost IP header in.
-pub(super) fn parts(frame: &Frame<'_>, network: &Network<'_>) -> Parts {
+pub(super) fn parts(span: Span<'_>, path: &mut Path) -> Parts {
     let mut parts = Parts::new(Part::NONE);
-    let mut layers = Layers::new(Layer::IpInIp);
     // How far the reading gets is told by `decode`; here only what it passed counts.
-    let _innermost = innermost(span(frame, network), &mut layers, |datagram| {
+    let _innermost = innermost(span, path, |datagram| {
         let part = datagram.part();
         // What AH protects in transport mode is the same piece of the same datagram.
         if parts.as_slice().last().is_none_or(|last| !last.is_of_the_same_header(&part)) {
@@ -63,11 +61,6 @@ pub(super) fn parts(frame: &Frame<'_>, network: &Network<'_>) -> Parts {
         }
     });
     parts
-}
-
-fn span<'a>(frame: &Frame<'a>, network: &Network<'a>) -> Span<'a> {
-    let link_len = u32::try_from(frame.data.len() - network.bytes.len()).unwrap_or(u32::MAX);
-    Span::new(network.bytes, frame.original_len.saturating_sub(link_len))
 }
 
 /// Which part of a fragmented datagram this is.
@@ -106,7 +99,7 @@ pub(super) struct Datagram<'a> {
 
 impl<'a> Datagram<'a> {
     /// Reads the IP header at the start of the span, of either version.
-    fn read(span: Span<'a>) -> Result<Self, Stop> {
+    pub(super) fn read(span: Span<'a>) -> Result<Self, Stop> {
         match span.u8(0).map(|byte| byte >> 4) {
             Some(4) => Self::v4(span),
             Some(6) => Self::v6(span),
@@ -206,42 +199,49 @@ impl<'a> Datagram<'a> {
     }
 
     /// The datagram inside an encapsulation; None when there is none that can be read, so that the
-    /// encapsulation itself is the transport. New encapsulations get their arm here.
-    fn open(&self, layers: &mut Layers) -> Result<Option<Self>, Stop> {
+    /// encapsulation itself is the transport.
+    fn open(&self, path: &mut Path) -> Result<Option<Self>, Stop> {
         match self.transport {
-            Transport::AH => self.open_authenticated(layers),
-            _ => Ok(None),
+            Transport::TCP => Ok(None),
+            Transport::UDP if !udp_tunnel::may_be(self.body) => Ok(None),
+            Transport::AH => self.open_authenticated(path),
+            _ => tunnel::open(self, path),
         }
     }
 
     /// AH in transport mode stands between the IP header and its transport; in tunnel mode another
     /// IP header follows (RFC 4302, 3.1).
-    fn open_authenticated(&self, layers: &mut Layers) -> Result<Option<Self>, Stop> {
+    fn open_authenticated(&self, path: &mut Path) -> Result<Option<Self>, Stop> {
         let header = Authentication::read(self.body)?;
         let body = header.body;
         if body.bytes.is_empty() {
             // The snaplen left nothing to open, but the SPI is there.
             return Ok(None);
         }
-        if matches!(header.next.0, IPV4 | IPV6) {
-            enter(layers, Layer::Ah { spi: header.spi })?;
-            enter(layers, Layer::IpInIp)?;
+        if matches!(header.next, Transport::IPV4 | Transport::IPV6) {
+            path.enter(Layer::Ah { spi: header.spi })?;
+            path.enter(tunnel::ip_layer(self.source, body))?;
             return Self::read(body).map(Some);
         }
         let inner = Self { transport: header.next, body, ..*self }.past_extensions()?;
-        if !transport::is_readable(inner.transport) && inner.fragment != Fragment::Later {
-            return Ok(None);
+        let before = *path;
+        path.enter(Layer::Ah { spi: header.spi })?;
+        if transport::is_readable(inner.transport) || inner.fragment == Fragment::Later {
+            return Ok(Some(inner));
         }
-        enter(layers, Layer::Ah { spi: header.spi })?;
-        Ok(Some(inner))
+        let opened = tunnel::open(&inner, path)?;
+        if opened.is_none() {
+            *path = before;
+        }
+        Ok(opened)
     }
 }
 
-/// The innermost datagram of a span; `layers` gets what was peeled off around it, `note` is told of
+/// The innermost datagram of a span; `path` gets what was peeled off around it, `note` is told of
 /// each datagram on the way that is a fragment.
 pub(super) fn innermost<'a>(
     span: Span<'a>,
-    layers: &mut Layers,
+    path: &mut Path,
     mut note: impl FnMut(&Datagram<'a>),
 ) -> Result<Datagram<'a>, Stop> {
     let mut datagram = Datagram::read(span)?;
@@ -257,7 +257,7 @@ pub(super) fn innermost<'a>(
         if datagram.fragment == Fragment::First {
             within = Fragment::First;
         }
-        match datagram.open(layers)? {
+        match datagram.open(path)? {
             Some(inner) => datagram = inner,
             None => return Ok(Datagram { fragment: within, ..datagram }),
         }
@@ -272,14 +272,29 @@ fn fragment(offset: u16, more_fragments: bool) -> Fragment {
     }
 }
 
-fn enter(layers: &mut Layers, layer: Layer) -> Result<(), Stop> {
-    if layers.push(layer) { Ok(()) } else { Err(Stop::TooDeep) }
+/// Whether an IP header of either version begins the span and its lengths fit what is there. Where
+/// only a port or a label says that IP follows, this is the question to ask before believing it.
+pub(super) fn is_consistent(span: Span<'_>) -> bool {
+    stated_len(span).is_some_and(|len| len <= span.wire_len)
 }
 
-/// Next header of an encapsulated IPv4 datagram (RFC 2003).
-const IPV4: u8 = 4;
-/// Next header of an encapsulated IPv6 datagram (RFC 2473).
-const IPV6: u8 = 41;
+/// The same, and nothing follows the datagram.
+pub(super) fn fills(span: Span<'_>) -> bool {
+    stated_len(span) == Some(span.wire_len)
+}
+
+/// The length that an IP header states, if the header is possible.
+fn stated_len(span: Span<'_>) -> Option<u32> {
+    let first = span.u8(0)?;
+    match (first >> 4, u32::from(first & 0x0F) * 4) {
+        (4, header @ 20..) => span.u16(2).map(u32::from).filter(|total| *total >= header),
+        (6, _) => span.u16(4).map(|payload| u32::from(payload) + V6_LEN),
+        _ => None,
+    }
+}
+
+/// Bytes of an IPv6 header.
+const V6_LEN: u32 = 40;
 
 #[cfg(test)]
 mod tests {
@@ -444,8 +459,8 @@ mod tests {
     }
 
     #[test]
-    fn plain_encapsulations_are_transports_for_now() {
-        for protocol in [4, 41, 47, 108, 141] {
+    fn other_encapsulations_are_transports() {
+        for protocol in [108, 141] {
             let inner = ipv4(17, &hex(UDP));
             let bytes = ipv4(protocol, &inner);
             let packet = raw(&bytes);

@@ -165,7 +165,7 @@ mod tests {
         let packet = raw(&bytes);
         assert_eq!(packet.source.to_string(), "10.0.0.1");
         assert_eq!(packet.destination_port, 5061);
-        let layers = [Layer::Ah { spi: 0x0102_0304 }, Layer::IpInIp];
+        let layers = [Layer::Ah { spi: 0x0102_0304 }, Layer::FourInSix];
         assert_eq!(packet.layers.as_slice(), layers);
         let bytes = ipv4(51, &ah(41, &ipv6(17, &hex(UDP))));
         assert_eq!(raw(&bytes).source.to_string(), "fd00::1");

@@ -1,160 +1,142 @@
-//! From a link-layer header to IP: one function per header kind, chosen by the link type.
+//! From a link-layer header to IP: which header a frame begins with, by its link type.
 //!
-//! Link types are those of the tcpdump group's LINKTYPE registry. VLAN tags (IEEE 802.1Q, 802.1ad
-//! and the 0x9100 of older equipment) are read off here too, since they sit between link and
-//! network. IP itself is told apart by its version later on.
+//! Link types are those of the tcpdump group's LINKTYPE registry. What is between the link header and
+//! IP, tags above all, is `ether.rs`; families of links have files of their own. IP itself is told
+//! apart by its version later on.
 
-use super::{Stop, Vlans};
-use crate::input::{Frame, LinkType, Timestamp};
+use super::layer::Path;
+use super::span::Span;
+use super::{Stop, ether, frame_relay, host_link, mpls, ppp, radio, wlan};
+use crate::input::{Frame, LinkType};
 
-/// What the link header leads to.
-pub(super) struct Network<'a> {
-    /// From the IP header to the end of the frame, as captured.
-    pub(super) bytes: &'a [u8],
-    /// VLAN tags before it.
-    pub(super) vlans: Vlans,
-}
-
-impl<'a> Network<'a> {
-    /// IP without tags before it.
-    fn untagged(bytes: &'a [u8]) -> Self {
-        Self { bytes, vlans: Vlans::new(0) }
+/// Takes the link-layer header, tags and encapsulations below IP off a frame.
+#[inline]
+pub(super) fn strip<'a>(frame: &Frame<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
+    let span = Span::new(frame.data, frame.original_len);
+    if frame.link_type == LinkType::ETHERNET {
+        return ether::frame(span, path);
     }
+    by_type(frame.link_type, span, path)
 }
 
-/// Takes the link-layer header and VLAN tags off a frame that carries IP.
-pub(super) fn strip<'a>(frame: &Frame<'a>) -> Result<Network<'a>, Stop> {
-    match frame.link_type {
-        LinkType::ETHERNET => ethernet(frame.data),
-        LinkType::LINUX_SLL => cooked(frame.data),
-        LinkType::LINUX_SLL2 => cooked_2(frame.data),
-        LinkType::NULL => loopback(frame.data, in_host_order),
-        LinkType::LOOP => loopback(frame.data, u32::from_be_bytes),
+/// Takes off the header of a link type other than Ethernet, or of Ethernet inside another header.
+#[inline(never)]
+fn by_type<'a>(link_type: LinkType, span: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
+    match link_type {
+        LinkType::ETHERNET => ether::frame(span, path),
+        LinkType::LINUX_SLL => cooked(span, path),
+        LinkType::LINUX_SLL2 => cooked_2(span, path),
+        LinkType::NULL => host_link::family(span.u32_host(0), span.after(4)),
+        LinkType::LOOP => host_link::family(span.u32(0), span.after(4)),
         LinkType::RAW
         | LinkType::RAW_BSD
         | LinkType::RAW_OPENBSD
         | LinkType::IPV4
-        | LinkType::IPV6 => Ok(Network::untagged(frame.data)),
+        | LinkType::IPV6 => Ok(span),
+        LinkType::PPP => ppp::read(span, path),
+        LinkType::PPP_HDLC => ppp::serial(span, path),
+        LinkType::PPP_ETHER => ppp::over_ethernet(span, path),
+        LinkType::PPP_PPPD => ppp::directed(span, path),
+        LinkType::PPP_WITH_DIR => ppp::read(span.after(1), path),
+        LinkType::C_HDLC => ppp::cisco_hdlc(span, path),
+        LinkType::FRELAY => frame_relay::read(span, path),
+        LinkType::ATM_RFC1483 | LinkType::ATM_CLIP => frame_relay::atm(span, path),
+        LinkType::WLAN => wlan::read(span, path),
+        LinkType::RADIOTAP => radio::radiotap(span, path),
+        LinkType::PRISM => radio::prism(span, path),
+        LinkType::AVS => radio::avs(span, path),
+        LinkType::PPI => radio::ppi(span, path),
+        LinkType::MPLS => mpls::read(span, path),
+        LinkType::PKTAP | LinkType::PKTAP_DARWIN => host_link::packet_tap(link_type, span, path),
+        LinkType::NFLOG => host_link::netfilter_log(span),
+        LinkType::ENC => host_link::ipsec_tap(span),
+        LinkType::PFLOG => host_link::filter_log(span),
+        LinkType::IPNET => host_link::ipnet(span),
+        LinkType::SLIP => host_link::serial_line(span),
+        LinkType::TOKEN_RING => token_ring(span, path),
+        // Frame control and two addresses.
+        LinkType::FDDI => ether::llc(span.after(13), path),
+        // The network header of RFC 4338: two names of eight bytes.
+        LinkType::FIBRE_CHANNEL => ether::llc(span.after(16), path),
+        // A global route header, then the header of RFC 4391: an EtherType and two spare bytes.
+        LinkType::IPOIB => typed(span, 40, 44, path),
+        // Two names of eight bytes, then an EtherType (RFC 2734).
+        LinkType::FIREWIRE => typed(span, 16, 18, path),
+        // The tap's own four bytes; the second kind has preamble and start delimiter too.
+        LinkType::NETANALYZER => ether::frame(span.after(4), path),
+        LinkType::NETANALYZER_TRANSPARENT => ether::frame(span.after(12), path),
+        LinkType::ETHERNET_PREAMBLE => preempted(span, path),
         other => Err(Stop::LinkType(other)),
+    }
+}
+
+/// What a header that tells of another frame carries, by the number libpcap has for it. Such headers
+/// do not nest, so that none can be stacked without end.
+pub(super) fn carried<'a>(number: u32, span: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
+    match LinkType::of_libpcap(number) {
+        LinkType::PPI | LinkType::PKTAP | LinkType::PKTAP_DARWIN => Err(Stop::LinkHeader),
+        inner => by_type(inner, span, path),
     }
 }
 
 /// Whether frames of this link type are read at all.
 pub(super) fn reads(link_type: LinkType) -> bool {
-    let empty = Frame { number: 0, time: Timestamp(0), link_type, data: &[], original_len: 0 };
-    !matches!(strip(&empty), Err(Stop::LinkType(_)))
-}
-
-/// Ethernet II and IEEE 802.3: two addresses, then an EtherType or a length.
-fn ethernet(data: &[u8]) -> Result<Network<'_>, Stop> {
-    let (kind, rest) = u16_then_rest(data, 12)?;
-    ether_type(kind, rest)
+    let nothing = by_type(link_type, Span::new(&[], 0), &mut Path::new());
+    !matches!(nothing, Err(Stop::LinkType(_)))
 }
 
 /// Linux cooked capture v1: packet type, device type, address; the protocol comes last.
-fn cooked(data: &[u8]) -> Result<Network<'_>, Stop> {
-    let (protocol, rest) = u16_then_rest(data, 14)?;
-    cooked_protocol(protocol, rest)
+fn cooked<'a>(span: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
+    let (protocol, rest) = ether::kind_at(span, 14)?;
+    cooked_protocol(protocol, rest, path)
 }
 
 /// Linux cooked capture v2: the protocol comes first, 18 bytes of other fields follow it.
-fn cooked_2(data: &[u8]) -> Result<Network<'_>, Stop> {
-    let (protocol, rest) = u16_then_rest(data, 0)?;
-    cooked_protocol(protocol, rest.get(18..).ok_or(Stop::LinkHeader)?)
+fn cooked_2<'a>(span: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
+    let protocol = span.u16(0).filter(|_| span.holds(20)).ok_or(Stop::LinkHeader)?;
+    cooked_protocol(protocol, span.after(20), path)
 }
 
 /// Below 0x0600 a cooked protocol is Linux's own number, not a length; only 4 means that an LLC
 /// header follows.
-fn cooked_protocol(protocol: u16, rest: &[u8]) -> Result<Network<'_>, Stop> {
+fn cooked_protocol<'a>(protocol: u16, rest: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
     match protocol {
-        COOKED_LLC | ETHER_TYPES_FROM.. => ether_type(protocol, rest),
+        COOKED_LLC | ether::ETHER_TYPES_FROM.. => ether::payload(protocol, rest, path),
         other => Err(Stop::NotIp(other)),
     }
 }
 
-/// Follows VLAN tags and SNAP headers until IP or something else is named.
-fn ether_type(mut kind: u16, mut rest: &[u8]) -> Result<Network<'_>, Stop> {
-    let mut vlans = Vlans::new(0);
-    for _ in 0..=MAX_TAGS {
-        match kind {
-            IPV4 | IPV6 => return Ok(Network { bytes: rest, vlans }),
-            VLAN | VLAN_SERVICE | VLAN_OLD => {
-                let (control, after) = u16_then_rest(rest, 0)?;
-                // The list keeps the outermost tags; deeper ones are walked all the same.
-                vlans.push(control & VLAN_ID_BITS);
-                (kind, rest) = u16_then_rest(after, 0)?;
-            }
-            0..ETHER_TYPES_FROM => (kind, rest) = snap(kind, rest)?,
-            other => return Err(Stop::NotIp(other)),
-        }
-    }
-    Err(Stop::TooDeep)
+/// An EtherType among other fields.
+fn typed<'a>(span: Span<'a>, at: usize, len: usize, path: &mut Path) -> Result<Span<'a>, Stop> {
+    let kind = span.u16(at).ok_or(Stop::LinkHeader)?;
+    ether::payload(kind, span.after(len), path)
 }
 
-/// IEEE 802.2 LLC: only a SNAP header with the zero OUI holds an EtherType (RFC 1042).
-fn snap(length: u16, llc: &[u8]) -> Result<(u16, &[u8]), Stop> {
-    match llc {
-        [0xAA, 0xAA, 0x03, 0, 0, 0, high, low, rest @ ..] => {
-            match u16::from_be_bytes([*high, *low]) {
-                // A length inside SNAP would go round in circles.
-                0..ETHER_TYPES_FROM => Err(Stop::NotIp(length)),
-                kind => Ok((kind, rest)),
-            }
-        }
-        [0xAA, 0xAA, 0x03, ..] if llc.len() < SNAP_LEN => Err(Stop::LinkHeader),
-        [_, _, _, ..] => Err(Stop::NotIp(length)),
+/// IEEE 802.5: access and frame control, two addresses, and the route where the source address says
+/// so with its first bit. The route's first byte holds its length.
+fn token_ring<'a>(span: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
+    let routed = span.u8(8).ok_or(Stop::LinkHeader)? & 0x80 != 0;
+    let route = if routed { span.u8(14).ok_or(Stop::LinkHeader)? & 0x1F } else { 0 };
+    ether::llc(span.after(14 + usize::from(route)), path)
+}
+
+/// Ethernet with preamble (IEEE 802.3br): seven bytes and a delimiter. Only the delimiters of whole
+/// frames and of first fragments are followed by addresses.
+fn preempted<'a>(span: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
+    match span.u8(7).ok_or(Stop::LinkHeader)? {
+        0xD5 | 0xE6 | 0x4C | 0x7F | 0xB3 => ether::frame(span.after(8), path),
         _ => Err(Stop::LinkHeader),
     }
 }
 
-/// BSD loopback: four bytes of address family. `AF_INET` is 2 everywhere, `AF_INET6` differs
-/// between systems.
-fn loopback(data: &[u8], number: fn([u8; 4]) -> u32) -> Result<Network<'_>, Stop> {
-    let (field, rest) = data.split_first_chunk::<4>().ok_or(Stop::LinkHeader)?;
-    match number(*field) {
-        2 | 10 | 24 | 28 | 30 => Ok(Network::untagged(rest)),
-        // Families are numbered by bytes everywhere: anything above is a broken header.
-        other => Err(u8::try_from(other).map_or(Stop::LinkHeader, Stop::AddressFamily)),
-    }
-}
-
-/// A number in the byte order of the capturing host, which the frame does not tell. Address
-/// families are small: read in the wrong order they are huge.
-fn in_host_order(field: [u8; 4]) -> u32 {
-    u32::from_be_bytes(field).min(u32::from_le_bytes(field))
-}
-
-/// The number at an offset and what follows it.
-fn u16_then_rest(data: &[u8], at: usize) -> Result<(u16, &[u8]), Stop> {
-    let (field, rest) =
-        data.get(at..).and_then(|data| data.split_first_chunk::<2>()).ok_or(Stop::LinkHeader)?;
-    Ok((u16::from_be_bytes(*field), rest))
-}
-
-/// EtherType of IPv4.
-const IPV4: u16 = 0x0800;
-/// EtherType of IPv6.
-const IPV6: u16 = 0x86DD;
-/// Customer VLAN tag (IEEE 802.1Q).
-const VLAN: u16 = 0x8100;
-/// Service VLAN tag (IEEE 802.1ad).
-const VLAN_SERVICE: u16 = 0x88A8;
-/// Outer VLAN tag of equipment older than 802.1ad.
-const VLAN_OLD: u16 = 0x9100;
-/// The part of a VLAN tag that is the id; priority and drop bits are above it.
-const VLAN_ID_BITS: u16 = 0x0FFF;
-/// Numbers below this are lengths or Linux's own (IEEE 802.3).
-const ETHER_TYPES_FROM: u16 = 0x0600;
 /// Linux's number for an IEEE 802.2 frame.
 const COOKED_LLC: u16 = 0x0004;
-/// Bytes of LLC and SNAP headers together.
-const SNAP_LEN: usize = 8;
-/// VLAN tags walked per frame, so that a frame made of tags costs little.
-const MAX_TAGS: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{UDP, frame, hex, ipv4, ipv6, packet, stop};
+    use super::super::testing::{
+        UDP, frame, hex, inner, ipv4, ipv6, layers_around_inner, packet, stop,
+    };
     use super::*;
 
     const MACS: &str = "020000000002 020000000001";
@@ -290,8 +272,31 @@ mod tests {
     }
 
     #[test]
+    fn links_of_other_kinds_lead_to_ip() {
+        let snap = "aaaa03 000000 0800";
+        let zeros = |count: usize| "00".repeat(count);
+        for (link_type, header) in [
+            (LinkType::TOKEN_RING, format!("1040 020000000002 020000000001 {snap}")),
+            (LinkType::TOKEN_RING, format!("1040 020000000002 820000000001 0670 00110012 {snap}")),
+            (LinkType::FDDI, format!("57 020000000002 020000000001 {snap}")),
+            (LinkType::FIBRE_CHANNEL, format!("{} {snap}", zeros(16))),
+            (LinkType::IPOIB, format!("{} 0800 0000", zeros(40))),
+            (LinkType::FIREWIRE, format!("{} 0800", zeros(16))),
+            (LinkType::NETANALYZER, format!("00000000 {MACS} 0800")),
+            (LinkType::NETANALYZER_TRANSPARENT, format!("{} {MACS} 0800", zeros(12))),
+            (LinkType::ETHERNET_PREAMBLE, format!("55555555555555 d5 {MACS} 0800")),
+        ] {
+            let bytes = [hex(&header), inner()].concat();
+            assert_eq!(layers_around_inner(link_type, &bytes), "", "{link_type}");
+        }
+        let continued = [vec![0x55; 7], vec![0x61], inner()].concat();
+        assert_eq!(stop(&frame(LinkType::ETHERNET_PREAMBLE, &continued)), Stop::LinkHeader);
+    }
+
+    #[test]
     fn an_unread_link_type_is_named() {
-        let radio = LinkType(127);
-        assert_eq!(stop(&frame(radio, &[0; 64])), Stop::LinkType(radio));
+        let sensor = LinkType(195);
+        assert_eq!(stop(&frame(sensor, &[0; 64])), Stop::LinkType(sensor));
+        assert!(!reads(sensor) && reads(LinkType::RADIOTAP));
     }
 }

@@ -3,17 +3,38 @@
 //! In: a [`Frame`]. Out: [`Decoded`], the packet as far as it was understood and the [`Stop`] that
 //! ended the reading. `decode` cannot fail. This room knows nothing about flows or time order.
 
+mod capwap;
+mod erspan;
+mod ether;
+mod frame_relay;
+mod gre;
+mod gtp;
+mod host_link;
 mod icmp;
 mod ip;
 mod ipsec;
+mod l2tp;
+mod layer;
 mod link;
+mod mpls;
+mod nsh;
+mod ppp;
+mod radio;
 mod span;
+mod teredo;
 #[cfg(test)]
 mod testing;
 mod transport;
+mod tunnel;
+mod tzsp;
+mod udp_tunnel;
+mod wlan;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+
+pub use layer::{Layer, Layers, MAX_LAYERS, MAX_VLANS, Vlans};
+pub use wlan::Radio;
 
 use crate::input::{Frame, LinkType, Timestamp};
 
@@ -24,18 +45,30 @@ pub struct Transport(pub u8);
 impl Transport {
     /// ICMP for IPv4 (RFC 792).
     pub const ICMP: Self = Self(1);
+    /// IPv4 in IP (RFC 2003).
+    pub const IPV4: Self = Self(4);
     /// TCP (RFC 9293).
     pub const TCP: Self = Self(6);
     /// UDP (RFC 768).
     pub const UDP: Self = Self(17);
+    /// IPv6 in IP (RFC 2473).
+    pub const IPV6: Self = Self(41);
+    /// Generic Routing Encapsulation (RFC 2784).
+    pub const GRE: Self = Self(47);
     /// IPsec Encapsulating Security Payload (RFC 4303).
     pub const ESP: Self = Self(50);
     /// IPsec Authentication Header (RFC 4302).
     pub const AH: Self = Self(51);
     /// ICMP for IPv6 (RFC 4443).
     pub const ICMPV6: Self = Self(58);
+    /// Ethernet in IP (RFC 3378).
+    pub const ETHER_IP: Self = Self(97);
+    /// L2TP version 3 (RFC 3931).
+    pub const L2TP: Self = Self(115);
     /// SCTP (RFC 9260).
     pub const SCTP: Self = Self(132);
+    /// MPLS in IP (RFC 4023).
+    pub const MPLS: Self = Self(137);
     /// IPsec Wrapped ESP (RFC 5840).
     pub const WESP: Self = Self(141);
 
@@ -67,6 +100,7 @@ impl fmt::Display for Transport {
             58 => "icmpv6",
             88 => "eigrp",
             89 => "ospf",
+            97 => "etherip",
             103 => "pim",
             108 => "ipcomp",
             112 => "vrrp",
@@ -170,29 +204,6 @@ pub enum Detail {
     },
 }
 
-/// A header that was peeled off around the innermost IP header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Layer {
-    /// IPsec Authentication Header with readable content.
-    Ah {
-        /// Security parameters index.
-        spi: u32,
-    },
-    /// IP in IP (RFC 2003, RFC 4213), reached through AH tunnel mode.
-    IpInIp,
-}
-
-/// The stable name as machine output shows it.
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Ah { .. } => "ah",
-            Self::IpInIp => "ipip",
-        })
-    }
-}
-
 /// A short list kept in place, so that decoding a packet never allocates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inline<T, const N: usize> {
@@ -223,16 +234,6 @@ impl<T: Copy, const N: usize> Inline<T, N> {
         self.items.get(..usize::from(self.len)).unwrap_or(&[])
     }
 }
-
-/// VLAN tags kept per packet; deeper stacks are cut to the outermost.
-pub const MAX_VLANS: usize = 4;
-/// Encapsulations peeled per packet; a deeper one stops the decoding.
-pub const MAX_LAYERS: usize = 6;
-
-/// VLAN ids from the outermost in.
-pub type Vlans = Inline<u16, MAX_VLANS>;
-/// Encapsulations from the outermost in.
-pub type Layers = Inline<Layer, MAX_LAYERS>;
 
 /// A frame's innermost IP packet.
 #[derive(Debug, Clone, Copy)]
@@ -328,6 +329,12 @@ pub enum Stop {
     LinkHeader,
     /// The frame does not carry IP but this EtherType (or, under 0x0600, an LLC length).
     NotIp(u16),
+    /// The frame is encrypted on the link (IEEE 802.1AE).
+    MacSecEncrypted,
+    /// A radio frame that shows no packet.
+    Wlan(Radio),
+    /// PPP does not carry IP but this protocol.
+    Ppp(u16),
     /// The loopback header names an address family that is not IP.
     AddressFamily(u8),
     /// The IP header is cut off or contradicts itself.
@@ -344,7 +351,13 @@ impl Stop {
     /// Whether there may be traffic in the frame that an audit should have seen.
     pub fn hides_traffic(&self) -> bool {
         match self {
-            Self::LinkType(_) | Self::AddressFamily(_) | Self::TooDeep => true,
+            Self::LinkType(_)
+            | Self::AddressFamily(_)
+            | Self::TooDeep
+            | Self::MacSecEncrypted
+            | Self::Wlan(Radio::Protected) => true,
+            // Network layer protocols; above are those that only set up a link (RFC 1661, 2).
+            Self::Ppp(protocol) => *protocol < 0x4000,
             Self::NotIp(kind) => {
                 *kind >= ETHER_TYPES_FROM && WITHOUT_IP.binary_search(kind).is_err()
             }
@@ -374,17 +387,16 @@ impl fmt::Display for Stop {
         match self {
             Self::LinkType(kind) => write!(f, "link-type-{}", kind.0),
             Self::LinkHeader => f.write_str("link-header"),
-            Self::NotIp(kind) => f.write_str(match kind {
-                0..0x0600 => "llc",
-                0x0806 => "arp",
-                0x88CC => "lldp",
-                0x888E => "eapol",
-                0x8863 | 0x8864 => "pppoe",
-                0x8847 | 0x8848 => "mpls",
-                0x88E5 => "macsec",
-                0x88F7 => "ptp",
-                other => return write!(f, "ethertype-0x{other:04x}"),
-            }),
+            Self::NotIp(kind) => match ether::known(*kind) {
+                Some(name) => f.write_str(name),
+                None => write!(f, "ethertype-0x{kind:04x}"),
+            },
+            Self::MacSecEncrypted => f.write_str("macsec-encrypted"),
+            Self::Wlan(radio) => radio.fmt(f),
+            Self::Ppp(protocol) => match ppp::known(*protocol) {
+                Some(name) => f.write_str(name),
+                None => write!(f, "ppp-0x{protocol:04x}"),
+            },
             Self::AddressFamily(family) => write!(f, "address-family-{family}"),
             Self::IpHeader => f.write_str("ip-header"),
             Self::Fragment => f.write_str("fragment"),
@@ -410,8 +422,9 @@ pub fn reads(link_type: LinkType) -> bool {
 
 /// Reads the headers of a frame. Never fails and never allocates.
 pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
-    match link::strip(frame) {
-        Ok(network) => ip::read(frame, &network),
+    let mut path = layer::Path::new();
+    match link::strip(frame, &mut path) {
+        Ok(span) => ip::read(frame, span, &mut path),
         Err(stop) => Decoded::Stopped(stop),
     }
 }
@@ -419,8 +432,9 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
 /// Of which datagrams a frame is a piece. For the few frames that [`decode`] calls fragments: it
 /// reads the headers once more.
 pub fn fragments(frame: &Frame<'_>) -> Parts {
-    match link::strip(frame) {
-        Ok(network) => ip::parts(frame, &network),
+    let mut path = layer::Path::new();
+    match link::strip(frame, &mut path) {
+        Ok(span) => ip::parts(span, &mut path),
         Err(_) => Parts::new(Part::NONE),
     }
 }

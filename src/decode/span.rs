@@ -51,6 +51,22 @@ impl<'a> Span<'a> {
         Some(u16::from_be_bytes(*field))
     }
 
+    /// The number in little-endian order at an offset.
+    pub(super) fn u16_le(self, at: usize) -> Option<u16> {
+        self.u16(at).map(u16::swap_bytes)
+    }
+
+    /// The number in little-endian order at an offset.
+    pub(super) fn u32_le(self, at: usize) -> Option<u32> {
+        self.u32(at).map(u32::swap_bytes)
+    }
+
+    /// A small number at an offset, in the byte order of the capturing host, which a frame does not
+    /// tell: read in the wrong order a small number is huge.
+    pub(super) fn u32_host(self, at: usize) -> Option<u32> {
+        self.u32(at).map(|number| number.min(number.swap_bytes()))
+    }
+
     /// The number in network byte order at an offset.
     pub(super) fn u32(self, at: usize) -> Option<u32> {
         let field = self.bytes.get(at..)?.first_chunk::<4>()?;

@@ -1,6 +1,6 @@
 //! What the unit tests of this room share: frames from hex, and a short way to the answer.
 
-use super::{Decoded, Packet, Stop, decode};
+use super::{Decoded, Packet, Stop, Transport, decode};
 use crate::input::{Frame, LinkType, Timestamp};
 
 /// Bytes from hex digits; blanks are for the reader.
@@ -77,6 +77,86 @@ pub(super) fn ipv6(next_header: u8, body: &[u8]) -> Vec<u8> {
     bytes[6] = next_header;
     bytes.extend_from_slice(body);
     bytes
+}
+
+/// A UDP header (61000 to `port`) before a body.
+pub(super) fn udp(port: u16, body: &[u8]) -> Vec<u8> {
+    let mut bytes = hex("ee48");
+    bytes.extend(port.to_be_bytes());
+    bytes.extend(u16::try_from(8 + body.len()).unwrap().to_be_bytes());
+    bytes.extend([0, 0]);
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// The packet that tests wrap: [`UDP`] in IPv4.
+pub(super) fn inner() -> Vec<u8> {
+    ipv4(17, &hex(UDP))
+}
+
+/// An Ethernet frame around [`inner`].
+pub(super) fn inner_frame() -> Vec<u8> {
+    [hex("020000000002 020000000001 0800"), inner()].concat()
+}
+
+/// The layers, by name, around [`inner`] in a frame that must lead to it. Cut anywhere, the frame
+/// shows the inner packet, or one between the outer ends, or a header that is not whole; damaged
+/// anywhere, it does no harm.
+#[track_caller]
+pub(super) fn layers_around_inner(link_type: LinkType, data: &[u8]) -> String {
+    let whole = packet(&frame(link_type, data));
+    let is_inner = |packet: &Packet<'_>| {
+        (packet.transport, packet.source_port, packet.destination_port)
+            == (Transport::UDP, 50000, 49200)
+    };
+    assert!(is_inner(&whole), "shows {whole:?}");
+    assert_eq!((whole.payload, whole.payload_len), (&hex("deadbeef")[..], 4));
+    for len in 0..data.len() {
+        match decode(&cut_frame(link_type, &data[..len], data.len())) {
+            Decoded::Packet(packet) if is_inner(&packet) => {
+                assert_eq!(packet.layers, whole.layers, "cut to {len}");
+                assert!(packet.payload.len() <= packet.payload_len as usize);
+            }
+            Decoded::Packet(packet) => {
+                let outer = packet.layers.as_slice().len() < whole.layers.as_slice().len();
+                assert!(outer, "cut to {len}: {packet:?}");
+            }
+            Decoded::Stopped(
+                Stop::LinkHeader
+                | Stop::IpHeader
+                | Stop::TransportHeader(_)
+                | Stop::NotIp(0x8847 | 0x8848),
+            ) => {}
+            Decoded::Stopped(stop) => panic!("cut to {len}: {stop}"),
+        }
+    }
+    for at in 0..data.len() {
+        for bits in [0x01, 0x10, 0x80, 0xFF] {
+            let mut damaged = data.to_vec();
+            damaged[at] ^= bits;
+            if let Decoded::Packet(packet) = decode(&frame(link_type, &damaged)) {
+                assert!(packet.payload.len() <= packet.payload_len as usize);
+            }
+        }
+    }
+    let names: Vec<_> = whole.layers.as_slice().iter().map(ToString::to_string).collect();
+    names.join(" ")
+}
+
+/// The same for raw IP bytes.
+#[track_caller]
+pub(super) fn layers_in_ip(data: &[u8]) -> String {
+    layers_around_inner(LinkType::RAW, data)
+}
+
+/// A datagram to a tunnel's port that must stay what it is.
+#[track_caller]
+pub(super) fn stays_udp(port: u16, payload: &[u8]) {
+    let bytes = ipv4(17, &udp(port, payload));
+    let packet = raw(&bytes);
+    assert_eq!((packet.source_port, packet.destination_port), (61000, port));
+    assert!(packet.layers.as_slice().is_empty() && packet.vlans.as_slice().is_empty());
+    assert_eq!(packet.payload, payload);
 }
 
 /// UDP 50000 to 49200 with four bytes of payload.

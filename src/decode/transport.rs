@@ -141,12 +141,7 @@ fn udp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
     if !fits(UDP_LEN, span, fragment) {
         return Err(bad);
     }
-    let datagram = match span.u16(4).map(u32::from) {
-        Some(len) if (UDP_LEN as u32..=span.wire_len).contains(&len) => span.with_len(len),
-        // Offload leaves it 0, a fragment holds less than it says: the IP header knows better.
-        _ => span,
-    };
-    let payload = datagram.after(UDP_LEN);
+    let payload = udp_payload(span);
     let detail = if source_port == ipsec::NAT_PORT || destination_port == ipsec::NAT_PORT {
         ipsec::udp_encapsulation(payload).map_or(Detail::None, Detail::UdpEncapsulation)
     } else {
@@ -155,6 +150,17 @@ fn udp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
     let checksum = span.u16(6).unwrap_or_default();
     let checksum_holds = None;
     Ok(Segment { source_port, destination_port, detail, checksum, checksum_holds, payload })
+}
+
+/// What follows a UDP header.
+#[inline]
+pub(super) fn udp_payload(span: Span<'_>) -> Span<'_> {
+    let datagram = match span.u16(4).map(u32::from) {
+        Some(len) if (UDP_LEN as u32..=span.wire_len).contains(&len) => span.with_len(len),
+        // Offload leaves it 0, a fragment holds less than it says: the IP header knows better.
+        _ => span,
+    };
+    datagram.after(UDP_LEN)
 }
 
 /// SCTP (RFC 9260, 3.1): the common header is read whole or not at all, since every chunk that

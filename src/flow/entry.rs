@@ -6,9 +6,11 @@
 use std::net::IpAddr;
 
 use super::acknowledged::Acknowledged;
+use super::extra::{Extra, Store, graver};
 use super::fragments::Late;
+use super::opening::Opening;
 use super::sample::{Carrier, Piece};
-use super::samples::{Chain, Samples};
+use super::samples::Chain;
 use super::{
     AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
     Wrapping,
@@ -22,7 +24,7 @@ use crate::input::Timestamp;
 pub(super) struct Entry {
     key: FlowKey,
     bytes: [u64; 2],
-    /// Packets, the lower halves; the upper ones are with the [`Extra`].
+    /// Packets, the lower halves; the upper ones are with the [`super::extra::Extra`].
     packets: [u32; 2],
     first: Timestamp,
     last: Timestamp,
@@ -58,76 +60,6 @@ impl Marks {
 
     fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
-    }
-}
-
-/// What few flows have.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Extra {
-    wrapping: Option<Wrapping>,
-    ah: Option<AhSeen>,
-    icmp: Option<IcmpSeen>,
-    /// Of ESP in UDP.
-    spi: Option<u32>,
-    /// Upper halves of the numbers of packets.
-    packets: [u32; 2],
-}
-
-/// Where entries keep what is too large or too rare for them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Store {
-    pub(super) samples: Samples,
-    extras: Vec<Extra>,
-}
-
-impl Store {
-    fn extra(&mut self, entry_extra: &mut u32) -> Option<&mut Extra> {
-        if *entry_extra == 0 {
-            self.extras.push(Extra::default());
-            *entry_extra = self.extras.len() as u32;
-        }
-        self.extras.get_mut(*entry_extra as usize - 1)
-    }
-
-    fn peek(&self, extra: u32) -> Option<&Extra> {
-        self.extras.get((extra as usize).checked_sub(1)?)
-    }
-
-    /// Adds to frame numbers; see [`super::FlowTable::rebase`].
-    pub(super) fn rebase(&mut self, shift: impl Fn(&mut FrameRef)) {
-        for extra in &mut self.extras {
-            if let Some(ah) = &mut extra.ah {
-                shift(&mut ah.first_frame);
-            }
-            if let Some(icmp) = &mut extra.icmp {
-                shift(&mut icmp.first_frame);
-            }
-        }
-    }
-}
-
-/// The handshake that names a TCP flow: which end of the key opened it, with which initial
-/// sequence number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Opening {
-    by_low: bool,
-    initial_sequence: u32,
-}
-
-impl Opening {
-    #[inline]
-    pub(super) fn of(packet: &Packet<'_>, from_low: bool) -> Option<Self> {
-        let Detail::Tcp { flags, sequence, acknowledgement } = packet.detail else {
-            return None;
-        };
-        if !flags.has(TcpFlags::SYN) || flags.0 & (TcpFlags::RST | TcpFlags::FIN) != 0 {
-            return None;
-        }
-        Some(if flags.has(TcpFlags::ACK) {
-            Self { by_low: !from_low, initial_sequence: acknowledgement.wrapping_sub(1) }
-        } else {
-            Self { by_low: from_low, initial_sequence: sequence }
-        })
     }
 }
 
@@ -424,40 +356,6 @@ impl Entry {
     }
 }
 
-impl Extra {
-    fn add_layer(&mut self, layer: Layer) {
-        let layers = &mut self.wrapping.get_or_insert_default().layers;
-        let kind = std::mem::discriminant(&layer);
-        let known = layers.iter().any(|have| std::mem::discriminant(have) == kind);
-        if !known && layers.len() < MAX_FLOW_LAYERS {
-            layers.push(layer);
-        }
-    }
-
-    /// Appends that of the following part, but for the numbers of packets.
-    fn join(&mut self, next: &Self, flipped: bool) {
-        for &layer in next.wrapping.iter().flat_map(|wrapping| &wrapping.layers) {
-            self.add_layer(layer);
-        }
-        if let Some(mut ah) = next.ah {
-            if flipped {
-                ah.packets.swap(0, 1);
-            }
-            match &mut self.ah {
-                None => self.ah = Some(ah),
-                Some(mine) => {
-                    for (mine, theirs) in mine.packets.iter_mut().zip(ah.packets) {
-                        *mine += theirs;
-                    }
-                }
-            }
-        }
-        if let Some(icmp) = next.icmp {
-            self.icmp = Some(self.icmp.map_or(icmp, |old| graver(old, icmp)));
-        }
-    }
-}
-
 fn carrier(transport: Transport) -> Carrier {
     if transport == Transport::TCP { Carrier::Stream } else { Carrier::Datagrams }
 }
@@ -496,16 +394,9 @@ fn tcp_events(flags: TcpFlags, payload_len: u32) -> u8 {
     events
 }
 
-pub(super) fn graver(a: IcmpSeen, b: IcmpSeen) -> IcmpSeen {
-    let (kind, first_frame) = (a.kind, a.first_frame).min((b.kind, b.first_frame));
-    IcmpSeen { first_frame, kind, count: a.count + b.count }
-}
-
 /// Packets of one side from which on its silent peer was overlooked, not absent: fewer are the rest of
 /// a connection that ended as the capture began.
 const MIN_PACKETS: u32 = 3;
-/// Kinds of encapsulation listed per flow.
-const MAX_FLOW_LAYERS: usize = 8;
 /// Bits of a packed place that number the frame.
 const FRAME_BITS: u32 = 44;
 

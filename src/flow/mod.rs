@@ -13,9 +13,11 @@ pub mod table;
 mod acknowledged;
 mod entries;
 mod entry;
+mod extra;
 mod fragments;
 mod index;
 pub mod mix;
+mod opening;
 mod places;
 mod samples;
 

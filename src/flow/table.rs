@@ -17,9 +17,11 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use super::entries::Entries;
-use super::entry::{Entry, Opening, Store, graver};
+use super::entry::Entry;
+use super::extra::{Store, graver};
 use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
 use super::index::Index;
+use super::opening::Opening;
 use super::sample::Sample;
 use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen, mix};
 use crate::decode::{Detail, Packet, Parts, Quoted};

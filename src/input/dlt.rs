@@ -23,6 +23,13 @@ pub(super) fn from_libpcap(link_type: pcap::Linktype) -> LinkType {
     pair.map_or(LinkType(link_type.0.unsigned_abs()), |(file, _)| *file)
 }
 
+impl LinkType {
+    /// The link type that headers inside frames name by libpcap's number.
+    pub fn of_libpcap(number: u32) -> Self {
+        i32::try_from(number).map_or(Self(number), |number| from_libpcap(pcap::Linktype(number)))
+    }
+}
+
 /// Raw IP in libpcap, on every system but OpenBSD, which this tool does not run on.
 const DLT_RAW: i32 = 12;
 
@@ -48,5 +55,7 @@ mod tests {
         assert_eq!(to_libpcap(LinkType::RAW_BSD), pcap::Linktype(12));
         assert_eq!(to_libpcap(LinkType::RAW_OPENBSD), pcap::Linktype(12));
         assert_eq!(from_libpcap(pcap::Linktype(12)), LinkType::RAW);
+        assert_eq!(LinkType::of_libpcap(12), LinkType::RAW);
+        assert_eq!(LinkType::of_libpcap(u32::MAX), LinkType(u32::MAX));
     }
 }

@@ -6,6 +6,7 @@
 pub mod chronology;
 mod dlt;
 pub mod filter;
+mod link_names;
 pub mod live;
 pub mod notes;
 pub mod savefile;
@@ -29,20 +30,80 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet.
     pub const ETHERNET: Self = Self(1);
+    /// IEEE 802.5 token ring.
+    pub const TOKEN_RING: Self = Self(6);
+    /// Serial line IP with a pseudo header.
+    pub const SLIP: Self = Self(8);
+    /// PPP, with or without HDLC framing.
+    pub const PPP: Self = Self(9);
+    /// FDDI.
+    pub const FDDI: Self = Self(10);
     /// Raw IP, the number some systems write.
     pub const RAW_BSD: Self = Self(12);
     /// Raw IP, the number other systems write.
     pub const RAW_OPENBSD: Self = Self(14);
+    /// A serial line: PPP in HDLC framing, or Cisco HDLC.
+    pub const PPP_HDLC: Self = Self(50);
+    /// PPP over Ethernet without the Ethernet header.
+    pub const PPP_ETHER: Self = Self(51);
+    /// LLC over ATM.
+    pub const ATM_RFC1483: Self = Self(100);
     /// Raw IP: version 4 or 6 by its first nibble.
     pub const RAW: Self = Self(101);
+    /// Cisco HDLC.
+    pub const C_HDLC: Self = Self(104);
+    /// IEEE 802.11.
+    pub const WLAN: Self = Self(105);
+    /// Classical IP over ATM, as Linux shows it.
+    pub const ATM_CLIP: Self = Self(106);
+    /// Frame Relay.
+    pub const FRELAY: Self = Self(107);
     /// OpenBSD loopback: four bytes of address family in network byte order.
     pub const LOOP: Self = Self(108);
+    /// OpenBSD's view into IPsec.
+    pub const ENC: Self = Self(109);
     /// Linux cooked capture, version 1.
     pub const LINUX_SLL: Self = Self(113);
+    /// Log of the BSDs' packet filter.
+    pub const PFLOG: Self = Self(117);
+    /// IEEE 802.11 behind a Prism header.
+    pub const PRISM: Self = Self(119);
+    /// IP over Fibre Channel.
+    pub const FIBRE_CHANNEL: Self = Self(122);
+    /// IEEE 802.11 behind a radiotap header.
+    pub const RADIOTAP: Self = Self(127);
+    /// IP over FireWire, as macOS shows it.
+    pub const FIREWIRE: Self = Self(138);
+    /// pktap, with the number that macOS writes.
+    pub const PKTAP_DARWIN: Self = Self(149);
+    /// IEEE 802.11 behind an AVS header.
+    pub const AVS: Self = Self(163);
+    /// PPP with a direction in place of the HDLC address.
+    pub const PPP_PPPD: Self = Self(166);
+    /// Per-packet information, mostly before IEEE 802.11.
+    pub const PPI: Self = Self(192);
+    /// PPP behind a byte of direction.
+    pub const PPP_WITH_DIR: Self = Self(204);
+    /// MPLS, from the first label on.
+    pub const MPLS: Self = Self(219);
+    /// Solaris ipnet.
+    pub const IPNET: Self = Self(226);
     /// Raw IPv4.
     pub const IPV4: Self = Self(228);
     /// Raw IPv6.
     pub const IPV6: Self = Self(229);
+    /// Linux netfilter log.
+    pub const NFLOG: Self = Self(239);
+    /// Ethernet from a netANALYZER tap.
+    pub const NETANALYZER: Self = Self(240);
+    /// Ethernet with preamble from a netANALYZER tap.
+    pub const NETANALYZER_TRANSPARENT: Self = Self(241);
+    /// IP over InfiniBand.
+    pub const IPOIB: Self = Self(242);
+    /// pktap: macOS tells process and interface of each packet.
+    pub const PKTAP: Self = Self(258);
+    /// Ethernet with preamble and a delimiter that tells of preemption.
+    pub const ETHERNET_PREAMBLE: Self = Self(274);
     /// Linux cooked capture, version 2.
     pub const LINUX_SLL2: Self = Self(276);
 }

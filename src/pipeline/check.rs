@@ -7,6 +7,7 @@ use crate::decode::{Stop, Transport};
 use crate::error::{Error, Result};
 use crate::findings::{Audit, Severity, Summary};
 use crate::flow::{FragmentCounts, Outcome};
+use crate::input::LinkType;
 use crate::pipeline::counts::CaptureCounts;
 use crate::pipeline::judge::{self, JudgedFlow};
 use crate::pipeline::names;
@@ -203,11 +204,11 @@ fn unreadable(captures: &[CaptureCounts]) -> Option<String> {
     if frames == 0 {
         return Some("no packets in any capture".to_owned());
     }
-    let unknown: BTreeMap<u32, u64> = captures
+    let unknown: BTreeMap<LinkType, u64> = captures
         .iter()
         .flat_map(|capture| &capture.undecoded)
         .filter_map(|(stop, frames)| match stop {
-            Stop::LinkType(kind) => Some((kind.0, *frames)),
+            Stop::LinkType(kind) => Some((*kind, *frames)),
             _ => None,
         })
         .fold(BTreeMap::new(), |mut sum, (kind, frames)| {
@@ -217,8 +218,8 @@ fn unreadable(captures: &[CaptureCounts]) -> Option<String> {
     if unknown.values().sum::<u64>() < frames {
         return None;
     }
-    let kinds: Vec<String> = unknown.keys().map(u32::to_string).collect();
-    Some(format!("every frame has a link type that this tool does not read ({})", kinds.join(", ")))
+    let kinds: Vec<String> = unknown.keys().map(LinkType::to_string).collect();
+    Some(format!("every frame has a link type that this tool does not read: {}", kinds.join(", ")))
 }
 
 fn capture_report(counts: &CaptureCounts) -> CaptureReport {

@@ -120,17 +120,16 @@ pub fn listed(items: &[String]) -> String {
 
 /// The stable name of a link type; `link-type-N` for a number without a name here.
 pub fn link_type(kind: LinkType) -> Cow<'static, str> {
-    Cow::Borrowed(match kind {
-        LinkType::NULL => "null",
-        LinkType::ETHERNET => "ethernet",
-        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => "raw",
-        LinkType::LOOP => "loop",
-        LinkType::LINUX_SLL => "linux-sll",
-        LinkType::IPV4 => "ipv4",
-        LinkType::IPV6 => "ipv6",
-        LinkType::LINUX_SLL2 => "linux-sll2",
-        LinkType(number) => return Cow::Owned(format!("link-type-{number}")),
-    })
+    kind.token()
+}
+
+/// Why frames were not decoded, for people: a link type by its name and number.
+pub fn reason(token: &str) -> Cow<'_, str> {
+    let number = token.strip_prefix("link-type-").and_then(|number| number.parse().ok());
+    match number.map(LinkType).filter(|kind| kind.name().is_some()) {
+        Some(kind) => Cow::Owned(kind.to_string()),
+        None => Cow::Borrowed(token),
+    }
 }
 
 /// Text with every character that a terminal would obey instead of show spelled as an escape:
@@ -233,6 +232,13 @@ const SECOND: i64 = 1_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_type_as_reason_has_its_name() {
+        assert_eq!(reason("link-type-195"), "IEEE 802.15.4 (195)");
+        assert_eq!(reason("link-type-9999"), "link-type-9999");
+        assert_eq!(reason("arp"), "arp");
+    }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {

@@ -75,7 +75,15 @@ pub(crate) struct Packet {
     identification: u16,
     hops: u8,
     vlans: Vec<u16>,
+    shim: Option<Shim>,
     macs: Option<([u8; 6], [u8; 6])>,
+}
+
+/// What stands between Ethernet and IP beside tags.
+#[derive(Debug, Clone)]
+enum Shim {
+    Mpls(Vec<u32>),
+    Pppoe { session: u16 },
 }
 
 #[derive(Debug, Clone)]
@@ -102,6 +110,7 @@ impl Packet {
             identification: 0x1234,
             hops: 64,
             vlans: Vec::new(),
+            shim: None,
             macs: None,
         }
     }
@@ -193,6 +202,18 @@ impl Packet {
         self
     }
 
+    /// MPLS labels from the outermost in.
+    pub(crate) fn mpls(mut self, labels: &[u32]) -> Self {
+        self.shim = Some(Shim::Mpls(labels.to_vec()));
+        self
+    }
+
+    /// A PPPoE session.
+    pub(crate) fn pppoe(mut self, session: u16) -> Self {
+        self.shim = Some(Shim::Pppoe { session });
+        self
+    }
+
     /// Hardware addresses of sender and receiver; without, they follow from the IP addresses.
     pub(crate) fn macs(mut self, from: [u8; 6], to: [u8; 6]) -> Self {
         self.macs = Some((from, to));
@@ -215,9 +236,49 @@ impl Packet {
             put16(&mut bytes, if last { 0x8100 } else { 0x88A8 });
             put16(&mut bytes, *id);
         }
+        let packet = self.ip_bytes();
+        match &self.shim {
+            None => put16(&mut bytes, self.ether_type()),
+            Some(Shim::Mpls(labels)) => {
+                put16(&mut bytes, 0x8847);
+                for (depth, label) in labels.iter().enumerate() {
+                    let last = u32::from(depth + 1 == labels.len());
+                    put32(&mut bytes, label << 12 | last << 8 | 0xFF);
+                }
+            }
+            Some(Shim::Pppoe { session }) => {
+                put32(&mut bytes, 0x8864_1100);
+                put16(&mut bytes, *session);
+                put16(&mut bytes, (packet.len() + 2) as u16);
+                put16(&mut bytes, if self.is_v6() { 0x0057 } else { 0x0021 });
+            }
+        }
+        bytes.extend(packet);
+        bytes
+    }
+
+    /// The packet in an 802.11 data frame with quality of service, on its way to an access point
+    /// (link type 105).
+    pub(crate) fn radio(&self) -> Vec<u8> {
+        let mut bytes = vec![0x88, 0x01, 0, 0];
+        bytes.extend(RADIO_NETWORK);
+        bytes.extend(mac(self.from.ip()));
+        bytes.extend(mac(self.to.ip()));
+        bytes.extend([0x10, 0, 0, 0, 0xAA, 0xAA, 0x03, 0, 0, 0]);
         put16(&mut bytes, self.ether_type());
         bytes.extend(self.ip_bytes());
         bytes
+    }
+
+    /// The same behind a radiotap header that tells of flags (link type 127).
+    pub(crate) fn radiotap(&self) -> Vec<u8> {
+        [vec![0, 0, 9, 0, 2, 0, 0, 0, 0], self.radio()].concat()
+    }
+
+    /// The packet as PPP in HDLC framing (link type 9).
+    pub(crate) fn ppp(&self) -> Vec<u8> {
+        let protocol = if self.is_v6() { 0x57 } else { 0x21 };
+        [vec![0xFF, 0x03, 0, protocol], self.ip_bytes()].concat()
     }
 
     /// The packet as Linux's `any` interface shows it (link type 113).
@@ -258,11 +319,19 @@ impl Packet {
         self
     }
 
-    fn is_v6(&self) -> bool {
+    /// Whether one of the addresses is of `2002::/16`.
+    pub(crate) fn touches_6to4(&self) -> bool {
+        [self.from, self.to].iter().any(|end| match end.ip() {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(address) => address.segments()[0] == 0x2002,
+        })
+    }
+
+    pub(crate) fn is_v6(&self) -> bool {
         self.from.is_ipv6()
     }
 
-    fn ether_type(&self) -> u16 {
+    pub(crate) fn ether_type(&self) -> u16 {
         if self.is_v6() { 0x86DD } else { 0x0800 }
     }
 
@@ -385,6 +454,8 @@ fn mac(address: IpAddr) -> [u8; 6] {
     mac
 }
 
+/// The address of the access point that radio frames go to.
+const RADIO_NETWORK: [u8; 6] = [2, 0, 0, 0, 0, 0xAB];
 /// Protocol numbers used more than once.
 const IPV4: u8 = 4;
 const UDP: u8 = 17;

@@ -4,5 +4,6 @@ pub(crate) mod capture;
 pub(crate) mod craft;
 pub(crate) mod fixtures;
 pub(crate) mod story;
+pub(crate) mod tunnel;
 pub(crate) mod wire;
 pub(crate) mod wrap;

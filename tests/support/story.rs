@@ -67,11 +67,7 @@ impl Story {
 
     /// A TCP connection from the first SYN to the last ACK; each utterance is acknowledged.
     pub(crate) fn tcp_session(self, client: SocketAddr, server: SocketAddr, says: &[Says]) -> Self {
-        let (story, mut talk) = self.tcp_open(client, server, says);
-        let fin = talk.client_says(FIN | ACK, &[]);
-        let fin_back = talk.server_says(FIN | ACK, &[]);
-        let last = talk.client_says(ACK, &[]);
-        story.sends(&fin).sends(&fin_back).sends(&last)
+        tcp_packets(client, server, says).iter().fold(self, Self::sends)
     }
 
     /// A TCP connection that is still open at the end.
@@ -81,7 +77,7 @@ impl Story {
         server: SocketAddr,
         says: &[Says],
     ) -> Self {
-        self.tcp_open(client, server, says).0
+        opened(client, server, says).0.iter().fold(self, Self::sends)
     }
 
     /// A SYN that is answered with RST.
@@ -150,28 +146,35 @@ impl Story {
     fn advance(&mut self, time: Duration) {
         self.now += u64::try_from(time.as_nanos()).unwrap();
     }
+}
 
-    fn tcp_open(self, client: SocketAddr, server: SocketAddr, says: &[Says]) -> (Self, Talk) {
-        let mut talk = Talk::new(client, server);
-        let shake = [
-            talk.client_says(SYN, &[]),
-            talk.server_says(SYN | ACK, &[]),
-            talk.client_says(ACK, &[]),
-        ];
-        let mut story = shake.iter().fold(self, Self::sends);
-        for says in says {
-            let (said, acknowledged) = match says {
-                Says::Asks(bytes) => {
-                    (talk.client_says(PSH | ACK, bytes), talk.server_says(ACK, &[]))
-                }
-                Says::Answers(bytes) => {
-                    (talk.server_says(PSH | ACK, bytes), talk.client_says(ACK, &[]))
-                }
-            };
-            story = story.sends(&said).sends(&acknowledged);
-        }
-        (story, talk)
+/// The packets of a TCP connection from the first SYN to the last ACK; each utterance is
+/// acknowledged.
+pub(crate) fn tcp_packets(client: SocketAddr, server: SocketAddr, says: &[Says]) -> Vec<Packet> {
+    let (mut packets, mut talk) = opened(client, server, says);
+    packets.push(talk.client_says(FIN | ACK, &[]));
+    packets.push(talk.server_says(FIN | ACK, &[]));
+    packets.push(talk.client_says(ACK, &[]));
+    packets
+}
+
+/// The packets of a TCP connection that is still open, and where its ends stand.
+fn opened(client: SocketAddr, server: SocketAddr, says: &[Says]) -> (Vec<Packet>, Talk) {
+    let mut talk = Talk::new(client, server);
+    let mut packets = vec![
+        talk.client_says(SYN, &[]),
+        talk.server_says(SYN | ACK, &[]),
+        talk.client_says(ACK, &[]),
+    ];
+    for says in says {
+        packets.extend(match says {
+            Says::Asks(bytes) => [talk.client_says(PSH | ACK, bytes), talk.server_says(ACK, &[])],
+            Says::Answers(bytes) => {
+                [talk.server_says(PSH | ACK, bytes), talk.client_says(ACK, &[])]
+            }
+        });
     }
+    (packets, talk)
 }
 
 /// Both ends of a TCP connection and how far each has counted.

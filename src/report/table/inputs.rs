@@ -5,7 +5,9 @@ use std::io;
 
 use super::{Align, Grid, Page};
 use crate::report::color::Tone;
-use crate::report::text::{bytes, clock, count, counted, duration, link_type, listed, share, span};
+use crate::report::text::{
+    bytes, clock, count, counted, duration, link_type, listed, reason, share, span,
+};
 use crate::report::{CaptureReport, Report};
 
 /// Writes the section.
@@ -114,7 +116,7 @@ pub(in crate::report) fn remarks(capture: &CaptureReport) -> Vec<String> {
         let mut reasons: Vec<String> = reasons
             .into_iter()
             .take(MANY)
-            .map(|(reason, number)| format!("{} {reason}", count(*number)))
+            .map(|(token, number)| format!("{} {}", count(*number), reason(token)))
             .collect();
         if others > 0 {
             reasons.push(format!("{} for other reasons", count(others)));

@@ -1,0 +1,96 @@
+//! What few flows have, kept apart from the entries that every packet touches.
+
+use super::samples::Samples;
+use super::{AhSeen, FrameRef, IcmpSeen, Wrapping};
+use crate::decode::Layer;
+
+/// What few flows have.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Extra {
+    pub(super) wrapping: Option<Wrapping>,
+    pub(super) ah: Option<AhSeen>,
+    pub(super) icmp: Option<IcmpSeen>,
+    /// Of ESP in UDP.
+    pub(super) spi: Option<u32>,
+    /// Upper halves of the numbers of packets.
+    pub(super) packets: [u32; 2],
+}
+
+/// Where entries keep what is too large or too rare for them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Store {
+    pub(super) samples: Samples,
+    extras: Vec<Extra>,
+}
+
+impl Store {
+    /// What a flow has, by the number it keeps; made where there is none yet.
+    pub(super) fn extra(&mut self, entry_extra: &mut u32) -> Option<&mut Extra> {
+        if *entry_extra == 0 {
+            self.extras.push(Extra::default());
+            *entry_extra = self.extras.len() as u32;
+        }
+        self.extras.get_mut(*entry_extra as usize - 1)
+    }
+
+    /// What a flow has, if anything.
+    pub(super) fn peek(&self, extra: u32) -> Option<&Extra> {
+        self.extras.get((extra as usize).checked_sub(1)?)
+    }
+
+    /// Adds to frame numbers; see [`super::FlowTable::rebase`].
+    pub(super) fn rebase(&mut self, shift: impl Fn(&mut FrameRef)) {
+        for extra in &mut self.extras {
+            if let Some(ah) = &mut extra.ah {
+                shift(&mut ah.first_frame);
+            }
+            if let Some(icmp) = &mut extra.icmp {
+                shift(&mut icmp.first_frame);
+            }
+        }
+    }
+}
+
+impl Extra {
+    /// Notes an encapsulation, each kind once.
+    pub(super) fn add_layer(&mut self, layer: Layer) {
+        let layers = &mut self.wrapping.get_or_insert_default().layers;
+        let kind = std::mem::discriminant(&layer);
+        let known = layers.iter().any(|have| std::mem::discriminant(have) == kind);
+        if !known && layers.len() < MAX_FLOW_LAYERS {
+            layers.push(layer);
+        }
+    }
+
+    /// Appends that of the following part, but for the numbers of packets.
+    pub(super) fn join(&mut self, next: &Self, flipped: bool) {
+        for &layer in next.wrapping.iter().flat_map(|wrapping| &wrapping.layers) {
+            self.add_layer(layer);
+        }
+        if let Some(mut ah) = next.ah {
+            if flipped {
+                ah.packets.swap(0, 1);
+            }
+            match &mut self.ah {
+                None => self.ah = Some(ah),
+                Some(mine) => {
+                    for (mine, theirs) in mine.packets.iter_mut().zip(ah.packets) {
+                        *mine += theirs;
+                    }
+                }
+            }
+        }
+        if let Some(icmp) = next.icmp {
+            self.icmp = Some(self.icmp.map_or(icmp, |old| graver(old, icmp)));
+        }
+    }
+}
+
+/// Errors about one flow, summed up.
+pub(super) fn graver(a: IcmpSeen, b: IcmpSeen) -> IcmpSeen {
+    let (kind, first_frame) = (a.kind, a.first_frame).min((b.kind, b.first_frame));
+    IcmpSeen { first_frame, kind, count: a.count + b.count }
+}
+
+/// Kinds of encapsulation listed per flow.
+const MAX_FLOW_LAYERS: usize = 8;
