@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use portassay::decode::Transport;
+use portassay::decode::{Stop, Transport};
 use portassay::flow::Limits;
 use portassay::pipeline::intake::Duplicates;
 use portassay::pipeline::read::{Progress, Reading, Survey, read};
@@ -301,4 +301,36 @@ fn security_associations_are_counted() {
         }
     }
     assert!(compared > 10, "only {compared} ESP pairs compared");
+}
+
+/// Captures with fragments: datagrams, complete ones, overlapping ones, frames without a flow, and a
+/// frame that shows why the oracle's numbers are others.
+const FRAGMENTED: &[(&str, [u64; 4], u64)] = &[
+    ("corelight__zeek-spicy-ipsec/ipsec_client.pcap", [3, 3, 0, 0], 3),
+    ("ntop__nDPI/dns_fragmented.pcap", [7, 7, 0, 0], 2),
+    // A datagram whose pieces overlap: an attack on old receivers.
+    ("zeek__zeek/ipv4__fragmented-1.pcap", [1, 0, 1, 0], 1),
+    // The first fragment of one datagram is missing.
+    ("zeek__zeek/ipv6-fragmented-dns.pcap", [2, 1, 0, 1], 6),
+    ("zeek__zeek/tunnels__gtp__gtp1_gn_normal_incl_fragmentation.pcap", [40, 36, 0, 0], 4),
+];
+
+#[test]
+fn every_fragment_is_counted_to_the_flow_of_its_datagram() {
+    let Some(folder) = folder() else { return };
+    for (name, [datagrams, complete, overlapping, strays], _) in FRAGMENTED {
+        let survey = survey(&folder.join(name), 1);
+        let seen = &survey.fragments;
+        assert_eq!(
+            [seen.datagrams, seen.complete, seen.overlapping],
+            [*datagrams, *complete, *overlapping],
+            "{name}"
+        );
+        let capture = &survey.captures[0];
+        let undecoded: u64 = capture.undecoded.values().sum();
+        let stray = capture.undecoded.get(&Stop::Fragment).copied().unwrap_or_default();
+        assert_eq!(stray, *strays, "{name}");
+        let counted: u64 = survey.table.into_flows().map(|(flow, _)| flow.packets()).sum();
+        assert_eq!(counted + undecoded, capture.tally.frames, "{name}");
+    }
 }
