@@ -181,8 +181,17 @@ fn signature(seed: u64, packet: &Packet<'_>) -> u64 {
         | u64::from(packet.checksum) << 16
         | u64::from(packet.transport.0) << 8
         | u64::from(flags);
-    let seed = ends(seed, packet.source, packet.destination);
-    mix(seed, &[[ports, marks], [numbers, 0], beginning(packet.payload)])
+    let payload = beginning(packet.payload);
+    match (packet.source, packet.destination) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            let ends = u64::from(a.to_bits()) << 32 | u64::from(b.to_bits());
+            mix(seed, &[[ends, ports], [numbers, marks], payload])
+        }
+        (a, b) => {
+            let (a, b) = (address_words(a), address_words(b));
+            mix(seed, &[a, b, [ports, 6], [numbers, marks], payload])
+        }
+    }
 }
 
 /// The first bytes of a payload: where a checksum was left out they tell datagrams apart.

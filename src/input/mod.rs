@@ -200,6 +200,8 @@ pub struct Tally {
     pub last: Option<Timestamp>,
     /// Link types met.
     pub link_types: BTreeSet<LinkType>,
+    /// The link type of the latest frame, which is mostly that of the next one.
+    latest_link_type: Option<LinkType>,
     /// Whether the frames come in the order of their times.
     pub chronology: Chronology,
     /// Frames shorter than on the wire.
@@ -225,7 +227,8 @@ impl Tally {
         self.last = Some(self.last.map_or(frame.time, |t| t.max(frame.time)));
         self.chronology.next(frame.time);
         self.giant_frames += u64::from(frame.original_len > LONGEST_ON_THE_WIRE);
-        if !self.link_types.contains(&frame.link_type) {
+        if self.latest_link_type != Some(frame.link_type) {
+            self.latest_link_type = Some(frame.link_type);
             self.link_types.insert(frame.link_type);
         }
         self.truncated_frames +=
@@ -240,6 +243,7 @@ impl Tally {
         self.first = [self.first, next.first].into_iter().flatten().min();
         self.last = [self.last, next.last].into_iter().flatten().max();
         self.link_types.extend(next.link_types.iter().copied());
+        self.latest_link_type = next.latest_link_type.or(self.latest_link_type);
         self.chronology.join(&next.chronology);
         self.truncated_frames += next.truncated_frames;
         self.giant_frames += next.giant_frames;

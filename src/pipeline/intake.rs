@@ -3,7 +3,7 @@
 use crate::decode::{self, Decoded, Packet, Parts, Stop};
 use crate::error::Result;
 use crate::flow::duplicates::{Copy, State, Window};
-use crate::flow::{BATCH, FlowTable, Prepared};
+use crate::flow::{BATCH, FlowTable};
 use crate::input::Frame;
 use crate::input::filter::Filter;
 use crate::pipeline::counts::CaptureCounts;
@@ -66,14 +66,12 @@ impl<'r> Intake<'r> {
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
     ) -> Result<()> {
-        if let Some(item) = self.look_into(frame, counts)? {
-            item.settle(capture, table);
-        }
-        Ok(())
+        self.take_batch(std::iter::once(*frame), capture, counts, table)
     }
 
-    /// The same for frames that were read together, of which each is asked for by its position. What
-    /// the table will look up is fetched for all of them before the first is counted.
+    /// The same for at most [`BATCH`] frames. What the table will look up is fetched for all of them
+    /// before the first is counted.
+    #[inline]
     pub(super) fn take_batch<'f>(
         &mut self,
         frames: impl Iterator<Item = Frame<'f>>,
@@ -81,67 +79,44 @@ impl<'r> Intake<'r> {
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
     ) -> Result<()> {
-        let mut items: Vec<(Item<'f>, Option<Prepared>)> = Vec::with_capacity(BATCH);
-        for frame in frames {
-            if let Some(item) = self.look_into(&frame, counts)? {
-                let prepared = item.prepare(table);
-                items.push((item, prepared));
-            }
-        }
-        table.fetch(items.iter().filter_map(|(_, prepared)| prepared.as_ref()));
-        for (item, prepared) in &items {
-            match (item, prepared) {
-                (Item::Packet(packet), Some(prepared)) => {
-                    table.observe_prepared(capture, packet, prepared);
-                }
-                _ => item.settle(capture, table),
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts a frame; gives what the table has to know of it.
-    #[inline]
-    fn look_into<'f>(
-        &mut self,
-        frame: &Frame<'f>,
-        counts: &mut CaptureCounts,
-    ) -> Result<Option<Item<'f>>> {
-        counts.tally.count(frame);
+        let mut packets: Vec<Packet<'f>> = Vec::with_capacity(BATCH);
         counts.looks_for_copies = self.window.is_some();
-        let passes = self.passes(frame)?;
-        self.advance();
-        if !passes {
-            counts.tally.filtered_out += 1;
-            let hidden = matches!(decode::decode(frame), Decoded::Stopped(Stop::Fragment));
-            counts.filtered_fragments += u64::from(hidden);
-            return Ok(None);
+        for frame in frames {
+            counts.tally.count(&frame);
+            let passes = self.passes(&frame)?;
+            self.advance();
+            if !passes {
+                filtered_out(&frame, counts);
+                continue;
+            }
+            match decode::decode(&frame) {
+                Decoded::Packet(packet) => {
+                    let copy =
+                        self.window.as_mut().map_or(Copy::None, |window| window.see(&packet));
+                    if counts.is_copy(copy) {
+                        continue;
+                    }
+                    counts.note(&packet);
+                    if packet.first_fragment {
+                        settle(&mut packets, capture, table);
+                        table.observe_first(capture, &packet, &decode::fragments(&frame));
+                    } else {
+                        packets.push(packet);
+                    }
+                }
+                Decoded::Stopped(Stop::Fragment) => {
+                    let parts = decode::fragments(&frame);
+                    if !counts.is_copy(self.see_fragment(&frame, &parts)) {
+                        counts.fragments += 1;
+                        settle(&mut packets, capture, table);
+                        table.observe_later(capture, &frame, &parts);
+                    }
+                }
+                Decoded::Stopped(stop) => counts.stopped(stop, 1),
+            }
         }
-        Ok(match decode::decode(frame) {
-            Decoded::Packet(packet) => {
-                let copy = self.window.as_mut().map_or(Copy::None, |window| window.see(&packet));
-                if counts.is_copy(copy) {
-                    return Ok(None);
-                }
-                counts.note(&packet);
-                Some(match packet.first_fragment {
-                    true => Item::First(packet, decode::fragments(frame)),
-                    false => Item::Packet(packet),
-                })
-            }
-            Decoded::Stopped(Stop::Fragment) => {
-                let parts = decode::fragments(frame);
-                if counts.is_copy(self.see_fragment(frame, &parts)) {
-                    return Ok(None);
-                }
-                counts.fragments += 1;
-                Some(Item::Later(*frame, parts))
-            }
-            Decoded::Stopped(stop) => {
-                counts.stopped(stop, 1);
-                None
-            }
-        })
+        settle(&mut packets, capture, table);
+        Ok(())
     }
 
     /// Only remembers a frame, for those that follow.
@@ -189,29 +164,24 @@ impl<'r> Intake<'r> {
     }
 }
 
-/// What the table has to know of a frame.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are packets")]
-enum Item<'f> {
-    Packet(Packet<'f>),
-    First(Packet<'f>, Parts),
-    Later(Frame<'f>, Parts),
+/// Counts packets, in their order.
+#[inline]
+fn settle(packets: &mut Vec<Packet<'_>>, capture: u32, table: &mut FlowTable) {
+    let mut prepared = [const { None }; BATCH];
+    for (slot, packet) in prepared.iter_mut().zip(&*packets) {
+        *slot = Some(table.prepare(packet));
+    }
+    table.fetch(prepared.iter().flatten());
+    for (packet, prepared) in packets.iter().zip(prepared.iter().flatten()) {
+        table.observe_prepared(capture, packet, prepared);
+    }
+    packets.clear();
 }
 
-impl Item<'_> {
-    #[inline]
-    fn prepare(&self, table: &FlowTable) -> Option<Prepared> {
-        match self {
-            Self::Packet(packet) => Some(table.prepare(packet)),
-            Self::First(..) | Self::Later(..) => None,
-        }
-    }
-
-    fn settle(&self, capture: u32, table: &mut FlowTable) {
-        match self {
-            Self::Packet(packet) => table.observe(capture, packet),
-            Self::First(packet, parts) => table.observe_first(capture, packet, parts),
-            Self::Later(frame, parts) => table.observe_later(capture, frame, parts),
-        }
-    }
+/// Counts a frame that the filter does not let pass.
+#[cold]
+fn filtered_out(frame: &Frame<'_>, counts: &mut CaptureCounts) {
+    counts.tally.filtered_out += 1;
+    let hidden = matches!(decode::decode(frame), Decoded::Stopped(Stop::Fragment));
+    counts.filtered_fragments += u64::from(hidden);
 }
