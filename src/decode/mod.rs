@@ -4,6 +4,7 @@
 //! ended the reading. `decode` cannot fail. This room knows nothing about flows or time order.
 
 mod capwap;
+mod common;
 mod erspan;
 mod ether;
 mod frame_relay;
@@ -421,7 +422,19 @@ pub fn reads(link_type: LinkType) -> bool {
 }
 
 /// Reads the headers of a frame. Never fails and never allocates.
+#[inline]
 pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
+    if frame.link_type == LinkType::ETHERNET
+        && let Some(packet) = common::packet(frame)
+    {
+        return Decoded::Packet(packet);
+    }
+    general(frame)
+}
+
+/// Reads the headers of any frame.
+#[inline(never)]
+fn general<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     let mut path = layer::Path::new();
     match link::strip(frame, &mut path) {
         Ok(span) => ip::read(frame, span, &mut path),

@@ -201,7 +201,7 @@ pub struct Tally {
     /// Link types met.
     pub link_types: BTreeSet<LinkType>,
     /// The link type of the latest frame, which is mostly that of the next one.
-    latest_link_type: Option<LinkType>,
+    pub latest_link_type: Option<LinkType>,
     /// Whether the frames come in the order of their times.
     pub chronology: Chronology,
     /// Frames shorter than on the wire.
