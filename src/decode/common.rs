@@ -13,7 +13,8 @@ use super::{Detail, Layer, Packet, TcpFlags, Transport, ipsec, udp_tunnel};
 use crate::input::Frame;
 
 /// The packet in an Ethernet frame of the common kind.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only so is the packet written where it is wanted")]
 pub(super) fn packet<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
     let (head, rest) = frame.data.split_first_chunk::<14>()?;
     let mut vlans = Vlans::new(0);

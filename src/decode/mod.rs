@@ -424,12 +424,18 @@ pub fn reads(link_type: LinkType) -> bool {
 /// Reads the headers of a frame. Never fails and never allocates.
 #[inline]
 pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
-    if frame.link_type == LinkType::ETHERNET
-        && let Some(packet) = common::packet(frame)
-    {
-        return Decoded::Packet(packet);
+    match common(frame) {
+        Some(packet) => Decoded::Packet(packet),
+        None => general(frame),
     }
-    general(frame)
+}
+
+/// What [`decode`] gives for a frame of the common kind; None for others. For callers that keep packets:
+/// it is put in its place without being moved.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only so is the packet written where it is wanted")]
+pub fn common<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
+    if frame.link_type == LinkType::ETHERNET { common::packet(frame) } else { None }
 }
 
 /// Reads the headers of any frame.

@@ -332,9 +332,10 @@ impl Entry {
     fn acknowledgements(&self, side: Side) -> Acknowledged {
         let is_low = (side == Side::A) == self.marks.has(Marks::A_IS_LOW);
         let opened = is_low == self.marks.has(Marks::BY_LOW);
-        let (known, initial) = match opened {
-            true => (self.marks.has(Marks::OPENED), self.initial[0]),
-            false => (self.marks.has(Marks::ANSWERED), self.initial[1]),
+        let (known, initial) = if opened {
+            (self.marks.has(Marks::OPENED), self.initial[0])
+        } else {
+            (self.marks.has(Marks::ANSWERED), self.initial[1])
         };
         let acknowledged = self.marks.has(Marks::ACKNOWLEDGED << side.index());
         Acknowledged {

@@ -95,10 +95,8 @@ impl FlowKey {
 
     /// The ends in order, low before high; ports are 0 where there are none.
     pub(super) fn ends(&self) -> [(IpAddr, u16); 2] {
-        let ports = match self.transport.is_security_association() {
-            true => [0, 0],
-            false => [self.low_port, self.high_port],
-        };
+        let has_spi = self.transport.is_security_association();
+        let ports = if has_spi { [0, 0] } else { [self.low_port, self.high_port] };
         [(self.address(self.low), ports[0]), (self.address(self.high), ports[1])]
     }
 

@@ -79,7 +79,7 @@ impl<'r> Intake<'r> {
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
     ) -> Result<()> {
-        let mut packets: Vec<Packet<'f>> = Vec::with_capacity(BATCH);
+        let mut packets = Packets { slots: [const { None }; BATCH], len: 0 };
         counts.looks_for_copies = self.window.is_some();
         for frame in frames {
             counts.tally.count(&frame);
@@ -87,6 +87,11 @@ impl<'r> Intake<'r> {
             self.advance();
             if !passes {
                 filtered_out(&frame, counts);
+                continue;
+            }
+            if let Some(packet) = common(packets.next(capture, table), &frame) {
+                let copy = self.window.as_mut().map_or(Copy::None, |window| window.see(packet));
+                packets.len += usize::from(!counts.is_copy(copy));
                 continue;
             }
             match decode::decode(&frame) {
@@ -98,24 +103,25 @@ impl<'r> Intake<'r> {
                     }
                     counts.note(&packet);
                     if packet.first_fragment {
-                        settle(&mut packets, capture, table);
+                        packets.settle(capture, table);
                         table.observe_first(capture, &packet, &decode::fragments(&frame));
                     } else {
-                        packets.push(packet);
+                        *packets.next(capture, table) = Some(packet);
+                        packets.len += 1;
                     }
                 }
                 Decoded::Stopped(Stop::Fragment) => {
                     let parts = decode::fragments(&frame);
                     if !counts.is_copy(self.see_fragment(&frame, &parts)) {
                         counts.fragments += 1;
-                        settle(&mut packets, capture, table);
+                        packets.settle(capture, table);
                         table.observe_later(capture, &frame, &parts);
                     }
                 }
                 Decoded::Stopped(stop) => counts.stopped(stop, 1),
             }
         }
-        settle(&mut packets, capture, table);
+        packets.settle(capture, table);
         Ok(())
     }
 
@@ -164,18 +170,43 @@ impl<'r> Intake<'r> {
     }
 }
 
-/// Counts packets, in their order.
+/// Packets that are counted together. In place: a batch is read too often to allocate for it.
+struct Packets<'f> {
+    slots: [Option<Packet<'f>>; BATCH],
+    len: usize,
+}
+
+impl<'f> Packets<'f> {
+    /// The place for one more; full, they are counted first.
+    #[inline]
+    fn next(&mut self, capture: u32, table: &mut FlowTable) -> &mut Option<Packet<'f>> {
+        if self.len >= BATCH {
+            self.settle(capture, table);
+        }
+        &mut self.slots[self.len % BATCH]
+    }
+
+    /// Counts the packets, in their order.
+    #[inline]
+    fn settle(&mut self, capture: u32, table: &mut FlowTable) {
+        let packets = self.slots.get(..self.len).unwrap_or_default();
+        let mut prepared = [const { None }; BATCH];
+        for (slot, packet) in prepared.iter_mut().zip(packets.iter().flatten()) {
+            *slot = Some(table.prepare(packet));
+        }
+        table.fetch(prepared.iter().flatten());
+        for (packet, prepared) in packets.iter().flatten().zip(prepared.iter().flatten()) {
+            table.observe_prepared(capture, packet, prepared);
+        }
+        self.len = 0;
+    }
+}
+
+/// Puts the packet of a common frame in its place.
 #[inline]
-fn settle(packets: &mut Vec<Packet<'_>>, capture: u32, table: &mut FlowTable) {
-    let mut prepared = [const { None }; BATCH];
-    for (slot, packet) in prepared.iter_mut().zip(&*packets) {
-        *slot = Some(table.prepare(packet));
-    }
-    table.fetch(prepared.iter().flatten());
-    for (packet, prepared) in packets.iter().zip(prepared.iter().flatten()) {
-        table.observe_prepared(capture, packet, prepared);
-    }
-    packets.clear();
+fn common<'p, 'f>(place: &'p mut Option<Packet<'f>>, frame: &Frame<'f>) -> Option<&'p Packet<'f>> {
+    *place = decode::common(frame);
+    place.as_ref()
 }
 
 /// Counts a frame that the filter does not let pass.
