@@ -8,9 +8,12 @@
 //!
 //! A host that sends again numbers the IPv4 datagram anew (RFC 6864), and later: so within [`REACH`]
 //! the number decides. Where there is none (IPv6, or the 0 that RFC 6864 allows for datagrams that are
-//! never fragmented) a TTL that changed decides, else only what follows within [`AT_ONCE`] is a copy.
+//! never fragmented) nothing tells a copy from an acknowledgement or a datagram that really was sent
+//! twice at once. Those count as copies only where a mirror is seen to make copies: where of the frames
+//! before at least one in [`MIRRORED`] looks like one. And without a change of TTL only what follows
+//! within [`AT_ONCE`].
 //!
-//! What a window says of a packet depends on the packet and the [`FRAMES`] frames before it, on
+//! What a window says of a packet depends on the packet and the [`MEMORY`] frames before it, on
 //! nothing else. That is what makes reading in parts exact: whoever begins in the middle of a capture
 //! reads that many frames before it, and [`Window::state`] proves that it was enough.
 
@@ -22,6 +25,11 @@ use crate::input::Timestamp;
 
 /// Frames that a copy may stand behind its original.
 pub const FRAMES: u32 = 1024;
+/// Frames on which it depends whether a packet is a copy: those that it may repeat, and for each of
+/// them, whether it looked like a copy itself.
+pub const MEMORY: u32 = 2 * FRAMES;
+/// One packet in so many that looks like a copy shows that there is a mirror which makes copies.
+const MIRRORED: u32 = 4;
 /// Nanoseconds that a copy may come after its original.
 pub const REACH: i64 = 100_000_000;
 /// The same where nothing but the time tells a copy from a retransmission: no timer of TCP is as
@@ -51,6 +59,9 @@ pub struct Window {
     ring: Vec<Slot>,
     /// Number of the latest frame of each chain.
     heads: Vec<u32>,
+    /// Packets among the frames remembered, and those of them that look like copies.
+    packets: u32,
+    alike: u32,
 }
 
 /// A frame remembered.
@@ -63,10 +74,12 @@ struct Slot {
     /// The number of the frame before it in its chain.
     before: u32,
     hop_limit: u8,
+    /// Whether it looks like a copy of one before.
+    alike: bool,
 }
 
-/// What a window remembers, for comparison: age in frames, signature, time, TTL.
-pub type State = Vec<(u32, u64, i64, u8)>;
+/// What a window remembers, for comparison: age in frames, signature, time, TTL, likeness.
+pub type State = Vec<(u32, u64, i64, u8, bool)>;
 
 impl Window {
     /// A window that has seen nothing. The seed keeps crafted packets from passing for copies of
@@ -78,6 +91,8 @@ impl Window {
             now: FRAMES,
             ring: vec![Slot::default(); FRAMES as usize],
             heads: vec![0; CHAINS],
+            packets: 0,
+            alike: 0,
         }
     }
 
@@ -85,6 +100,11 @@ impl Window {
     #[inline]
     pub fn advance(&mut self) {
         self.now = self.now.wrapping_add(1);
+        let oldest = self.ring[self.now as usize % FRAMES as usize];
+        if oldest.number == self.now.wrapping_sub(FRAMES) && self.packets > 0 {
+            self.packets -= 1;
+            self.alike -= u32::from(oldest.alike);
+        }
     }
 
     /// Whether the packet in the latest frame is a copy; it is remembered either way.
@@ -126,15 +146,20 @@ impl Window {
             }
             (at, age) = (slot.before, next_age);
         }
+        let looks = match newest {
+            Some(original) => original.kind_of_copy(time, hop_limit, numbered),
+            None => Copy::None,
+        };
+        let alike = looks != Copy::None;
         self.ring[now as usize % FRAMES as usize] =
-            Slot { signature, time: time.0, number: now, before: head, hop_limit };
+            Slot { signature, time: time.0, number: now, before: head, hop_limit, alike };
         if let Some(slot) = self.heads.get_mut(chain) {
             *slot = now;
         }
-        match newest {
-            Some(original) => original.kind_of_copy(time, hop_limit, numbered),
-            None => Copy::None,
-        }
+        self.packets += 1;
+        self.alike += u32::from(alike);
+        let mirrored = self.alike * MIRRORED >= self.packets;
+        if numbered || mirrored { looks } else { Copy::None }
     }
 
     /// What it remembers: equal states say the same of every packet to come.
@@ -142,7 +167,7 @@ impl Window {
         let mut state: State = (self.ring.iter())
             .map(|slot| {
                 let age = self.now.wrapping_sub(slot.number);
-                (age, slot.signature, slot.time, slot.hop_limit)
+                (age, slot.signature, slot.time, slot.hop_limit, slot.alike)
             })
             .filter(|(age, ..)| *age < FRAMES)
             .collect();
@@ -181,7 +206,10 @@ fn signature(seed: u64, packet: &Packet<'_>) -> u64 {
         | u64::from(packet.checksum) << 16
         | u64::from(packet.transport.0) << 8
         | u64::from(flags);
-    let payload = beginning(packet.payload);
+    let payload = match packet.identification {
+        0 => both_ends(seed, packet.payload),
+        _ => beginning(packet.payload),
+    };
     match (packet.source, packet.destination) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
             let ends = u64::from(a.to_bits()) << 32 | u64::from(b.to_bits());
@@ -192,6 +220,16 @@ fn signature(seed: u64, packet: &Packet<'_>) -> u64 {
             mix(seed, &[a, b, [ports, 6], [numbers, marks], payload])
         }
     }
+}
+
+/// Both ends of what was captured of a payload, mixed into two words: without a number only the content
+/// tells datagrams apart that a network card has yet to give their checksums.
+fn both_ends(seed: u64, payload: &[u8]) -> [u64; 2] {
+    let first = payload.get(..LOOKED_AT).unwrap_or(payload);
+    let last = payload.get(payload.len().saturating_sub(LOOKED_AT)..).unwrap_or_default();
+    let mixed = (first.chunks(16).chain(last.chunks(16)))
+        .fold(seed, |sum, piece| mix(sum, &[beginning(piece)]));
+    [mixed, payload.len() as u64]
 }
 
 /// The first bytes of a payload: where a checksum was left out they tell datagrams apart.
@@ -226,6 +264,8 @@ fn address_words(address: IpAddr) -> [u64; 2] {
     [(bits >> 64) as u64, bits as u64]
 }
 
+/// Bytes looked at of either end of a payload.
+const LOOKED_AT: usize = 64;
 /// Chains: twice as many as frames, so that most have one member.
 const CHAINS: usize = 2 * FRAMES as usize;
 
@@ -279,12 +319,47 @@ mod tests {
 
     #[test]
     fn without_a_number_only_what_follows_at_once_is_a_copy() {
+        // Of two packets one copy is a mirror's.
         for bytes in [v4(0, 64, 1), v6(64, 1)] {
             let mut window = Window::new(1);
             assert_eq!(see(&mut window, 0, &bytes), Copy::None);
             assert_eq!(see(&mut window, 2_000, &bytes), Copy::Same);
             assert_eq!(see(&mut window, 4_001, &bytes), Copy::None);
         }
+    }
+
+    #[test]
+    fn without_a_number_there_are_copies_only_where_a_mirror_makes_them() {
+        let mut window = Window::new(1);
+        for number in 0..20 {
+            see(&mut window, number * 10_000, &v4(number as u16 + 1, 64, 1));
+        }
+        // A host that acknowledges twice.
+        see(&mut window, 200_000, &v6(64, 1));
+        assert_eq!(see(&mut window, 200_001, &v6(64, 1)), Copy::None);
+        for number in 30..60 {
+            for again in 0..2 {
+                see(&mut window, number * 10_000 + again, &v4(number as u16, 64, 1));
+            }
+        }
+        see(&mut window, 700_000, &v6(64, 1));
+        assert_eq!(see(&mut window, 700_001, &v6(64, 1)), Copy::Same);
+    }
+
+    #[test]
+    fn without_a_number_both_ends_of_the_payload_count() {
+        let long = |last: u8| {
+            let mut bytes = v6(64, 7);
+            bytes.extend([7; 60]);
+            bytes[4..6].copy_from_slice(&69_u16.to_be_bytes());
+            bytes[44..46].copy_from_slice(&69_u16.to_be_bytes());
+            *bytes.last_mut().unwrap() = last;
+            bytes
+        };
+        let mut window = Window::new(1);
+        see(&mut window, 0, &long(1));
+        assert_eq!(see(&mut window, 1, &long(2)), Copy::None);
+        assert_eq!(see(&mut window, 2, &long(1)), Copy::Same);
     }
 
     #[test]
@@ -330,12 +405,15 @@ mod tests {
                 window.advance();
                 return Copy::None;
             }
-            see(window, i64::try_from(at).unwrap() * 50, &v4(number + 1, 60 + kind / 2, 0))
+            // Some of them without a number.
+            let number = if number < 300 { 0 } else { number };
+            let payload = (number % 200) as u8;
+            see(window, i64::try_from(at).unwrap() * 50, &v4(number, 60 + kind / 2, payload))
         };
         let mut whole = Window::new(3);
         let before: Vec<Copy> = (0..3_000).map(|at| step(&mut whole, at)).collect();
         assert!(before.iter().filter(|copy| **copy != Copy::None).count() > 500);
-        for from in [3_000 - FRAMES as usize, 1_500, 0] {
+        for from in [3_000 - MEMORY as usize, 500, 0] {
             let mut late = Window::new(3);
             (from..3_000).for_each(|at| {
                 step(&mut late, at);

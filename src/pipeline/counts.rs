@@ -33,6 +33,20 @@ pub struct CaptureCounts {
     pub filtered_fragments: u64,
     /// Where and why reading ended early.
     pub damage: Option<String>,
+    /// How much of the capture stands behind that place.
+    pub unread: Unread,
+}
+
+/// What was not read of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unread {
+    /// At most the rest of a record that was being written.
+    #[default]
+    Nothing,
+    /// So many bytes of so many.
+    Bytes(u64, u64),
+    /// Nobody knows how much: what it is packed in ends early.
+    Unknown,
 }
 
 /// Frames that only repeat a packet.
@@ -68,6 +82,7 @@ impl CaptureCounts {
             checksums: Checksums::default(),
             filtered_fragments: 0,
             damage: None,
+            unread: Unread::Nothing,
         }
     }
 
@@ -86,6 +101,7 @@ impl CaptureCounts {
         self.filtered_fragments += next.filtered_fragments;
         if self.damage.is_none() {
             self.damage.clone_from(&next.damage);
+            self.unread = next.unread;
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::decode::Transport;
 use crate::findings::Pairs;
 use crate::flow::{FlowTable, FragmentCounts, Outcome};
-use crate::pipeline::counts::CaptureCounts;
+use crate::pipeline::counts::{CaptureCounts, Unread};
 use crate::pipeline::judge::JudgedFlow;
 use crate::report::{Grade, display_path};
 
@@ -31,6 +31,7 @@ pub fn grade(evidence: &Evidence<'_>) -> (Grade, Vec<String>) {
     for capture in evidence.captures {
         of_capture(capture, &mut page);
     }
+    of_times(evidence.captures, &mut page);
     of_fragments(evidence, &mut page);
     of_flows(evidence, &mut page);
     (page.grade, page.reasons)
@@ -54,11 +55,18 @@ impl Page {
 /// What one capture says of itself.
 fn of_capture(capture: &CaptureCounts, page: &mut Page) {
     let path = display_path(&capture.path);
-    if let Some(damage) = &capture.damage {
-        page.weaken(Grade::Degraded, format!("{path}: {damage}"));
-    }
+    damaged(capture, &path, page);
     let tally = &capture.tally;
     let frames = tally.frames;
+    if tally.filtered_out == frames && frames > 0 {
+        page.weaken(
+            Grade::Inconclusive,
+            format!(
+                "{path}: the filter left out every frame (it reads the outermost headers, not those \
+                 inside a mirror's tunnel)"
+            ),
+        );
+    }
     if tally.truncated_frames > 0 {
         let share = percent(tally.truncated_frames, frames);
         page.weaken(
@@ -87,6 +95,27 @@ fn of_capture(capture: &CaptureCounts, page: &mut Page) {
     }
 }
 
+/// Where reading ended early, and what that leaves unread.
+fn damaged(capture: &CaptureCounts, path: &str, page: &mut Page) {
+    let Some(damage) = &capture.damage else {
+        return;
+    };
+    match capture.unread {
+        Unread::Nothing => page.weaken(Grade::Degraded, format!("{path}: {damage}")),
+        Unread::Bytes(rest, all) => page.weaken(
+            worse_if(rest * FEW >= all),
+            format!(
+                "{path}: {damage}; reading ended there, and {} of the file was not read",
+                percent(rest, all)
+            ),
+        ),
+        Unread::Unknown => page.weaken(
+            Grade::Inconclusive,
+            format!("{path}: {damage}; reading ended there, and nobody knows how much is missing"),
+        ),
+    }
+}
+
 /// Frames whose traffic cannot be seen, for whatever reason.
 fn unreadable(capture: &CaptureCounts, path: &str, page: &mut Page) {
     let frames = capture.tally.frames;
@@ -103,6 +132,17 @@ fn unreadable(capture: &CaptureCounts, path: &str, page: &mut Page) {
             ),
         );
     }
+    let strays = sum(|stop| *stop == crate::decode::Stop::Fragment);
+    if strays * SOME >= frames && strays > 0 {
+        page.weaken(
+            worse_if(strays * 2 > frames),
+            format!(
+                "{path}: {} of the frames are fragments whose first one, which shows the ports, was not \
+                 captured",
+                percent(strays, frames)
+            ),
+        );
+    }
     let broken = sum(crate::decode::Stop::is_broken);
     if broken * SOME >= frames && broken > 0 {
         page.weaken(
@@ -112,6 +152,33 @@ fn unreadable(capture: &CaptureCounts, path: &str, page: &mut Page) {
                 percent(broken, frames)
             ),
         );
+    }
+}
+
+/// Captures that were recorded at the same time: they are read one behind the other, so an answer in one
+/// of them may come long after its request in the other, and a packet in both is counted twice.
+fn of_times(captures: &[CaptureCounts], page: &mut Page) {
+    let mut latest: Option<(&CaptureCounts, i64)> = None;
+    for capture in captures {
+        let (Some(first), Some(last)) = (capture.tally.first, capture.tally.last) else {
+            continue;
+        };
+        if let Some((other, end)) = latest
+            && end.min(last.0).saturating_sub(first.0) >= SAME_TIME
+        {
+            let (a, b) = (display_path(&other.path), display_path(&capture.path));
+            page.weaken(
+                Grade::Degraded,
+                format!(
+                    "{a} and {b} were recorded at the same time, and captures are read one behind the \
+                     other: put them in order with `mergecap -w all.pcapng` first"
+                ),
+            );
+            return;
+        }
+        if latest.is_none_or(|(_, end)| end < last.0) {
+            latest = Some((capture, last.0));
+        }
     }
 }
 
@@ -153,9 +220,10 @@ fn of_fragments(evidence: &Evidence<'_>, page: &mut Page) {
 
 /// What the flows show of the captures.
 fn of_flows(evidence: &Evidence<'_>, page: &mut Page) {
+    let frames: u64 = evidence.captures.iter().map(|capture| capture.tally.frames).sum();
     if evidence.untracked_packets > 0 {
         page.weaken(
-            Grade::Degraded,
+            worse_if(evidence.untracked_packets * FEW >= frames),
             format!(
                 "the flow table was full: {} packets of further flows were counted but not judged \
                  (raise --max-flows)",
@@ -164,12 +232,16 @@ fn of_flows(evidence: &Evidence<'_>, page: &mut Page) {
         );
     }
     let Sides { one_sided, mid_stream, tcp, unseen, seen } = *evidence.sides;
-    if unseen > 0 && unseen * 100 >= seen {
+    // Out of order, acknowledgements may stand before what they acknowledge.
+    let in_order =
+        evidence.captures.iter().all(|capture| capture.tally.chronology.longest < LONG_STEP);
+    if unseen > 0 && unseen * 100 >= seen && in_order {
         page.weaken(
-            Grade::Degraded,
+            worse_if(unseen > seen),
             format!(
                 "{} of the bytes that TCP connections acknowledged are not in the captures: they were \
-                 lost while capturing (mirrors through tunnels lose the longest frames first)",
+                 lost while capturing (mirrors through tunnels lose the longest frames: raise the MTU of \
+                 the mirror's path)",
                 percent(unseen, seen + unseen)
             ),
         );
@@ -193,7 +265,9 @@ fn of_flows(evidence: &Evidence<'_>, page: &mut Page) {
             ),
         );
     }
-    if tcp >= MIN_TCP_FLOWS && mid_stream * 2 > tcp {
+    // Where flags are cut off, beginnings are too.
+    let cut: u64 = evidence.captures.iter().map(|capture| capture.tally.truncated_frames).sum();
+    if tcp >= MIN_TCP_FLOWS && mid_stream * 2 > tcp && cut * 2 <= frames {
         page.weaken(
             Grade::Degraded,
             format!(
@@ -264,8 +338,13 @@ pub fn one_sided_pairs(table: &FlowTable) -> Pairs {
 
 /// TCP flows from which on a share of one-sided ones says something about the capture.
 const MIN_TCP_FLOWS: u64 = 4;
+/// One byte or packet in so many that was not looked at forbids a pass.
+const FEW: u64 = 10;
 /// One frame in so many that cannot be read weakens the answer.
 const SOME: u64 = 20;
+/// Nanoseconds that two captures have in common before that is no rotation: the files of a set may overlap a
+/// little.
+const SAME_TIME: i64 = 1_000_000_000;
 /// Nanoseconds by which a clock goes back before that matters: less is the order of several capture
 /// queues.
 const LONG_STEP: u64 = 1_000_000_000;
@@ -340,8 +419,7 @@ mod tests {
         };
         assert_eq!(acknowledged(9), Grade::Good);
         assert_eq!(acknowledged(10), Grade::Degraded);
-        // What is missing belongs to connections that are there.
-        assert_eq!(acknowledged(1_000_000), Grade::Degraded);
+        assert_eq!(acknowledged(1_001), Grade::Inconclusive);
     }
 
     #[test]
@@ -389,6 +467,41 @@ mod tests {
             filter: Some("port 5060"),
         };
         assert!(grade(&evidence).1[0].starts_with("the filter passes the first fragments of 1"));
+    }
+
+    #[test]
+    fn what_stands_behind_damage_decides_whether_a_pass_is_one() {
+        let damaged = |unread| {
+            capture(9, |counts| {
+                counts.damage = Some("at byte 7 it is damaged".into());
+                counts.unread = unread;
+            })
+        };
+        assert_eq!(grade_of(&damaged(Unread::Nothing)), Grade::Degraded);
+        assert_eq!(grade_of(&damaged(Unread::Bytes(9, 100))), Grade::Degraded);
+        assert_eq!(grade_of(&damaged(Unread::Bytes(10, 100))), Grade::Inconclusive);
+        assert_eq!(grade_of(&damaged(Unread::Unknown)), Grade::Inconclusive);
+    }
+
+    #[test]
+    fn captures_of_the_same_time_are_told_and_rotated_ones_are_not() {
+        let between = |first: i64, last: i64| {
+            let mut counts = CaptureCounts::new("a.pcap".as_ref(), Format::Pcap);
+            counts.tally.frames = 9;
+            counts.tally.first = Some(Timestamp(first * 1_000_000_000));
+            counts.tally.last = Some(Timestamp(last * 1_000_000_000));
+            counts
+        };
+        assert_eq!(grade_of(&[between(0, 10), between(10, 20), between(20, 30)]), Grade::Good);
+        assert_eq!(grade_of(&[between(0, 10), between(9, 20)]), Grade::Degraded);
+        assert_eq!(grade_of(&[between(0, 100), between(10, 11), between(50, 60)]), Grade::Degraded);
+    }
+
+    #[test]
+    fn a_filter_that_leaves_nothing_forbids_a_pass() {
+        assert_eq!(grade_of(&capture(9, |counts| counts.tally.filtered_out = 8)), Grade::Good);
+        let all = capture(9, |counts| counts.tally.filtered_out = 9);
+        assert_eq!(grade_of(&all), Grade::Inconclusive);
     }
 
     #[test]

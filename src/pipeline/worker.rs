@@ -15,7 +15,7 @@ use crate::input::notes::Names;
 use crate::input::savefile::{Batch, CaptureFile, Cursor, PackedFile, Records, SaveFile};
 use crate::input::unpack::Unpacked;
 use crate::pipeline::ahead::Ahead;
-use crate::pipeline::counts::CaptureCounts;
+use crate::pipeline::counts::{CaptureCounts, Unread};
 use crate::pipeline::intake::Intake;
 use crate::pipeline::meter::Meter;
 use crate::pipeline::read::{Progress, Reading};
@@ -157,7 +157,7 @@ impl Job<'_> {
                     intake.look(&frame)?;
                     frames += 1;
                 }
-                if records.cursor() == *to && (whole || frames >= duplicates::FRAMES) {
+                if records.cursor() == *to && (whole || frames >= duplicates::MEMORY) {
                     return Ok(intake.into_window());
                 }
             }
@@ -197,7 +197,12 @@ impl Job<'_> {
         let meter = Meter::new(self.progress, None);
         let at = Place { capture: segment.capture as u32, base: start.base };
         drain(&mut records, at, &mut intake, meter, room, &mut read.counts, table)?;
-        read.end = Some(records.cursor());
+        let end = records.cursor();
+        if !records.read_to_the_end() {
+            let rest = file.len().saturating_sub(end.offset);
+            read.counts.unread = Unread::Bytes(rest, file.len());
+        }
+        read.end = Some(end);
         read.window = intake.into_window();
         Ok(read)
     }
@@ -226,7 +231,10 @@ impl Job<'_> {
                 drain(&mut records, at, &mut self.intake(), meter, room, &mut counts, table)?;
             }
             // It could be read when the run began.
-            Err(error) => counts.damage = Some(error.to_string()),
+            Err(error) => {
+                counts.damage = Some(error.to_string());
+                counts.unread = Unread::Unknown;
+            }
         }
         Ok(SegmentRead { capture, start: None, end: None, assumed: None, window: None, counts })
     }
@@ -266,6 +274,9 @@ pub(super) fn drain(
     }
     meter.tell(records.position());
     counts.damage = records.damage().map(str::to_owned);
+    if !records.read_to_the_end() {
+        counts.unread = Unread::Unknown;
+    }
     counts.tally.dropped_by_capture = records.dropped_by_capture();
     counts.tally.notes = records.take_notes();
     Ok(())

@@ -110,8 +110,14 @@ impl Layout {
         if header.captured > MAX_CAPTURED {
             return Step::Bad(Fault::Captured(header.captured));
         }
-        if header.captured == 0 && header.is_zero() {
-            return Step::Bad(Fault::Zeros);
+        if header.captured == 0 && header.original == 0 {
+            if header.is_zero() {
+                return Step::Bad(Fault::Zeros);
+            }
+            // Where a time should be stands the magic number of a file: two were joined by `cat`.
+            if Self::parse(bytes).is_some_and(|layout| layout.is_ok()) {
+                return Step::Bad(Fault::Another);
+            }
         }
         let total = self.header_len + header.captured as usize;
         if bytes.len() < total {
@@ -356,6 +362,15 @@ mod tests {
         assert_eq!(layout.step(&bytes_of([0, 0, most, most])), Step::Need(16 + (16 << 20)));
         let fault = Fault::Captured(most + 1);
         assert_eq!(layout.step(&bytes_of([0, 0, most + 1, most])), Step::Bad(fault));
+    }
+
+    #[test]
+    fn a_second_file_is_no_record() {
+        let layout = layout(Order::Little, MICROSECONDS);
+        for order in [Order::Little, Order::Big] {
+            let another = pcap_header(order, NANOSECONDS, 1);
+            assert_eq!(layout.step(&another), Step::Bad(Fault::Another));
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ enum End {
     /// All was read.
     Clean,
     /// The record at this offset cannot be read, for a reason.
-    Damaged { offset: u64, why: String },
+    Damaged { offset: u64, why: String, cut: bool },
 }
 
 impl Records {
@@ -190,6 +190,11 @@ impl Records {
         }
     }
 
+    /// Whether reading ended where the capture ends, at most in its last record.
+    pub fn read_to_the_end(&self) -> bool {
+        !matches!(self.end, End::Damaged { cut: false, .. })
+    }
+
     /// Bytes read so far, from where this reading began.
     pub fn position(&self) -> u64 {
         self.cursor().offset.saturating_sub(self.from)
@@ -262,7 +267,11 @@ impl Records {
             self.until = 0;
             self.end = match trouble {
                 Trouble::TheEnd => End::Clean,
-                other => End::Damaged { offset, why: self.tell(offset, &other) },
+                other => {
+                    let cut =
+                        matches!(other, Trouble::Cut { .. }) && self.window.failure().is_none();
+                    End::Damaged { offset, why: self.tell(offset, &other), cut }
+                }
             };
         }
     }

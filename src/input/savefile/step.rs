@@ -47,6 +47,8 @@ pub(super) enum Fault {
     Captured(u32),
     /// Zeros where a record should begin.
     Zeros,
+    /// The header of another capture where a record should begin.
+    Another,
     /// A frame longer than the block that holds it.
     Overhang { captured: u32, block: u32 },
     /// A block length that is too small, too large for its kind or not a multiple of four.
@@ -71,6 +73,9 @@ impl fmt::Display for Fault {
             }
             Self::Zeros => {
                 write!(f, "there are only zeros where a record should begin")
+            }
+            Self::Another => {
+                write!(f, "another capture begins (join captures with `mergecap`, not with `cat`)")
             }
             Self::Overhang { captured, block } => {
                 write!(f, "a frame of {captured} bytes is announced in a block of {block}")
