@@ -19,12 +19,30 @@ const TUNNELS: &[&str] = &["capwap.data", "geneve", "gtp", "mpls", "teredo", "vx
 
 /// What stays a conversation between a tunnel's ends: file, conversation, packets from the lower end
 /// and back, why.
-const STAYS_OUTSIDE: &[(&str, &str, [u64; 2], &str)] = &[(
-    "zeek__zeek/tunnels__Teredo.pcap",
-    "udp 65.55.158.80:3544 192.168.2.16:3797",
-    [1, 0],
-    "frame 31 is a bubble: an IPv6 header with nothing behind it, which only opens the NAT",
-)];
+const STAYS_OUTSIDE: &[(&str, &str, [u64; 2], &str)] = &[
+    (
+        "zeek__zeek/tunnels__Teredo.pcap",
+        "udp 65.55.158.80:3544 192.168.2.16:3797",
+        [1, 0],
+        "frame 31 is a bubble: an IPv6 header with nothing behind it, which only opens the NAT",
+    ),
+    ("ntop__nDPI/capwap.pcap", "udp 192.168.10.9:5247 192.168.10.10:12380", [3, 159], NO_PACKET),
+    (
+        "zeek__zeek/tunnels__vxlan.pcap",
+        "udp 192.168.56.11:39924 192.168.56.12:4789",
+        [1, 0],
+        NO_PACKET,
+    ),
+    (
+        "zeek__zeek/tunnels__vxlan.pcap",
+        "udp 192.168.56.11:4789 192.168.56.12:40908",
+        [0, 1],
+        NO_PACKET,
+    ),
+];
+
+/// ARP, or frames of a radio that hold no data.
+const NO_PACKET: &str = "what is no packet inside leaves the datagram around it to be seen";
 
 /// Differences that stay: file, conversations, why.
 const EXCEPTIONS: &[(&str, &[&str], &str)] = &[

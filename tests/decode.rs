@@ -82,8 +82,12 @@ fn every_tunnel_nests_to_the_bound_and_no_deeper() {
             crafted = tunnel.around(&crafted, from, to);
             let data = crafted.ethernet();
             match decode(&frame(LinkType::ETHERNET, &data)) {
+                // A tunnel in UDP that cannot be opened stays a packet between its ends.
+                Decoded::Packet(packet) if depth > MAX_LAYERS => {
+                    assert_eq!((packet.source, packet.transport), (from, Transport::UDP));
+                    break;
+                }
                 Decoded::Packet(packet) => {
-                    assert!(depth <= MAX_LAYERS, "{tunnel:?}: {depth} layers");
                     assert_eq!(packet.layers.as_slice().len(), depth, "{tunnel:?}");
                     assert_eq!(packet.payload, b"hello", "{tunnel:?}");
                 }

@@ -33,10 +33,7 @@ const RESERVED: u32 = 0x07;
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{
-        hex, inner, inner_frame, ipv4, layers_in_ip, raw_stop, stays_udp, udp,
-    };
-    use super::super::{Radio, Stop};
+    use super::super::testing::{hex, inner, inner_frame, ipv4, layers_in_ip, stays_udp, udp};
 
     fn in_capwap(header: &str, body: &[u8]) -> String {
         layers_in_ip(&ipv4(17, &udp(5247, &[hex(header), body.to_vec()].concat())))
@@ -71,8 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn management_of_the_radio_is_counted_as_such() {
-        let beacon = hex("00200320 00000000 00000000 00000000 8000 0000 ffffffffffff");
-        assert_eq!(raw_stop(&ipv4(17, &udp(5247, &beacon))), Stop::Wlan(Radio::Management));
+    fn management_of_the_radio_stays_outside() {
+        stays_udp(5247, &hex("00200320 00000000 00000000 00000000 8000 0000 ffffffffffff"));
     }
 }

@@ -278,6 +278,14 @@ pub(super) fn is_consistent(span: Span<'_>) -> bool {
     stated_len(span).is_some_and(|len| len <= span.wire_len)
 }
 
+/// The same, and no more follows the datagram than Ethernet puts there: what fills a frame up to 60
+/// bytes, and a check sequence or a little more.
+pub(super) fn is_framed(span: Span<'_>) -> bool {
+    let filled = MIN_BODY + TRAILER;
+    stated_len(span)
+        .is_some_and(|len| len <= span.wire_len && span.wire_len <= filled.max(len + TRAILER))
+}
+
 /// The same, and nothing follows the datagram.
 pub(super) fn fills(span: Span<'_>) -> bool {
     stated_len(span) == Some(span.wire_len)
@@ -293,6 +301,10 @@ fn stated_len(span: Span<'_>) -> Option<u32> {
     }
 }
 
+/// The least that an Ethernet frame carries, in bytes.
+const MIN_BODY: u32 = 46;
+/// Bytes behind it that some equipment leaves on or adds.
+const TRAILER: u32 = 8;
 /// Bytes of an IPv6 header.
 const V6_LEN: u32 = 40;
 

@@ -12,7 +12,9 @@
 //! - Its own messages (GTP echo, L2TP control, Geneve OAM, GRE keepalives, Teredo bubbles, associated
 //!   channels) and content of an unknown kind stay a packet between the tunnel's ends.
 //! - So does a packet that the snaplen cut before its inner headers: what was understood is kept.
-//! - ARP, LLDP, spanning tree and the like are counted under their own reason, as without the tunnel.
+//! - ARP, LLDP, spanning tree and the like in a tunnel with a protocol number of its own are counted
+//!   under their own reason, as without the tunnel. In UDP they stay a packet between the tunnel's ends:
+//!   else a few bytes of header would hide any datagram from an audit.
 
 use std::net::IpAddr;
 
@@ -152,7 +154,7 @@ fn inside<'a>(
     };
     // Of a first fragment the rest is in other frames, so the inner length may be the longer one.
     let partial = outer.fragment == Fragment::First;
-    if by_port && !partial && !ip::is_consistent(span) {
+    if by_port && !partial && !ip::is_framed(span) {
         return Err(Stop::IpHeader);
     }
     Datagram::read(span)
@@ -168,10 +170,10 @@ fn behind_cookie<'a>(body: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> 
 /// leaves the outer packet as it is.
 fn is_told(stop: Stop, by_port: bool) -> bool {
     match stop {
+        // The datagram that it belongs to has a first fragment, or the report says how many have none.
+        Stop::Fragment => true,
         Stop::LinkHeader | Stop::IpHeader | Stop::NotIp(ether::MPLS | ether::NSH) => false,
-        Stop::NotIp(kind) => !by_port || ether::known(kind).is_some(),
-        Stop::Ppp(protocol) => !by_port || ppp::known(protocol).is_some(),
-        _ => true,
+        _ => !by_port,
     }
 }
 

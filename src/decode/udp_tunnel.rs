@@ -139,10 +139,10 @@ const TZSP: u16 = 37008;
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_LAYERS;
     use super::super::testing::{
-        hex, inner, inner_frame, ipv4, ipv6, layers_in_ip, raw_stop, stays_udp, udp,
+        hex, inner, inner_frame, ipv4, ipv6, layers_in_ip, raw, stays_udp, udp,
     };
-    use super::super::{MAX_LAYERS, Stop};
 
     fn in_udp(port: u16, header: &str, body: &[u8]) -> String {
         layers_in_ip(&ipv4(17, &udp(port, &[hex(header), body.to_vec()].concat())))
@@ -231,15 +231,22 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_no_packets_are_counted_as_such() {
-        let inside = |frame: &str| {
-            raw_stop(&ipv4(17, &udp(4789, &[hex("08000000 00002a00"), hex(frame)].concat())))
-        };
+    fn frames_that_are_no_packets_hide_nothing() {
         let arp = "ffffffffffff 020000000001 0806 0001080006040001";
-        assert_eq!(inside(arp), Stop::NotIp(0x0806));
-        // Spanning tree.
         let tree = "0180c2000000 020000000001 0007 424203 00000000";
-        assert_eq!(inside(tree), Stop::NotIp(7));
+        for frame in [arp, tree] {
+            stays_udp(4789, &[hex("08000000 00002a00"), hex(frame)].concat());
+        }
+    }
+
+    #[test]
+    fn what_follows_the_packet_inside_is_padding_or_no_tunnel() {
+        let around =
+            |trailer: usize| [hex("08000000 00002a00"), inner_frame(), vec![0; trailer]].concat();
+        // Up to 60 bytes of frame, and a check sequence.
+        let padding = 60 - inner_frame().len() + 4;
+        assert_eq!(layers_in_ip(&ipv4(17, &udp(4789, &around(padding)))), "vxlan:42");
+        stays_udp(4789, &around(900));
     }
 
     #[test]
@@ -262,7 +269,8 @@ mod tests {
         }
         let frame = [hex("020000000002 020000000001 0800"), bytes].concat();
         let deeper = ipv4(17, &udp(4789, &[hex("08000000 00002a00"), frame].concat()));
-        assert_eq!(raw_stop(&deeper), Stop::TooDeep);
+        // The innermost tunnel that fits stays a packet between its ends.
+        assert_eq!(raw(&deeper).destination_port, 4789);
     }
 
     #[test]
@@ -270,7 +278,7 @@ mod tests {
         let body = udp(4789, &[hex("08000000 00002a00"), inner_frame()].concat());
         let mut first = ipv4(17, &body[..body.len() - 4]);
         first[6] = 0x20;
-        let packet = super::super::testing::raw(&first);
+        let packet = raw(&first);
         assert!(packet.first_fragment);
         assert_eq!(packet.destination_port, 49200);
         assert_eq!(layers_in_ip(&ipv6(17, &body)), "vxlan:42");

@@ -254,12 +254,18 @@ impl Datagram {
     }
 
     /// Whether a piece of the same name belongs to this datagram. It does not when it comes too
-    /// late, or begins another one behind a whole one: numbers are used again.
+    /// late, or begins another one behind a whole one or of another flow: numbers are used again.
     fn takes(&self, piece: &Piece) -> bool {
         let in_time = piece.time.0.abs_diff(self.since.0) <= REASSEMBLY_TIME;
-        let begins_anew = self.places.whole()
-            && piece.kind != Kind::Later
-            && !self.places.has(place(&piece.part));
+        let begins_anew = match piece.kind {
+            Kind::First(owner) => {
+                let of_another = self.has_first && self.owner != owner;
+                // A copy of its first piece, where copies are kept, comes at once.
+                let at_once = piece.time.0.abs_diff(self.since.0) <= COPIES_TIME;
+                of_another || self.places.whole() && !at_once
+            }
+            Kind::Later => false,
+        };
         in_time && !begins_anew
     }
 
@@ -343,6 +349,8 @@ fn place(part: &Part) -> (u32, u32) {
 /// How long the pieces of one datagram may be apart, in nanoseconds: hosts wait for 30 seconds
 /// (Linux) to 60 (RFC 8200, 4.5).
 const REASSEMBLY_TIME: u64 = 30_000_000_000;
+/// How long after the first piece of a whole datagram another one is a copy of it, in nanoseconds.
+const COPIES_TIME: u64 = 10_000_000;
 /// Datagrams under way at a time; the oldest one is given up for a further one.
 const MAX_OPEN: usize = 4096;
 /// Captures over which the pieces of one datagram may be spread before its first one comes.
@@ -413,9 +421,35 @@ mod tests {
     }
 
     #[test]
+    fn another_first_piece_is_another_datagram() {
+        let other = Owner { entry: 4, side: Side::A };
+        let mut fragments = Fragments::live();
+        let mut counted = Vec::new();
+        for (piece, owner) in [
+            (piece(1, 0, 1480, true), OWNER),
+            (piece(1, 1480, 8, false), OWNER),
+            // The same places of another flow, ten seconds later.
+            (after(10, piece(1, 0, 1480, true)), other),
+            (after(10, piece(1, 1480, 8, false)), other),
+            // And of the first flow again, with the second one under way.
+            (after(11, piece(1, 0, 1480, true)), OWNER),
+            (after(11, piece(1, 1480, 8, false)), OWNER),
+        ] {
+            let kind = match piece.kind {
+                Kind::First(_) => Kind::First(Some(owner)),
+                Kind::Later => Kind::Later,
+            };
+            fragments.take(Piece { kind, ..piece }, &mut |owner, _| counted.push(owner));
+        }
+        assert_eq!(counted, [OWNER, other, OWNER]);
+        let (counts, strays) = fragments.finish();
+        assert_eq!((counts.datagrams, counts.complete, strays.len()), (3, 3, 0));
+    }
+
+    #[test]
     fn numbers_are_used_again() {
         let first = [piece(1, 0, 80, true), piece(1, 80, 8, false)];
-        let other = [piece(1, 0, 160, true), piece(1, 160, 8, false)];
+        let other = [piece(1, 0, 160, true), piece(1, 160, 8, false)].map(|piece| after(1, piece));
         let (counted, counts, _) = outcome(&[first, other].concat());
         assert_eq!((counted, counts.datagrams, counts.complete), (2, 2, 2));
         // Half a minute later nothing is waited for any more.

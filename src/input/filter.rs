@@ -16,32 +16,73 @@ use std::fmt;
 /// A BPF expression, compiled by libpcap for each link type it meets.
 pub struct Filter {
     expression: String,
-    /// One program per link type, in the order they were met. Captures have one or two.
-    programs: Vec<(LinkType, BpfProgram)>,
+    /// What became of it for each link type, in the order they were met. Captures have one or two.
+    programs: Vec<(LinkType, Program)>,
+}
+
+/// An expression for one link type.
+enum Program {
+    Compiled(BpfProgram),
+    /// It can hold for no frame of the link type.
+    Nothing,
+    /// libpcap cannot tell on this link type.
+    Unknown,
+}
+
+/// What a filter says of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// The frame is wanted.
+    Wanted,
+    /// It is not.
+    Unwanted,
+    /// The filter cannot tell on its link type.
+    Unknown,
 }
 
 impl Filter {
-    /// Compiles for one link type at once, so that a bad expression is found before any reading.
-    pub fn compile(expression: &str, link_type: LinkType) -> Result<Self> {
-        let program = program(expression, link_type)?;
-        Ok(Self { expression: expression.to_owned(), programs: vec![(link_type, program)] })
+    /// A filter of which nothing is compiled yet; see [`check`].
+    pub fn new(expression: &str) -> Self {
+        Self { expression: expression.to_owned(), programs: Vec::new() }
     }
 
-    /// Whether the frame passes; compiles on the first frame of a further link type.
-    pub fn passes(&mut self, frame: &Frame<'_>) -> Result<bool> {
+    /// Whether the frame passes; compiles on the first frame of each link type. One link type that
+    /// cannot be filtered says nothing against the frames of others.
+    pub fn passes(&mut self, frame: &Frame<'_>) -> Passage {
         let known = self.programs.iter().position(|(link_type, _)| *link_type == frame.link_type);
-        let index = match known {
-            Some(index) => index,
-            None => self.learn(frame.link_type)?,
-        };
-        Ok(self.programs.get(index).is_some_and(|(_, program)| program.filter(frame.data)))
+        let index = known.unwrap_or_else(|| self.learn(frame.link_type));
+        match self.programs.get(index) {
+            Some((_, Program::Compiled(program))) if program.filter(frame.data) => Passage::Wanted,
+            Some((_, Program::Compiled(_) | Program::Nothing)) => Passage::Unwanted,
+            Some((_, Program::Unknown)) | None => Passage::Unknown,
+        }
     }
 
     #[cold]
-    fn learn(&mut self, link_type: LinkType) -> Result<usize> {
-        self.programs.push((link_type, program(&self.expression, link_type)?));
-        Ok(self.programs.len() - 1)
+    fn learn(&mut self, link_type: LinkType) -> usize {
+        let program = match program(&self.expression, link_type) {
+            Ok(program) => Program::Compiled(program),
+            Err(error) if rejects_all(&error) => Program::Nothing,
+            Err(_) => Program::Unknown,
+        };
+        self.programs.push((link_type, program));
+        self.programs.len() - 1
     }
+}
+
+/// Whether an expression can be used at all: on the link type of the first capture, or on Ethernet. So
+/// a mistake is found before any reading.
+pub fn check(expression: &str, link_type: LinkType) -> Result<()> {
+    let on = |link_type| match program(expression, link_type) {
+        Err(error) if !rejects_all(&error) => Err(error),
+        _ => Ok(()),
+    };
+    on(link_type).or_else(|error| on(LinkType::ETHERNET).map_err(|_| error))
+}
+
+/// libpcap does not compile what can hold for no frame.
+fn rejects_all(error: &Error) -> bool {
+    matches!(error, Error::Filter { why, .. } if why.contains("rejects all"))
 }
 
 impl fmt::Debug for Filter {
@@ -86,22 +127,30 @@ mod tests {
         bytes
     }
 
-    fn passes(filter: &mut Filter, link_type: LinkType, data: &[u8]) -> bool {
+    fn passage(filter: &mut Filter, link_type: LinkType, data: &[u8]) -> Passage {
         let frame = Frame { number: 1, time: Timestamp(0), link_type, data, original_len: 1_500 };
-        filter.passes(&frame).unwrap()
+        filter.passes(&frame)
+    }
+
+    fn passes(filter: &mut Filter, link_type: LinkType, data: &[u8]) -> bool {
+        match passage(filter, link_type, data) {
+            Passage::Wanted => true,
+            Passage::Unwanted => false,
+            Passage::Unknown => panic!("no filter on {link_type:?}"),
+        }
     }
 
     #[test]
     fn takes_what_matches() {
-        let mut filter = Filter::compile("udp port 5061", LinkType::ETHERNET).unwrap();
+        let mut filter = Filter::new("udp port 5061");
         assert!(passes(&mut filter, LinkType::ETHERNET, &udp()));
-        let mut filter = Filter::compile("tcp", LinkType::ETHERNET).unwrap();
+        let mut filter = Filter::new("tcp");
         assert!(!passes(&mut filter, LinkType::ETHERNET, &udp()));
     }
 
     #[test]
     fn each_link_type_gets_its_program() {
-        let mut filter = Filter::compile("src host 10.0.0.1", LinkType::ETHERNET).unwrap();
+        let mut filter = Filter::new("src host 10.0.0.1");
         let frame = udp();
         assert!(passes(&mut filter, LinkType::RAW, &frame[14..]));
         assert!(!passes(&mut filter, LinkType::ETHERNET, &frame[14..]));
@@ -112,28 +161,30 @@ mod tests {
 
     #[test]
     fn what_was_not_captured_does_not_match() {
-        let mut filter = Filter::compile("udp port 5061", LinkType::ETHERNET).unwrap();
+        let mut filter = Filter::new("udp port 5061");
         assert!(!passes(&mut filter, LinkType::ETHERNET, &udp()[..36]));
         assert!(!passes(&mut filter, LinkType::ETHERNET, &[]));
     }
 
     #[test]
     fn errors_carry_libpcaps_words() {
-        let error = Filter::compile("udp prot 5", LinkType::ETHERNET).unwrap_err().to_string();
+        let error = check("udp prot 5", LinkType::ETHERNET).unwrap_err().to_string();
         assert!(error.contains("'udp prot 5'") && error.contains("EN10MB"), "{error}");
         assert!(error.contains("syntax error"), "{error}");
-        let error = Filter::compile("wlan type mgt", LinkType::RAW).unwrap_err().to_string();
+        let error = check("wlan type mgt", LinkType::RAW).unwrap_err().to_string();
         assert!(error.contains("802.11"), "{error}");
-        let mut filter = Filter::compile("tcp", LinkType::ETHERNET).unwrap();
-        let frame = Frame {
-            number: 1,
-            time: Timestamp(0),
-            link_type: LinkType(65_000),
-            data: &[],
-            original_len: 0,
-        };
-        let error = filter.passes(&frame).unwrap_err().to_string();
-        assert!(error.contains("link type 65000"), "{error}");
+    }
+
+    #[test]
+    fn an_odd_link_type_says_nothing_against_the_others() {
+        check("udp port 5061", LinkType(149)).unwrap();
+        let mut filter = Filter::new("udp port 5061");
+        assert_eq!(passage(&mut filter, LinkType(65_000), &udp()), Passage::Unknown);
+        assert!(passes(&mut filter, LinkType::ETHERNET, &udp()));
+        // What can hold for no frame lets none pass.
+        let mut filter = Filter::new("host 10.0.0.1");
+        check("host 10.0.0.1", LinkType::IPV6).unwrap();
+        assert_eq!(passage(&mut filter, LinkType::IPV6, &udp()), Passage::Unwanted);
     }
 
     #[test]

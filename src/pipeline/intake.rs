@@ -1,11 +1,10 @@
 //! What happens to a frame between the capture and the flow table: filter, decoding, copies, count.
 
 use crate::decode::{self, Decoded, Packet, Parts, Stop};
-use crate::error::Result;
 use crate::flow::duplicates::{Copy, State, Window};
 use crate::flow::{BATCH, FlowTable};
 use crate::input::Frame;
-use crate::input::filter::Filter;
+use crate::input::filter::{Filter, Passage};
 use crate::pipeline::counts::CaptureCounts;
 
 /// What to do with frames that only repeat a packet.
@@ -20,19 +19,17 @@ pub enum Duplicates {
 
 /// The way of the frames of one capture, in its order.
 #[derive(Debug)]
-pub(super) struct Intake<'r> {
-    expression: Option<&'r str>,
-    /// Compiled for the first link type that is read.
+pub(super) struct Intake {
     filter: Option<Filter>,
     /// The frames before, where copies are left out.
     window: Option<Window>,
 }
 
-impl<'r> Intake<'r> {
+impl Intake {
     /// The way of frames that were preceded by none. The seed is the same for all of a run.
-    pub(super) fn new(expression: Option<&'r str>, duplicates: Duplicates, seed: u64) -> Self {
+    pub(super) fn new(expression: Option<&str>, duplicates: Duplicates, seed: u64) -> Self {
         let window = (duplicates == Duplicates::LeftOut).then(|| Window::new(seed));
-        Self { expression, filter: None, window }
+        Self { filter: expression.map(Filter::new), window }
     }
 
     /// Whether frames before the first one matter.
@@ -65,8 +62,8 @@ impl<'r> Intake<'r> {
         capture: u32,
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
-    ) -> Result<()> {
-        self.take_batch(std::iter::once(*frame), capture, counts, table)
+    ) {
+        self.take_batch(std::iter::once(*frame), capture, counts, table);
     }
 
     /// The same for at most [`BATCH`] frames. What the table will look up is fetched for all of them
@@ -78,15 +75,15 @@ impl<'r> Intake<'r> {
         capture: u32,
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
-    ) -> Result<()> {
+    ) {
         let mut packets = Packets { slots: [const { None }; BATCH], len: 0 };
         counts.looks_for_copies = self.window.is_some();
         for frame in frames {
             counts.tally.count(&frame);
-            let passes = self.passes(&frame)?;
+            let passage = self.passes(&frame);
             self.advance();
-            if !passes {
-                filtered_out(&frame, counts);
+            if passage != Passage::Wanted {
+                left_out(&frame, passage, counts);
                 continue;
             }
             if let Some(packet) = common(packets.next(capture, table), &frame) {
@@ -122,15 +119,14 @@ impl<'r> Intake<'r> {
             }
         }
         packets.settle(capture, table);
-        Ok(())
     }
 
     /// Only remembers a frame, for those that follow.
-    pub(super) fn look(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let passes = self.passes(frame)?;
+    pub(super) fn look(&mut self, frame: &Frame<'_>) {
+        let passage = self.passes(frame);
         self.advance();
-        if !passes {
-            return Ok(());
+        if passage != Passage::Wanted {
+            return;
         }
         match decode::decode(frame) {
             Decoded::Packet(packet) => {
@@ -141,7 +137,6 @@ impl<'r> Intake<'r> {
             }
             Decoded::Stopped(_) => {}
         }
-        Ok(())
     }
 
     fn advance(&mut self) {
@@ -157,16 +152,14 @@ impl<'r> Intake<'r> {
         }
     }
 
-    /// A link type that is not read may have no filter either: it is counted as not read.
-    fn passes(&mut self, frame: &Frame<'_>) -> Result<bool> {
-        let Some(expression) = self.expression.filter(|_| decode::reads(frame.link_type)) else {
-            return Ok(true);
-        };
-        let filter = match &mut self.filter {
-            Some(filter) => filter,
-            none => none.insert(Filter::compile(expression, frame.link_type)?),
-        };
-        filter.passes(frame)
+    /// What the filter says of a frame; without one every frame is wanted. A link type that is not read
+    /// may have no filter either: it is counted as not read.
+    #[inline]
+    fn passes(&mut self, frame: &Frame<'_>) -> Passage {
+        match &mut self.filter {
+            Some(filter) if decode::reads(frame.link_type) => filter.passes(frame),
+            _ => Passage::Wanted,
+        }
     }
 }
 
@@ -211,7 +204,11 @@ fn common<'p, 'f>(place: &'p mut Option<Packet<'f>>, frame: &Frame<'f>) -> Optio
 
 /// Counts a frame that the filter does not let pass.
 #[cold]
-fn filtered_out(frame: &Frame<'_>, counts: &mut CaptureCounts) {
+fn left_out(frame: &Frame<'_>, passage: Passage, counts: &mut CaptureCounts) {
+    if passage == Passage::Unknown {
+        counts.stopped(Stop::LinkType(frame.link_type), 1);
+        return;
+    }
     counts.tally.filtered_out += 1;
     let hidden = matches!(decode::decode(frame), Decoded::Stopped(Stop::Fragment));
     counts.filtered_fragments += u64::from(hidden);

@@ -4,7 +4,6 @@
 //! frames remembered, and no bound was reached. One that does not fit is read again on top of what stands
 //! before it, as one thread would have read it.
 
-use crate::error::Result;
 use crate::flow::FlowTable;
 use crate::flow::duplicates::Window;
 use crate::input::notes::Names;
@@ -32,9 +31,10 @@ impl<'a> Joined<'a> {
     }
 
     /// Appends the next share.
-    pub(super) fn append(&mut self, segments: &[Segment], part: Option<Part>) -> Result<()> {
+    pub(super) fn append(&mut self, segments: &[Segment], part: Option<Part>) {
         let Some(part) = part.filter(|part| self.fits(part)) else {
-            return self.read_again(segments);
+            self.read_again(segments);
+            return;
         };
         let Part { mut table, reads, mut names } = part;
         if let Some(lead) = reads.first() {
@@ -44,13 +44,13 @@ impl<'a> Joined<'a> {
         if self.captures.is_empty() {
             self.table = table;
         } else if self.table.merge(table).is_err() {
-            return self.read_again(segments);
+            self.read_again(segments);
+            return;
         }
         self.names.take(&mut names);
         for read in reads {
             self.note(read);
         }
-        Ok(())
     }
 
     /// Whether a part begins where the ones before it ended.
@@ -69,7 +69,7 @@ impl<'a> Joined<'a> {
     }
 
     /// Reads a share on top of what stands before it, as one thread would have.
-    fn read_again(&mut self, segments: &[Segment]) -> Result<()> {
+    fn read_again(&mut self, segments: &[Segment]) {
         for segment in segments {
             let continued = segment.capture < self.captures.len();
             let known = self.captures.get(segment.capture);
@@ -85,10 +85,9 @@ impl<'a> Joined<'a> {
                 Start { cursor, base, window: None }
             };
             let mut room = Room::alone();
-            let read = self.job.segment(*segment, start, &mut self.table, &mut room)?;
+            let read = self.job.segment(*segment, start, &mut self.table, &mut room);
             self.note(read);
         }
-        Ok(())
     }
 
     fn note(&mut self, mut read: SegmentRead) {

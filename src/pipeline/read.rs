@@ -17,7 +17,7 @@ use crate::decode;
 use crate::error::{Error, Result};
 use crate::flow::{FlowTable, FragmentCounts, Limits, mix};
 use crate::input::LinkType;
-use crate::input::filter::Filter;
+use crate::input::filter;
 use crate::input::notes::Names;
 use crate::input::savefile::{CaptureFile, Records};
 use crate::input::sources::{self, Source};
@@ -84,7 +84,7 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     let job = Job { reading, files: &files, progress, seed };
     let mut joined = Joined::new(&job);
     for (segments, part) in job.parts() {
-        joined.append(&segments, part)?;
+        joined.append(&segments, part);
     }
     let Joined { mut captures, mut table, mut names, .. } = joined;
     for source in streams {
@@ -133,7 +133,7 @@ fn check_filter(reading: &Reading, files: &[CaptureFile]) -> Result<()> {
     if let Some(expression) = &reading.filter {
         let first = files.first().and_then(CaptureFile::first_link_type);
         let first = first.filter(|link_type| decode::reads(*link_type));
-        Filter::compile(expression, first.unwrap_or(LinkType::ETHERNET))?;
+        filter::check(expression, first.unwrap_or(LinkType::ETHERNET))?;
     }
     Ok(())
 }
@@ -164,7 +164,7 @@ fn read_stream(
     counts.compression = compression;
     let meter = Meter::new(job.progress, taken);
     let at = Place { capture, base: 0 };
-    drain(&mut records, at, &mut job.intake(), meter, &mut Room::alone(), &mut counts, table)?;
+    drain(&mut records, at, &mut job.intake(), meter, &mut Room::alone(), &mut counts, table);
     Ok(counts)
 }
 

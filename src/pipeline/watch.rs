@@ -98,7 +98,7 @@ fn run(
     let mut next_tick = after(start, TICK);
     loop {
         match live.next() {
-            LiveEvent::Frame(frame) => watcher.observe(&frame)?,
+            LiveEvent::Frame(frame) => watcher.observe(&frame),
             LiveEvent::Idle => {}
             LiveEvent::Drained => return Ok(End::Asked),
             LiveEvent::Gone(error) => return Ok(End::Gone(error)),
@@ -142,7 +142,7 @@ struct Watcher<'p> {
     policy: &'p Policy,
     options: Options,
     table: FlowTable,
-    intake: Intake<'static>,
+    intake: Intake,
     counts: CaptureCounts,
     /// Flows that ended.
     audit: Audit<'p>,
@@ -172,8 +172,8 @@ impl<'p> Watcher<'p> {
         }
     }
 
-    fn observe(&mut self, frame: &Frame<'_>) -> Result<()> {
-        self.intake.take(frame, 0, &mut self.counts, &mut self.table)
+    fn observe(&mut self, frame: &Frame<'_>) {
+        self.intake.take(frame, 0, &mut self.counts, &mut self.table);
     }
 
     /// Closes idle flows and tells what is new.

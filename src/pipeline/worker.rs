@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::flow::duplicates::{self, State, Window};
 use crate::flow::{BATCH, FlowTable};
 use crate::input::Frame;
@@ -101,8 +101,8 @@ impl Job<'_> {
                 before.end = None;
                 before.window = None;
             }
-            let start = self.start(segment).ok()?;
-            let mut read = self.segment(*segment, start, &mut table, room).ok()?;
+            let start = self.start(segment);
+            let mut read = self.segment(*segment, start, &mut table, room);
             names.take(&mut read.counts.tally.notes.names);
             reads.push(read);
             if room.given_up {
@@ -122,27 +122,27 @@ impl Job<'_> {
         &self.files[capture]
     }
 
-    pub(super) fn intake(&self) -> Intake<'_> {
+    pub(super) fn intake(&self) -> Intake {
         Intake::new(self.reading.filter.as_deref(), self.reading.duplicates, self.seed)
     }
 
     /// Where reading begins in a share: at the beginning of a file, or at a guess.
-    fn start(&self, segment: &Segment) -> Result<Start> {
+    fn start(&self, segment: &Segment) -> Start {
         let cursor = start(self.file(segment.capture), segment.from);
         let window = match (self.file(segment.capture), &cursor) {
             (CaptureFile::Plain(file), Some(cursor)) if segment.from > 0 => {
-                self.look_back(file, cursor)?
+                self.look_back(file, cursor)
             }
             _ => None,
         };
-        Ok(Start { cursor, base: 0, window })
+        Start { cursor, base: 0, window }
     }
 
     /// What stands before a guessed place, as far as copies of it may follow. Nothing when that
     /// cannot be told: then the share is read again.
-    fn look_back(&self, file: &SaveFile, to: &Cursor) -> Result<Option<Window>> {
+    fn look_back(&self, file: &SaveFile, to: &Cursor) -> Option<Window> {
         if !self.intake().looks_back() {
-            return Ok(None);
+            return None;
         }
         let mut distance = LOOK_BACK;
         loop {
@@ -154,15 +154,15 @@ impl Job<'_> {
                 let mut records = file.records(begin, to.offset);
                 let mut frames = 0;
                 while let Some(frame) = records.next() {
-                    intake.look(&frame)?;
+                    intake.look(&frame);
                     frames += 1;
                 }
                 if records.cursor() == *to && (whole || frames >= duplicates::MEMORY) {
-                    return Ok(intake.into_window());
+                    return intake.into_window();
                 }
             }
             if whole || distance > MAX_LOOK_BACK {
-                return Ok(None);
+                return None;
             }
             distance *= 4;
         }
@@ -175,7 +175,7 @@ impl Job<'_> {
         start: Start,
         table: &mut FlowTable,
         room: &mut Room<'_>,
-    ) -> Result<SegmentRead> {
+    ) -> SegmentRead {
         let file = match self.file(segment.capture) {
             CaptureFile::Plain(file) => file,
             CaptureFile::Packed(file) => return self.packed(segment.capture, file, table, room),
@@ -189,14 +189,14 @@ impl Job<'_> {
             counts: CaptureCounts::new(file.path(), file.format()),
         };
         let Some(cursor) = start.cursor else {
-            return Ok(read);
+            return read;
         };
         let mut intake = self.intake().behind(start.window);
         read.assumed = intake.state();
         let mut records = file.records(cursor, segment.until);
         let meter = Meter::new(self.progress, None);
         let at = Place { capture: segment.capture as u32, base: start.base };
-        drain(&mut records, at, &mut intake, meter, room, &mut read.counts, table)?;
+        drain(&mut records, at, &mut intake, meter, room, &mut read.counts, table);
         let end = records.cursor();
         if !records.read_to_the_end() {
             let rest = file.len().saturating_sub(end.offset);
@@ -204,7 +204,7 @@ impl Job<'_> {
         }
         read.end = Some(end);
         read.window = intake.into_window();
-        Ok(read)
+        read
     }
 
     /// Reads a compressed file, which begins and ends with its share.
@@ -214,7 +214,7 @@ impl Job<'_> {
         file: &PackedFile,
         table: &mut FlowTable,
         room: &mut Room<'_>,
-    ) -> Result<SegmentRead> {
+    ) -> SegmentRead {
         let compression = Some(file.compression());
         let mut counts = CaptureCounts::new(file.path(), file.format());
         counts.compression = compression;
@@ -228,7 +228,7 @@ impl Job<'_> {
             Ok((mut records, taken)) => {
                 let meter = Meter::new(self.progress, Some(taken));
                 let at = Place { capture: capture as u32, base: 0 };
-                drain(&mut records, at, &mut self.intake(), meter, room, &mut counts, table)?;
+                drain(&mut records, at, &mut self.intake(), meter, room, &mut counts, table);
             }
             // It could be read when the run began.
             Err(error) => {
@@ -236,7 +236,7 @@ impl Job<'_> {
                 counts.unread = Unread::Unknown;
             }
         }
-        Ok(SegmentRead { capture, start: None, end: None, assumed: None, window: None, counts })
+        SegmentRead { capture, start: None, end: None, assumed: None, window: None, counts }
     }
 }
 
@@ -244,12 +244,12 @@ impl Job<'_> {
 pub(super) fn drain(
     records: &mut Records,
     at: Place,
-    intake: &mut Intake<'_>,
+    intake: &mut Intake,
     mut meter: Meter<'_>,
     room: &mut Room<'_>,
     counts: &mut CaptureCounts,
     table: &mut FlowTable,
-) -> Result<()> {
+) {
     let mut since = 0;
     let mut batch = Batch::of(BATCH);
     loop {
@@ -261,7 +261,7 @@ pub(super) fn drain(
             let frame = records.frame(kept);
             Frame { number: frame.number + at.base, ..frame }
         });
-        intake.take_batch(frames, at.capture, counts, table)?;
+        intake.take_batch(frames, at.capture, counts, table);
         since += batch.kept().len();
         if since >= FRAMES_PER_REPORT {
             since = 0;
@@ -279,7 +279,6 @@ pub(super) fn drain(
     }
     counts.tally.dropped_by_capture = records.dropped_by_capture();
     counts.tally.notes = records.take_notes();
-    Ok(())
 }
 
 /// Where reading begins in a file: at its beginning, or at a guess.
