@@ -101,7 +101,7 @@ fn mark(mixed: u64) -> u32 {
 /// Where the search begins.
 #[inline]
 fn home(mark: u32, slots: usize) -> usize {
-    (u64::from(mark) * slots as u64 >> 32) as usize
+    ((u64::from(mark) * slots as u64) >> 32) as usize
 }
 
 /// Slots of an empty index.
