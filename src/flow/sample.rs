@@ -74,7 +74,7 @@ pub(super) struct Measure {
 impl Measure {
     /// Whether a side still takes payload.
     #[inline]
-    pub(super) fn wants(&self, side: Side) -> bool {
+    pub(super) fn wants(self, side: Side) -> bool {
         usize::from(self.counts[side.index()]) < MAX_PIECES
     }
 
@@ -96,7 +96,7 @@ impl Measure {
     }
 
     /// How much the next piece of a side may take.
-    fn room(&self, carrier: Carrier, side: Side) -> usize {
+    fn room(self, carrier: Carrier, side: Side) -> usize {
         let [a, b] = self.weights.map(usize::from);
         let own = usize::from(self.weights[side.index()]);
         match carrier {

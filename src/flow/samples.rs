@@ -23,7 +23,7 @@ pub(super) struct Chain {
 impl Chain {
     /// Whether a side still takes payload.
     #[inline]
-    pub(super) fn wants(&self, side: Side) -> bool {
+    pub(super) fn wants(self, side: Side) -> bool {
         self.measure.wants(side)
     }
 }

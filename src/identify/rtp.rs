@@ -71,9 +71,7 @@ fn probe(view: &View<'_>) -> Probe {
     };
     let claim = match trains().count() {
         2 => Claim::new(Confidence::High, "RTP sequences both ways"),
-        _ if trains().any(|train| train.is_long()) => {
-            Claim::new(Confidence::High, "an RTP sequence")
-        }
+        _ if trains().any(Train::is_long) => Claim::new(Confidence::High, "an RTP sequence"),
         _ => Claim::new(Confidence::Medium, "two RTP packets in sequence"),
     };
     let types = trains().fold(Types::default(), |all, train| all.and(train.payload_types));
