@@ -141,8 +141,14 @@ impl<'p> Audit<'p> {
             let port = judged.flow.responder().port;
             let row = spark.expectation.map(|id| lookup.row(id));
             let slot = slot(&spark, row.as_ref(), port);
-            let group = Group { blind: u64::from(blind), ..Group::of(&case, &spark) };
-            self.ledgers.entry(key).or_default().add(slot, port, group);
+            let ledger = self.ledgers.entry(key).or_default();
+            // Most flows of a finding are not its first, and a group of one is not made for them.
+            if let Some(group) = ledger.find(&slot, port) {
+                group.add(&case, &spark, blind);
+            } else {
+                let group = Group { blind: u64::from(blind), ..Group::of(&case, &spark) };
+                ledger.add(slot, port, group);
+            }
         }
     }
 

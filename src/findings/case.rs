@@ -24,12 +24,11 @@ pub struct Case<'a> {
     pub responder: Party<'a>,
     /// The row that explains the flow, or that its content contradicts.
     pub row: Option<Row<'a>>,
-    /// Whether that row's application answers every request.
-    pub answers: bool,
     /// For unexpected flows: the nearest row and the field that failed.
     pub nearest: Option<(Row<'a>, Misfit)>,
     /// Exemption rows whose media the flow is, and whether the content shows media.
     pub exempt: Vec<(Row<'a>, bool)>,
+    lookup: &'a dyn Lookup,
 }
 
 impl<'a> Case<'a> {
@@ -41,10 +40,16 @@ impl<'a> Case<'a> {
             initiator: lookup.party(judged.flow.initiator().address),
             responder: lookup.party(judged.flow.responder().address),
             row: verdict.expectation.map(|id| lookup.row(id)),
-            answers: (verdict.expectation).is_some_and(|id| lookup.expects_answer(id)),
             nearest: verdict.nearest.map(|(id, misfit)| (lookup.row(id), misfit)),
             exempt: verdict.exempt.iter().map(|&(id, content)| (lookup.row(id), content)).collect(),
+            lookup,
         }
+    }
+
+    /// Whether the application of the row that explains the flow answers every request.
+    pub(super) fn answers(&self) -> bool {
+        let row = self.judged.verdict.expectation;
+        row.is_some_and(|id| self.lookup.expects_answer(id))
     }
 
     /// The row that expects the flow: neither contradicted by the content nor absent.

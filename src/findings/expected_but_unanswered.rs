@@ -52,7 +52,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
 fn expects_answer(case: &Case<'_>) -> bool {
     match case.judged.flow.transport {
         Transport::TCP | Transport::SCTP => true,
-        Transport::UDP => case.answers,
+        Transport::UDP => case.answers(),
         _ => false,
     }
 }

@@ -70,6 +70,31 @@ impl Group {
         group
     }
 
+    /// Adds one flow, as [`Self::merge`] adds the group of it; `blind` when its silence means nothing.
+    pub(super) fn add(&mut self, case: &Case<'_>, spark: &Spark, blind: bool) {
+        let flow = case.judged.flow;
+        self.severity = self.severity.max(spark.severity);
+        self.confidence = self.confidence.max(spark.confidence);
+        self.initiator.add(&case.initiator, flow.initiator().address);
+        self.responder.add(&case.responder, flow.responder().address);
+        self.flows = self.flows.saturating_add(1);
+        self.blind = self.blind.saturating_add(u64::from(blind));
+        self.packets = self.packets.saturating_add(flow.packets());
+        self.bytes = self.bytes.saturating_add(flow.bytes());
+        self.first = self.first.min(flow.first);
+        self.last = self.last.max(flow.last);
+        add_lowest(&mut self.frames, spark.frame.unwrap_or(flow.first_frame), MAX_FRAMES);
+        self.protocols.insert(case.judged.identification.protocol);
+        add_lowest(&mut self.expectations, spark.expectation, MAX_ROWS);
+        for row in spark.rows.iter().copied().chain(spark.expectation) {
+            add_lowest(&mut self.rows, row, MAX_ROWS);
+        }
+        self.misfits.insert(spark.misfit);
+        self.outcomes.insert(case.judged.outcome);
+        self.inside_ah |= flow.ah.is_some();
+        self.tagged |= !flow.vlans().is_empty();
+    }
+
     /// Adds the flows of another group.
     pub(super) fn merge(&mut self, other: &Self) {
         self.severity = self.severity.max(other.severity);
@@ -141,6 +166,16 @@ impl Side {
         self.server && !self.party.names.is_empty()
     }
 
+    fn add(&mut self, party: &Party<'_>, address: IpAddr) {
+        let mine = &mut self.party;
+        if let Some(name) = party.name.filter(|name| !mine.names.contains(*name)) {
+            mine.names.insert(name.to_owned());
+            keep_lowest(&mut mine.names, MAX_ADDRESSES);
+        }
+        mine.more_addresses |= add_lowest(&mut mine.addresses, address, MAX_ADDRESSES) == Cut::Some;
+        self.server |= party.server;
+    }
+
     fn merge(&mut self, other: &Self) {
         let (mine, theirs) = (&mut self.party, &other.party);
         // More names than addresses are kept cannot be: every name has an address of its own.
@@ -156,6 +191,15 @@ impl Side {
 pub(super) enum Cut {
     None,
     Some,
+}
+
+/// Adds to a set of the lowest; what is higher than all of a full one is left out at once.
+fn add_lowest<T: Ord>(set: &mut BTreeSet<T>, new: T, most: usize) -> Cut {
+    if set.len() >= most && set.last().is_some_and(|highest| new > *highest) {
+        return Cut::Some;
+    }
+    set.insert(new);
+    keep_lowest(set, most)
 }
 
 fn merge_lowest<T: Ord + Clone>(mine: &mut BTreeSet<T>, theirs: &BTreeSet<T>, most: usize) -> Cut {
@@ -178,6 +222,7 @@ const MAX_ROWS: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::findings::testbed::{Testbed, flow};
 
     #[test]
     fn the_lowest_are_kept_in_any_order() {
@@ -194,5 +239,45 @@ mod tests {
         assert_eq!(up, (0..16).collect());
         assert_eq!(up, down);
         assert_eq!(cuts, [Cut::Some; 2]);
+    }
+
+    #[test]
+    fn adding_a_flow_is_merging_the_group_of_it() {
+        let bed = Testbed::default();
+        let (mut added, mut merged): (Option<Group>, Option<Group>) = (None, None);
+        for n in 0..60_u32 {
+            // Neither rising nor falling, so that the bounded sets both take and refuse.
+            let place = u64::from(n * 37 % 61);
+            let sample = flow(&format!("10.20.0.{}:50000", 100 + place), "10.0.1.11:8888")
+                .frame(place + 1)
+                .packets(place, 1)
+                .protocol(["sip", "tls", "http"][n as usize % 3])
+                .outcome([Outcome::Refused, Outcome::Unanswered][n as usize % 2]);
+            let judged = sample.judged();
+            let case = Case::of(&judged, &bed);
+            let spark = Spark {
+                severity: [Severity::Note, Severity::Error][n as usize / 30],
+                confidence: Confidence::Medium,
+                expectation: (n % 7 > 0).then_some(ExpectationId(n)),
+                rows: (0..n % 4).map(|row| ExpectationId(200 - row * n)).collect(),
+                misfit: (n % 5 == 0).then_some(Misfit::Peer),
+                range: None,
+                frame: None,
+            };
+            let blind = n % 3 == 0;
+            let one = Group { blind: u64::from(blind), ..Group::of(&case, &spark) };
+            match &mut added {
+                None => added = Some(one.clone()),
+                Some(group) => group.add(&case, &spark, blind),
+            }
+            match &mut merged {
+                None => merged = Some(one),
+                Some(group) => group.merge(&one),
+            }
+            assert_eq!(format!("{added:?}"), format!("{merged:?}"), "flow {n}");
+        }
+        let Some(all) = added else { panic!("no flow") };
+        assert_eq!((all.flows, all.blind, all.rows.len()), (60, 20, MAX_ROWS));
+        assert!(all.initiator.party.more_addresses);
     }
 }

@@ -45,6 +45,12 @@ struct Collapsed {
 }
 
 impl Collapsed {
+    /// The group, for a flow on a port.
+    fn at(&mut self, port: u16) -> &mut Group {
+        self.ports.insert(port);
+        &mut self.group
+    }
+
     fn merge(&mut self, other: &Self) {
         self.ports.merge(&other.ports);
         self.group.merge(&other.group);
@@ -60,6 +66,15 @@ pub(super) struct Entry {
 }
 
 impl Ledger {
+    /// The group to which a flow on a server port belongs, if there is one; the port counts as seen.
+    pub(super) fn find(&mut self, slot: &Slot, port: u16) -> Option<&mut Group> {
+        match (slot, &mut self.single) {
+            (Slot::Range(name), _) => self.ranges.get_mut(name).map(|range| range.at(port)),
+            (Slot::Port(port), Single::Few(groups)) => groups.get_mut(port),
+            (Slot::Port(port), Single::Many(all)) => Some(all.at(*port)),
+        }
+    }
+
     /// Adds a flow on a server port.
     pub(super) fn add(&mut self, slot: Slot, port: u16, group: Group) {
         match slot {
@@ -201,5 +216,27 @@ mod tests {
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].ports, [(1, 60_000)]);
         assert_eq!(entries[0].group.flows, 60_000);
+    }
+
+    #[test]
+    fn a_flow_finds_the_group_that_it_would_be_added_to() {
+        let mut ledger = Ledger::default();
+        let range = Slot::Range(DYNAMIC.into());
+        assert!(ledger.find(&Slot::Port(1), 1).is_none());
+        assert!(ledger.find(&range, 50_000).is_none());
+        ledger.add(Slot::Port(1), 1, group());
+        ledger.add(range.clone(), 50_000, group());
+        assert!(ledger.find(&Slot::Port(2), 2).is_none());
+        assert_eq!(ledger.find(&Slot::Port(1), 1).map(|group| group.flows), Some(1));
+        assert!(ledger.find(&range, 50_002).is_some());
+        let entries = ledger.entries();
+        assert_eq!(entries[1].ports, [(50_000, 50_000), (50_002, 50_002)]);
+        for port in 2..=9 {
+            ledger.add(Slot::Port(port), port, group());
+        }
+        // They are one by now, and a further port joins it.
+        assert_eq!(ledger.find(&Slot::Port(99), 99).map(|group| group.flows), Some(9));
+        let many = ledger.entries();
+        assert_eq!(many[0].ports, [(1, 9), (99, 99), (50_000, 50_000), (50_002, 50_002)]);
     }
 }

@@ -4,7 +4,11 @@
 //! largest part of a flow in memory, so its bounds decide how many flows fit: at most
 //! [`MAX_BYTES`] of payload, in one allocation.
 
+mod said;
+
 use super::key::Side;
+
+pub use said::Said;
 
 /// Packets with payload that a side may contribute.
 pub const MAX_PIECES: usize = 5;
@@ -36,7 +40,7 @@ pub enum Carrier {
 }
 
 /// The payload of one packet, cut to what is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Piece<'a> {
     /// TCP sequence number of the first byte; 0 for datagrams.
     pub sequence: u32,
@@ -193,34 +197,13 @@ impl Sample {
         })
     }
 
-    /// The contiguous beginning of one side's byte stream, put in order by sequence number.
-    /// Stops at the first gap. Empty for datagrams.
-    pub fn stream(&self, side: Side) -> Vec<u8> {
-        if self.carrier != Carrier::Stream {
-            return Vec::new();
+    /// What both sides said, in the order of [`Side::index`].
+    pub fn said(&self) -> [Said<'_>; 2] {
+        let mut said = [Said::default(); 2];
+        for (side, piece) in self.all() {
+            said[side.index()].push(piece);
         }
-        let mut pieces: Vec<Piece<'_>> = self.pieces(side).collect();
-        let Some(base) = pieces.first().map(|piece| piece.sequence) else {
-            return Vec::new();
-        };
-        // Distances are signed and wrap: sequence numbers live on a circle (RFC 9293, 3.4).
-        pieces.sort_by_key(|piece| piece.sequence.wrapping_sub(base).cast_signed());
-        let start = pieces.first().map_or(base, |piece| piece.sequence);
-        let mut out: Vec<u8> = Vec::new();
-        for piece in pieces {
-            let at = piece.sequence.wrapping_sub(start) as usize;
-            if at > out.len() {
-                break;
-            }
-            if let Some(new) = piece.bytes.get(out.len() - at..) {
-                out.extend_from_slice(new);
-            }
-            if (piece.bytes.len() as u64) < u64::from(piece.wire_len) {
-                // What follows this piece on the wire was not kept.
-                break;
-            }
-        }
-        out
+        said
     }
 }
 
@@ -235,6 +218,10 @@ mod tests {
         sample.push(side, &Piece { sequence, wire_len, bytes });
     }
 
+    fn stream(sample: &Sample, side: Side) -> Vec<u8> {
+        sample.said()[side.index()].stream().into_owned()
+    }
+
     #[test]
     fn a_stream_is_put_in_order_and_ends_at_a_gap() {
         let mut sample = Sample::new(Carrier::Stream);
@@ -242,8 +229,8 @@ mod tests {
         push(&mut sample, Side::A, 100, b"hello", 5);
         push(&mut sample, Side::A, 100, b"hello", 5);
         push(&mut sample, Side::A, 120, b"lost before", 11);
-        assert_eq!(sample.stream(Side::A), b"helloworld");
-        assert!(sample.stream(Side::B).is_empty());
+        assert_eq!(*stream(&sample, Side::A), *b"helloworld");
+        assert!(stream(&sample, Side::B).is_empty());
     }
 
     #[test]
@@ -251,7 +238,7 @@ mod tests {
         let mut sample = Sample::new(Carrier::Stream);
         push(&mut sample, Side::A, u32::MAX - 1, b"ab", 2);
         push(&mut sample, Side::A, 0, b"cd", 2);
-        assert_eq!(sample.stream(Side::A), b"abcd");
+        assert_eq!(*stream(&sample, Side::A), *b"abcd");
     }
 
     #[test]
@@ -263,7 +250,7 @@ mod tests {
         let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
         assert_eq!(kept, [255, 16, 16, 16, 16]);
         // What was left out is a gap.
-        assert_eq!(sample.stream(Side::A).len(), 255);
+        assert_eq!(stream(&sample, Side::A).len(), 255);
     }
 
     #[test]

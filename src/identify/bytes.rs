@@ -108,7 +108,8 @@ impl<'a> Reader<'a> {
         Some((tag, len))
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// The next `N` bytes.
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.rest.split_first_chunk()?;
         self.rest = tail;
         Some(*head)
@@ -128,12 +129,11 @@ pub(super) enum Prefix {
 
 /// Compares the beginning of `bytes` with `fixed`.
 pub(super) fn prefix(bytes: &[u8], fixed: &[u8]) -> Prefix {
-    if bytes.starts_with(fixed) {
-        Prefix::Whole
-    } else if fixed.starts_with(bytes) {
-        Prefix::Part
-    } else {
-        Prefix::Differs
+    let agrees = bytes.iter().zip(fixed).all(|(byte, expected)| byte == expected);
+    match agrees {
+        true if bytes.len() >= fixed.len() => Prefix::Whole,
+        true => Prefix::Part,
+        false => Prefix::Differs,
     }
 }
 
@@ -156,6 +156,13 @@ pub(super) fn start_line(bytes: &[u8]) -> StartLine<'_> {
         Some((Some(line), Some(b'\r' | b'\n'))) => StartLine::Whole(line),
         Some(_) => StartLine::Binary,
     }
+}
+
+/// The words of a line that has exactly three, one blank between them.
+pub(super) fn three_words(line: &[u8]) -> Option<[&[u8]; 3]> {
+    let mut words = line.split(|&b| b == b' ');
+    let three = [words.next()?, words.next()?, words.next()?];
+    words.next().is_none().then_some(three)
 }
 
 /// The value of the first header field called `name` (any case) after the start line, without
@@ -183,12 +190,15 @@ pub(super) fn header_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Text for a fact: printable ASCII as it is, anything else as `?`, at most [`MAX_TEXT`]
 /// characters. `None` when nothing is left, since an empty fact says nothing.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
-    let shown: String = bytes
-        .iter()
-        .take(MAX_TEXT)
-        .map(|&b| if is_printable(b) { char::from(b) } else { '?' })
-        .collect();
+    let kept = bytes.get(..MAX_TEXT).unwrap_or(bytes);
+    let mut shown = String::with_capacity(kept.len());
+    shown.extend(kept.iter().map(|&b| shown_as(b)));
     (!shown.is_empty()).then_some(shown)
+}
+
+/// How a byte is shown in a text.
+pub(super) fn shown_as(byte: u8) -> char {
+    if is_printable(byte) { char::from(byte) } else { '?' }
 }
 
 /// Whether a byte is printable ASCII, the blank included.

@@ -1,6 +1,6 @@
 //! Samples for the tests of this room, and the checks that every detector passes.
 
-use super::{Claim, Detector, Probe};
+use super::{Claim, Detector, Probe, View};
 use crate::flow::key::Side;
 use crate::flow::sample::{Carrier, Piece, Sample};
 
@@ -35,9 +35,14 @@ pub(super) fn datagrams(a: &[&[u8]], b: &[&[u8]]) -> Sample {
     sample
 }
 
+/// What a detector says of a sample.
+pub(super) fn ask(detector: &Detector, sample: &Sample) -> Probe {
+    (detector.probe)(&View::of(sample))
+}
+
 /// The claim of a detector that must match.
 pub(super) fn claim(detector: &Detector, sample: &Sample) -> Claim {
-    match (detector.probe)(sample) {
+    match ask(detector, sample) {
         Probe::Match(claim) => claim,
         other => panic!("{} says {other:?}", detector.token),
     }
@@ -45,7 +50,7 @@ pub(super) fn claim(detector: &Detector, sample: &Sample) -> Claim {
 
 /// Whether the detector matches.
 pub(super) fn matches(detector: &Detector, sample: &Sample) -> bool {
-    matches!((detector.probe)(sample), Probe::Match(_))
+    matches!(ask(detector, sample), Probe::Match(_))
 }
 
 /// Asks the detector about every cut and about flipped bits of `sample`. It must not panic, and a
@@ -60,18 +65,19 @@ pub(super) fn survive(detector: &Detector, sample: &Sample) {
         .unwrap_or(0);
     for len in 0..longest {
         for cut in [snapped(sample, len), shortened(sample, len)] {
-            if let Probe::Match(claim) = (detector.probe)(&cut) {
+            if let Probe::Match(claim) = ask(detector, &cut) {
                 assert!(claim.confidence <= whole, "surer when cut at {len}");
             }
         }
         for bit in 0..8 {
-            let _ = (detector.probe)(&rebuilt(sample, |bytes, wire_len| {
+            let changed = rebuilt(sample, |bytes, wire_len| {
                 let mut bytes = bytes.to_vec();
                 if let Some(byte) = bytes.get_mut(len) {
                     *byte ^= 1 << bit;
                 }
                 (bytes, wire_len)
-            }));
+            });
+            let _ = ask(detector, &changed);
         }
     }
 }
@@ -89,7 +95,8 @@ pub(super) fn shortened(sample: &Sample, len: usize) -> Sample {
     })
 }
 
-fn rebuilt(sample: &Sample, change: impl Fn(&[u8], u32) -> (Vec<u8>, u32)) -> Sample {
+/// The sample with each packet's bytes and length changed.
+pub(super) fn rebuilt(sample: &Sample, change: impl Fn(&[u8], u32) -> (Vec<u8>, u32)) -> Sample {
     let mut out = Sample::new(sample.carrier());
     for side in [Side::A, Side::B] {
         for piece in sample.pieces(side) {

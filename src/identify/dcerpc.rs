@@ -18,15 +18,15 @@
 
 use super::bytes::Reader;
 use super::sides::{self, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// DCE/RPC.
 pub(super) const DETECTOR: Detector = Detector {
     token: "dcerpc",
     name: "DCE/RPC",
     reference: "C706, MS-RPCE",
-    carriers: &[Carrier::Stream],
+    carriers: &[(Carrier::Stream, &[5..=5])],
     carried_after: &[],
     probe,
 };
@@ -50,8 +50,8 @@ enum Kind {
     Answers,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::streams(sample, read);
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::streams(view, read);
     let has = |kinds: [Kind; 2]| {
         SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| kinds.contains(&head.kind)))
     };
@@ -170,9 +170,10 @@ const LEAST_BIND: usize = 72;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, hex, stream, survive};
+    use super::super::craft::{ask, claim, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     fn bind() -> Vec<u8> {
         hex("05 00 0b 03 10000000 4800 0000 01000000
@@ -221,7 +222,7 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&stream(&bind()[..9], b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&bind()[..9], b"")), Probe::NeedMore);
     }
 
     #[test]
@@ -235,7 +236,7 @@ pub(super) mod tests {
             hex("05 02 00 02"),
             hex("05 01 00 01 0a000105 01bb 0000 00000000"),
         ] {
-            assert_eq!(probe(&stream(&other, b"")), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &stream(&other, b"")), Probe::No, "{other:x?}");
         }
     }
 

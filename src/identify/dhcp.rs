@@ -14,15 +14,15 @@
 
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// DHCP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "dhcp",
     name: "DHCP",
     reference: "RFC 2131",
-    carriers: &[Carrier::Datagrams],
+    carriers: &[(Carrier::Datagrams, &[1..=2])],
     carried_after: &[],
     probe,
 };
@@ -41,9 +41,9 @@ enum Kind {
     Reply,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::first_fit(sample, read);
-    let heads = || seen.iter().filter_map(Seen::fits);
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::first_fit(view, read);
+    let heads = || sides::fitting(&seen);
     let claim = match heads().map(|head| head.confidence).max() {
         Some(Confidence::High) => Claim::new(Confidence::High, "DHCP cookie"),
         Some(confidence) => Claim::new(confidence, "BOOTP header"),
@@ -151,9 +151,10 @@ const MAX_HOPS: u8 = 16;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, hex, matches, snapped, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, matches, snapped, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     fn message(op: u8, kind: u8) -> Vec<u8> {
         let mut out = vec![op, 1, 6, 0];
@@ -193,7 +194,7 @@ pub(super) mod tests {
     #[test]
     fn wants_more() {
         let cut = snapped(&datagrams(&[&message(1, 1)], &[]), 40);
-        assert_eq!(probe(&cut), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &cut), Probe::NeedMore);
     }
 
     #[test]

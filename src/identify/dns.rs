@@ -17,27 +17,33 @@
 //! Easily confused with: RTP when the id begins with `8`; anything mostly zero. Hence the counts
 //! must fit the size, and the unused flags must be zero.
 
-use super::bytes::{self, Reader};
+mod name;
+
+use std::borrow::Cow;
+
+use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View, gate};
+use crate::flow::sample::Carrier;
+
+use name::Name;
 
 /// DNS.
 pub(super) const DETECTOR: Detector = Detector {
     token: "dns",
     name: "DNS",
     reference: "RFC 1035",
-    carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carriers: &[(Carrier::Stream, gate::ANY), (Carrier::Datagrams, gate::ANY)],
     carried_after: &[],
     probe,
 };
 
 /// What is kept of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Head {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head<'v> {
     id: u16,
     kind: Kind,
-    name: String,
+    name: Name<'v>,
     record_type: u16,
     form: Form,
 }
@@ -57,17 +63,17 @@ enum Form {
     Record,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = match sample.carrier() {
-        Carrier::Datagrams => sides::first_fit(sample, read),
-        Carrier::Stream => sides::streams(sample, read_stream),
+fn probe(view: &View<'_>) -> Probe {
+    let seen = match view.carrier() {
+        Carrier::Datagrams => sides::first_fit(view, read),
+        Carrier::Stream => sides::streams(view, read_stream),
     };
-    let heads: Vec<&Head> = seen.iter().filter_map(Seen::fits).collect();
-    let Some(first) = heads.iter().find(|head| head.kind == Kind::Query).or(heads.first()) else {
+    let mut heads = sides::fitting(&seen);
+    let Some(first) = heads.clone().find(|head| head.kind == Kind::Query).or(heads.next()) else {
         return sides::undecided(&seen);
     };
-    let agree = match heads[..] {
-        [a, b] => a.kind != b.kind && a.id == b.id && a.name.eq_ignore_ascii_case(&b.name),
+    let agree = match [seen[0].fits(), seen[1].fits()] {
+        [Some(a), Some(b)] => a.kind != b.kind && a.id == b.id && a.name.is(b.name),
         _ => false,
     };
     let claim = match first.form {
@@ -81,12 +87,12 @@ fn probe(sample: &Sample) -> Probe {
     Probe::Match(
         claim
             .asked_by(sides::requester(sent(Kind::Query), sent(Kind::Response)))
-            .fact("qname", Some(shown(&first.name)))
+            .fact("qname", Some(first.name.shown()))
             .fact("qtype", Some(type_name(first.record_type))),
     )
 }
 
-fn read_stream(bytes: &[u8]) -> Seen<Head> {
+fn read_stream(bytes: &[u8]) -> Seen<Head<'_>> {
     let mut reader = Reader::new(bytes);
     let Some(len) = reader.u16() else {
         return Seen::Short;
@@ -94,7 +100,7 @@ fn read_stream(bytes: &[u8]) -> Seen<Head> {
     read(&Message { bytes: reader.take_up_to(len.into()), len: len.into() })
 }
 
-fn read(message: &Message<'_>) -> Seen<Head> {
+fn read<'v>(message: &Message<'v>) -> Seen<Head<'v>> {
     if message.len < HEADER + SHORTEST_QUESTION {
         return Seen::Foreign;
     }
@@ -112,7 +118,7 @@ fn read(message: &Message<'_>) -> Seen<Head> {
         Seen::Short => return message.ran_out(),
         Seen::Foreign | Seen::Silent => return Seen::Foreign,
     };
-    let netbios = is_netbios(&name);
+    let netbios = name.is_netbios();
     if !is_type(record_type) || !matches!(class & CLASS_BITS, 1 | 255) {
         return Seen::Foreign;
     }
@@ -130,7 +136,7 @@ fn read(message: &Message<'_>) -> Seen<Head> {
         kind,
         form: match counts.questions {
             0 => Form::Record,
-            _ if netbios || name == "." => Form::OddQuestion,
+            _ if netbios || name.is_root() => Form::OddQuestion,
             _ => Form::Question,
         },
         name,
@@ -192,8 +198,8 @@ fn is_type(record_type: u16) -> bool {
 }
 
 /// A name, its type and its class, as they begin both a question and a record.
-fn question(reader: &mut Reader<'_>) -> Seen<(String, u16, u16)> {
-    match name(reader) {
+fn question<'v>(reader: &mut Reader<'v>) -> Seen<(Name<'v>, u16, u16)> {
+    match Name::read(reader) {
         Seen::Fits(name) => match (reader.u16(), reader.u16()) {
             (Some(record_type), Some(class)) => Seen::Fits((name, record_type, class)),
             _ => Seen::Short,
@@ -202,58 +208,7 @@ fn question(reader: &mut Reader<'_>) -> Seen<(String, u16, u16)> {
     }
 }
 
-/// The first name of a message, which has nothing before it to point back to.
-fn name(reader: &mut Reader<'_>) -> Seen<String> {
-    let mut name = String::new();
-    loop {
-        let Some(len) = reader.u8() else {
-            return Seen::Short;
-        };
-        match usize::from(len) {
-            0 if name.is_empty() => return Seen::Fits(".".into()),
-            0 => return Seen::Fits(name),
-            len if len > MAX_LABEL || name.len() + len > MAX_NAME => return Seen::Foreign,
-            len => {
-                let Some(label) = reader.take(len) else {
-                    return Seen::Short;
-                };
-                // Multicast DNS names are UTF-8 and may hold blanks (RFC 6763, 4.1.1).
-                if label.iter().any(u8::is_ascii_control) {
-                    return Seen::Foreign;
-                }
-                if !name.is_empty() {
-                    name.push('.');
-                }
-                name.push_str(&bytes::text(label).unwrap_or_default());
-            }
-        }
-    }
-}
-
-/// Whether the first label is a `NetBIOS` name: two letters from A to P for each byte.
-fn is_netbios(name: &str) -> bool {
-    let label = name.split('.').next().unwrap_or_default();
-    label.len() == 32 && label.bytes().all(|b| (b'A'..=b'P').contains(&b))
-}
-
-/// The name for people: `NetBIOS` names decoded, with their suffix as `<20>` (RFC 1001, 14.1).
-fn shown(name: &str) -> String {
-    if !is_netbios(name) {
-        return name.into();
-    }
-    let halves: Vec<u8> = name.bytes().take(32).map(|letter| letter - b'A').collect();
-    let decoded: Vec<u8> = halves
-        .chunks_exact(2)
-        .map(|pair| pair.iter().fold(0, |byte, half| byte << 4 | half))
-        .collect();
-    let Some((suffix, padded)) = decoded.split_last() else {
-        return name.into();
-    };
-    let plain = bytes::text(padded.trim_ascii_end()).unwrap_or_default();
-    format!("{plain}<{suffix:02x}>")
-}
-
-fn type_name(record_type: u16) -> String {
+fn type_name(record_type: u16) -> Cow<'static, str> {
     let known = match record_type {
         1 => "A",
         2 => "NS",
@@ -274,7 +229,7 @@ fn type_name(record_type: u16) -> String {
         252 => "AXFR",
         255 => "ANY",
         // RFC 3597, 5.
-        other => return format!("TYPE{other}"),
+        other => return format!("TYPE{other}").into(),
     };
     known.into()
 }
@@ -291,14 +246,13 @@ const MAX_RESULT: u16 = 11;
 const OPCODE: u16 = 0x7800;
 /// The top bit of the class is multicast DNS's own (RFC 6762, 18.12).
 const CLASS_BITS: u16 = 0x7fff;
-const MAX_LABEL: usize = 63;
-const MAX_NAME: usize = 255;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, hex, snapped, stream, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, snapped, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     const QUESTION: &str = "04 666530 31 07 636f6e746f736f 00 0001 0001";
 
@@ -358,8 +312,8 @@ pub(super) mod tests {
     #[test]
     fn wants_more() {
         let cut = snapped(&datagrams(&[&query()], &[]), 20);
-        assert_eq!(probe(&cut), Probe::NeedMore);
-        assert_eq!(probe(&stream(&framed(&query())[..9], b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &cut), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&framed(&query())[..9], b"")), Probe::NeedMore);
     }
 
     #[test]
@@ -383,7 +337,7 @@ pub(super) mod tests {
             hex("0001 0000 2112a442 000102030405060708090a0b"),
             vec![0; 60],
         ] {
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
     }
 

@@ -16,16 +16,16 @@
 //! have a header too short to be known.
 
 use super::bytes::Reader;
-use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::sides::{self, Datagrams, Message, SIDES, Seen};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// DTLS.
 pub(super) const DETECTOR: Detector = Detector {
     token: "dtls",
     name: "DTLS",
     reference: "RFC 6347, RFC 9147",
-    carriers: &[Carrier::Datagrams],
+    carriers: &[(Carrier::Datagrams, &[0x14..=0x17])],
     carried_after: &["stun"],
     probe,
 };
@@ -42,9 +42,9 @@ enum Head {
     },
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = SIDES.map(|side| read_all(&sides::datagrams(sample, side)));
-    let heads = || seen.iter().filter_map(Seen::fits);
+fn probe(view: &View<'_>) -> Probe {
+    let seen = SIDES.map(|side| read_all(view.datagrams(side)));
+    let heads = || sides::fitting(&seen);
     let client = |head: &Head| matches!(head, Head::Client);
     let server = |head: &Head| matches!(head, Head::Verify | Head::Server { .. });
     let claim = if heads().any(client) {
@@ -69,8 +69,8 @@ fn probe(sample: &Sample) -> Probe {
 }
 
 /// The most telling of a side's datagrams, or else what the first one is.
-fn read_all(datagrams: &[Message<'_>]) -> Seen<Head> {
-    let mut seen = datagrams.iter().map(read);
+fn read_all(datagrams: Datagrams<'_>) -> Seen<Head> {
+    let mut seen = datagrams.map(|message| read(&message));
     let first = seen.next().unwrap_or(Seen::Silent);
     let heads = seen.chain([first.clone()]).filter_map(|seen| seen.fits().copied());
     heads.max().map_or(first, Seen::Fits)
@@ -187,9 +187,10 @@ const MAX_RECORD: usize = 16384 + 2048;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, hex, snapped, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, snapped, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     fn hello(kind: &str) -> Vec<u8> {
         let mut out =
@@ -229,8 +230,8 @@ pub(super) mod tests {
     #[test]
     fn wants_more() {
         let cut = snapped(&datagrams(&[&hello("01")], &[]), 20);
-        assert_eq!(probe(&cut), Probe::NeedMore);
-        assert_eq!(probe(&datagrams(&[], &[])), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &cut), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &datagrams(&[], &[])), Probe::NeedMore);
     }
 
     #[test]
@@ -246,7 +247,7 @@ pub(super) mod tests {
             data()[..20].to_vec(),
             long,
         ] {
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
     }
 

@@ -7,11 +7,13 @@
 //!
 //! Neither has a magic number: a length is believed only when the message behind it is.
 
+use std::slice;
+
+use super::View;
 use super::bytes::Reader;
-use super::sides::{self, Message, SIDES, Seen};
+use super::sides::{Datagrams, Message, SIDES, Seen};
 use super::stun::pseudo_tls;
-use crate::flow::key::Side;
-use crate::flow::sample::{Carrier, Sample};
+use crate::flow::sample::{Carrier, Piece};
 
 /// How messages are set apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,41 +37,106 @@ impl Framing {
     }
 }
 
+/// What one side sent, message by message.
+#[derive(Debug, Clone)]
+pub(super) enum Messages<'v> {
+    Datagrams(Datagrams<'v>),
+    Frames(Frames<'v>),
+    Segments(Segments<'v>),
+}
+
+impl<'v> Iterator for Messages<'v> {
+    type Item = Message<'v>;
+
+    fn next(&mut self) -> Option<Message<'v>> {
+        match self {
+            Self::Datagrams(datagrams) => datagrams.next(),
+            Self::Frames(frames) => frames.next(),
+            Self::Segments(segments) => segments.next(),
+        }
+    }
+}
+
 /// The messages from the beginning of a stream; the last one may be cut. Stops at a header that
 /// the framing does not allow.
-pub(super) fn frames(bytes: &[u8], framing: Framing) -> Vec<Message<'_>> {
-    let mut reader = Reader::new(bytes);
-    let mut found = Vec::new();
-    while let Some(len) = length(&mut reader, framing) {
-        found.push(Message { bytes: reader.take_up_to(len), len });
+#[derive(Debug, Clone)]
+pub(super) struct Frames<'v> {
+    reader: Reader<'v>,
+    framing: Framing,
+}
+
+impl<'v> Frames<'v> {
+    /// The messages of a stream that begins with `bytes`.
+    pub(super) fn of(bytes: &'v [u8], framing: Framing) -> Self {
+        Self { reader: Reader::new(bytes), framing }
     }
-    found
+}
+
+impl<'v> Iterator for Frames<'v> {
+    type Item = Message<'v>;
+
+    fn next(&mut self) -> Option<Message<'v>> {
+        let len = length(&mut self.reader, self.framing)?;
+        Some(Message { bytes: self.reader.take_up_to(len), len })
+    }
+}
+
+/// The segments of one side, if each holds exactly one message behind its length; none otherwise.
+/// Shows large messages of which a stream's beginning would hold but one.
+#[derive(Debug, Clone)]
+pub(super) struct Segments<'v>(slice::Iter<'v, Piece<'v>>);
+
+impl<'v> Segments<'v> {
+    fn of(pieces: &'v [Piece<'v>]) -> Self {
+        let each = pieces.iter().all(|piece| segment(piece).is_some());
+        Self(if each { pieces.iter() } else { [].iter() })
+    }
+}
+
+impl<'v> Iterator for Segments<'v> {
+    type Item = Message<'v>;
+
+    fn next(&mut self) -> Option<Message<'v>> {
+        self.0.next().and_then(segment)
+    }
+}
+
+/// The message that fills a segment behind its length.
+fn segment<'v>(piece: &Piece<'v>) -> Option<Message<'v>> {
+    let mut reader = Reader::new(piece.bytes);
+    let len = reader.u16()?;
+    (u32::from(len) + 2 == piece.wire_len)
+        .then(|| Message { bytes: reader.rest(), len: len.into() })
 }
 
 /// Judges what each side sent message by message: its datagrams, or the frames of its stream in
 /// whichever framing fits.
 pub(super) fn messages<T>(
-    sample: &Sample,
-    judge: impl Fn(&[Message<'_>]) -> Seen<T>,
+    view: &View<'_>,
+    judge: impl Fn(&Messages<'_>) -> Seen<T>,
 ) -> [Seen<T>; 2] {
-    if sample.carrier() == Carrier::Datagrams {
-        return SIDES.map(|side| match sides::datagrams(sample, side) {
-            none if none.is_empty() => Seen::Silent,
-            some => judge(&some),
+    if view.carrier() == Carrier::Datagrams {
+        return SIDES.map(|side| {
+            let datagrams = view.datagrams(side);
+            match datagrams.clone().next() {
+                None => Seen::Silent,
+                Some(_) => judge(&Messages::Datagrams(datagrams)),
+            }
         });
     }
     SIDES.map(|side| {
-        let bytes = sample.stream(side);
+        let bytes = view.stream(side);
         if bytes.is_empty() {
             return Seen::Silent;
         }
-        let rest = match pseudo_tls::read(&bytes) {
+        let rest = match pseudo_tls::read(bytes) {
             Seen::Fits((_, rest)) => rest,
-            _ => &bytes,
+            _ => bytes,
         };
-        let readings = Framing::ALL.map(|framing| frames(rest, framing));
+        let framed = Framing::ALL.map(|framing| Messages::Frames(Frames::of(rest, framing)));
+        let segments = Messages::Segments(Segments::of(view.pieces(side)));
         let mut answer = Seen::Foreign;
-        for reading in readings.iter().chain([&segments(sample, side)]) {
+        for reading in framed.iter().chain([&segments]) {
             match judge(reading) {
                 Seen::Fits(found) => return Seen::Fits(found),
                 Seen::Short => answer = Seen::Short,
@@ -78,21 +145,6 @@ pub(super) fn messages<T>(
         }
         answer
     })
-}
-
-/// The segments of one side, if each holds exactly one message behind its length. Shows large
-/// messages of which a stream's beginning would hold but one.
-fn segments(sample: &Sample, side: Side) -> Vec<Message<'_>> {
-    let all: Option<Vec<_>> = sample
-        .pieces(side)
-        .map(|piece| {
-            let mut reader = Reader::new(piece.bytes);
-            let len = reader.u16()?;
-            (u32::from(len) + 2 == piece.wire_len)
-                .then(|| Message { bytes: reader.rest(), len: len.into() })
-        })
-        .collect();
-    all.unwrap_or_default()
 }
 
 fn length(reader: &mut Reader<'_>, framing: Framing) -> Option<usize> {
@@ -106,19 +158,23 @@ fn length(reader: &mut Reader<'_>, framing: Framing) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn frames_of(bytes: &[u8], framing: Framing) -> Vec<Message<'_>> {
+        Frames::of(bytes, framing).collect()
+    }
+
     #[test]
     fn frames_follow_each_other_and_the_last_may_be_cut() {
-        let found = frames(&[0, 2, 7, 8, 0, 0, 0, 9, 1], Framing::Rfc4571);
+        let found = frames_of(&[0, 2, 7, 8, 0, 0, 0, 9, 1], Framing::Rfc4571);
         let lens: Vec<_> = found.iter().map(|m| (m.bytes.len(), m.len)).collect();
         assert_eq!(lens, [(2, 2), (0, 0), (1, 9)]);
     }
 
     #[test]
     fn ms_turn_frames_name_their_kind() {
-        let found = frames(&[2, 0, 0, 1, 5, 3, 0, 0, 1, 6, 4, 0, 0, 0], Framing::MsTurn);
+        let found = frames_of(&[2, 0, 0, 1, 5, 3, 0, 0, 1, 6, 4, 0, 0, 0], Framing::MsTurn);
         let bytes: Vec<_> = found.iter().map(|m| m.bytes).collect();
         assert_eq!(bytes, [[5], [6]]);
-        assert!(frames(&[1, 1, 0, 0], Framing::MsTurn).is_empty());
-        assert!(frames(&[2], Framing::MsTurn).is_empty());
+        assert!(frames_of(&[1, 1, 0, 0], Framing::MsTurn).is_empty());
+        assert!(frames_of(&[2], Framing::MsTurn).is_empty());
     }
 }

@@ -13,30 +13,30 @@
 
 use super::bytes::{self, Prefix, StartLine};
 use super::sides::{self, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, FirstBytes, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// HTTP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "http",
     name: "HTTP",
     reference: "RFC 9112, RFC 9113",
-    carriers: &[Carrier::Stream],
+    carriers: &[(Carrier::Stream, TEXT)],
     carried_after: &[],
     probe,
 };
 
 /// What one side begins with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Head {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head<'v> {
     Request {
-        method: Option<String>,
+        method: &'v [u8],
         version: &'static str,
-        host: Option<String>,
+        host: Option<&'v [u8]>,
     },
     /// A request whose line goes on beyond what was kept.
     CutRequest {
-        method: Option<String>,
+        method: &'v [u8],
     },
     Status {
         version: &'static str,
@@ -44,25 +44,25 @@ enum Head {
     Preface,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::streams(sample, read);
-    let heads = || seen.iter().filter_map(Seen::fits);
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::streams(view, read);
+    let heads = || sides::fitting(&seen);
     let Some(confidence) = heads().map(Head::confidence).max() else {
         return sides::undecided(&seen);
     };
-    let evidence = evidence(&heads().collect::<Vec<_>>());
-    let answer = |head: &Head| matches!(head, Head::Status { .. });
+    let evidence = evidence(&seen);
+    let answer = |head: &Head<'_>| matches!(head, Head::Status { .. });
     let asked = SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| !answer(head)));
     let answered = SIDES.map(|side| seen[side.index()].fits().is_some_and(answer));
     let mut claim = Claim::new(confidence, evidence).asked_by(sides::requester(asked, answered));
     for head in heads() {
         claim = match head {
             Head::Request { method, version, host } => claim
-                .fact("method", method.clone())
+                .fact("method", bytes::text(method))
                 .fact("version", Some(*version))
-                .fact("host", host.clone()),
-            Head::CutRequest { method } => claim.fact("method", method.clone()),
-            Head::Status { version } if !claim.facts.contains_key("version") => {
+                .fact("host", host.and_then(bytes::text)),
+            Head::CutRequest { method } => claim.fact("method", bytes::text(method)),
+            Head::Status { version } if claim.facts.get("version").is_none() => {
                 claim.fact("version", Some(*version))
             }
             Head::Status { .. } => claim,
@@ -72,7 +72,7 @@ fn probe(sample: &Sample) -> Probe {
     Probe::Match(claim)
 }
 
-impl Head {
+impl Head<'_> {
     fn confidence(&self) -> Confidence {
         match self {
             Self::Request { .. } | Self::Status { .. } | Self::Preface => Confidence::High,
@@ -81,17 +81,20 @@ impl Head {
     }
 }
 
-fn evidence(heads: &[&Head]) -> &'static str {
-    match heads {
-        [Head::Preface, ..] | [_, Head::Preface] => "HTTP/2 preface",
-        [Head::Status { .. }] => "status line",
-        [Head::Status { .. }, _] | [_, Head::Status { .. }] => "request and status line",
-        [Head::CutRequest { .. }, ..] => "request line, cut",
+fn evidence(seen: &[Seen<Head<'_>>; 2]) -> &'static str {
+    let mut heads = sides::fitting(seen);
+    match (heads.next(), heads.next()) {
+        (Some(Head::Preface), _) | (_, Some(Head::Preface)) => "HTTP/2 preface",
+        (Some(Head::Status { .. }), None) => "status line",
+        (Some(Head::Status { .. }), _) | (_, Some(Head::Status { .. })) => {
+            "request and status line"
+        }
+        (Some(Head::CutRequest { .. }), _) => "request line, cut",
         _ => "request line",
     }
 }
 
-fn read(bytes: &[u8]) -> Seen<Head> {
+fn read(bytes: &[u8]) -> Seen<Head<'_>> {
     match bytes::prefix(bytes, PREFACE) {
         Prefix::Whole => return Seen::Fits(Head::Preface),
         Prefix::Part => return Seen::Short,
@@ -109,7 +112,7 @@ fn read(bytes: &[u8]) -> Seen<Head> {
     }
 }
 
-fn status(bytes: &[u8]) -> Seen<Head> {
+fn status(bytes: &[u8]) -> Seen<Head<'static>> {
     match bytes.get(7..) {
         Some([minor, b' ', a, b, c, b' ' | b'\r' | b'\n', ..])
             if [a, b, c].iter().all(|digit| digit.is_ascii_digit()) =>
@@ -121,9 +124,8 @@ fn status(bytes: &[u8]) -> Seen<Head> {
     }
 }
 
-fn request(line: &[u8], bytes: &[u8]) -> Seen<Head> {
-    let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
-    let [method, target, last] = words[..] else {
+fn request<'v>(line: &'v [u8], bytes: &'v [u8]) -> Seen<Head<'v>> {
+    let Some([method, target, last]) = bytes::three_words(line) else {
         return Seen::Foreign;
     };
     let version = match last.split_last() {
@@ -131,18 +133,16 @@ fn request(line: &[u8], bytes: &[u8]) -> Seen<Head> {
         _ => None,
     };
     match version {
-        Some(version) if is_method(method) && !target.is_empty() => Seen::Fits(Head::Request {
-            method: bytes::text(method),
-            version,
-            host: bytes::header(bytes, "host").and_then(bytes::text),
-        }),
+        Some(version) if is_method(method) && !target.is_empty() => {
+            Seen::Fits(Head::Request { method, version, host: bytes::header(bytes, "host") })
+        }
         _ => Seen::Foreign,
     }
 }
 
 /// Judges a request line by its beginning. Only a long one is believed: a short one is still on
 /// its way.
-fn cut_request(line: &[u8]) -> Seen<Head> {
+fn cut_request(line: &[u8]) -> Seen<Head<'_>> {
     let mut words = line.splitn(3, |&b| b == b' ');
     let method = words.next().unwrap_or_default();
     let Some(target) = words.next() else {
@@ -157,7 +157,7 @@ fn cut_request(line: &[u8]) -> Seen<Head> {
             || method == b"CONNECT");
     match plausible {
         true if line.len() >= LONG_LINE && METHODS.contains(&method) => {
-            Seen::Fits(Head::CutRequest { method: bytes::text(method) })
+            Seen::Fits(Head::CutRequest { method })
         }
         true => Seen::Short,
         false => Seen::Foreign,
@@ -179,6 +179,8 @@ fn version(minor: u8) -> Option<&'static str> {
 
 /// What a client of HTTP/2 with prior knowledge sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// A method or the version of a status line.
+const TEXT: FirstBytes = &[b'-'..=b'-', b'A'..=b'Z', b'_'..=b'_'];
 /// Methods that are believed before the version is seen.
 const METHODS: [&[u8]; 14] = [
     b"GET",
@@ -203,9 +205,10 @@ const LONG_LINE: usize = 64;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, stream, survive};
+    use super::super::craft::{ask, claim, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     const GET: &[u8] = b"GET /meet?a=b HTTP/1.1\r\nHost: web.contoso.com\r\nAccept: */*\r\n\r\n";
 
@@ -243,7 +246,7 @@ pub(super) mod tests {
     #[test]
     fn wants_more() {
         for cut in [&b"G"[..], b"GET /index", b"HTTP/1.1 2", b"PRI * HT", b"PATCH"] {
-            assert_eq!(probe(&stream(cut, b"")), Probe::NeedMore, "{cut:?}");
+            assert_eq!(ask(&DETECTOR, &stream(cut, b"")), Probe::NeedMore, "{cut:?}");
         }
     }
 
@@ -263,7 +266,7 @@ pub(super) mod tests {
             b"EHLO mail.contoso.com\r\n",
             b"GET /\x00\x01 HTTP/1.1\r\n",
         ] {
-            assert_eq!(probe(&stream(other, b"")), Probe::No, "{other:?}");
+            assert_eq!(ask(&DETECTOR, &stream(other, b"")), Probe::No, "{other:?}");
         }
     }
 

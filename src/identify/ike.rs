@@ -12,15 +12,15 @@
 
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View, gate};
+use crate::flow::sample::Carrier;
 
 /// IKE.
 pub(super) const DETECTOR: Detector = Detector {
     token: "ike",
     name: "IKE",
     reference: "RFC 7296, RFC 2408",
-    carriers: &[Carrier::Datagrams],
+    carriers: &[(Carrier::Datagrams, gate::ANY)],
     carried_after: &[],
     probe,
 };
@@ -41,8 +41,8 @@ enum Sender {
     Unknown,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::first_fit(sample, read);
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::first_fit(view, read);
     // The initiator's message tells how it began, whichever side that is.
     let Some(first) = seen.iter().filter_map(Seen::fits).min() else {
         return sides::undecided(&seen);
@@ -152,9 +152,10 @@ const HEADER: usize = 28;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, hex, snapped, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, snapped, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     fn message(responder: &str, kind: &str) -> Vec<u8> {
         hex(&format!("0011223344556677 {responder} {kind} 00000000 00000024 0102030405060708"))
@@ -190,7 +191,7 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&snapped(&samples()[0], 20)), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &snapped(&samples()[0], 20)), Probe::NeedMore);
     }
 
     #[test]
@@ -210,7 +211,7 @@ pub(super) mod tests {
             hex("c0ffee01 00000001 00112233445566778899aabbccddeeff0011223344556677"),
             vec![0xff],
         ] {
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
     }
 

@@ -11,36 +11,36 @@
 
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// Kerberos.
 pub(super) const DETECTOR: Detector = Detector {
     token: "kerberos",
     name: "Kerberos",
     reference: "RFC 4120",
-    carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carriers: &[(Carrier::Stream, &[0..=0]), (Carrier::Datagrams, &[0x6a..=0x7e])],
     carried_after: &[],
     probe,
 };
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = match sample.carrier() {
-        Carrier::Datagrams => sides::first_fit(sample, read),
-        Carrier::Stream => sides::streams(sample, read_stream),
+fn probe(view: &View<'_>) -> Probe {
+    let seen = match view.carrier() {
+        Carrier::Datagrams => sides::first_fit(view, read),
+        Carrier::Stream => sides::streams(view, read_stream),
     };
     let sent = |kinds: &[u8]| {
         SIDES.map(|side| seen[side.index()].fits().is_some_and(|kind| kinds.contains(kind)))
     };
     let requester = sides::requester(sent(&REQUESTS), sent(&REPLIES));
-    let kinds: Vec<&u8> = seen.iter().filter_map(Seen::fits).collect();
-    let Some(kind) = kinds.iter().find(|kind| REQUESTS.contains(kind)).or(kinds.first()) else {
+    let mut kinds = sides::fitting(&seen);
+    let Some(kind) = kinds.clone().find(|kind| REQUESTS.contains(kind)).or(kinds.next()) else {
         return sides::undecided(&seen);
     };
     Probe::Match(
         Claim::new(Confidence::High, "Kerberos message")
             .asked_by(requester)
-            .fact("kerberos_message", name(**kind)),
+            .fact("kerberos_message", name(*kind)),
     )
 }
 
@@ -107,9 +107,10 @@ const MAX_LEN: u32 = 1 << 20;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, hex, snapped, stream, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, snapped, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     fn request() -> Vec<u8> {
         let mut out = hex("6a 81d4 30 81d1 a1 03 0201 05 a2 03 0201 0a");
@@ -148,8 +149,8 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&snapped(&datagrams(&[&request()], &[]), 8)), Probe::NeedMore);
-        assert_eq!(probe(&stream(&framed(&request())[..7], b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &snapped(&datagrams(&[&request()], &[]), 8)), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&framed(&request())[..7], b"")), Probe::NeedMore);
     }
 
     #[test]
@@ -162,8 +163,8 @@ pub(super) mod tests {
             hex("30 0c 0201 01 60 07 0201 03 0400 8000"),
             error()[..9].to_vec(),
         ] {
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
-            assert_eq!(probe(&stream(&framed(&other), b"")), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &stream(&framed(&other), b"")), Probe::No, "{other:x?}");
         }
     }
 

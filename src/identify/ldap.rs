@@ -13,15 +13,15 @@
 
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// LDAP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "ldap",
     name: "LDAP",
     reference: "RFC 4511",
-    carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carriers: &[(Carrier::Stream, &[0x30..=0x30]), (Carrier::Datagrams, &[0x30..=0x30])],
     carried_after: &[],
     probe,
 };
@@ -34,30 +34,28 @@ enum Operation {
     Response,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = match sample.carrier() {
-        Carrier::Datagrams => sides::first_fit(sample, read),
+fn probe(view: &View<'_>) -> Probe {
+    let seen = match view.carrier() {
+        Carrier::Datagrams => sides::first_fit(view, read),
         // A stream has no end that the length could miss.
-        Carrier::Stream => {
-            sides::streams(sample, |bytes| read(&Message { bytes, len: usize::MAX }))
-        }
+        Carrier::Stream => sides::streams(view, |bytes| read(&Message { bytes, len: usize::MAX })),
     };
     let asked = SIDES.map(|side| {
         let operation = seen[side.index()].fits();
         operation.is_some_and(|operation| *operation != Operation::Response)
     });
     let answered = SIDES.map(|side| seen[side.index()].fits() == Some(&Operation::Response));
-    let operations: Vec<&Operation> = seen.iter().filter_map(Seen::fits).collect();
-    let claim = if operations.contains(&&Operation::Bind) {
+    let operations = || sides::fitting(&seen);
+    let claim = if operations().any(|operation| *operation == Operation::Bind) {
         Claim::new(Confidence::High, "a bind")
     } else if asked.contains(&true) && answered.contains(&true) {
         Claim::new(Confidence::High, "request and response")
-    } else if operations.is_empty() {
+    } else if operations().next().is_none() {
         return sides::undecided(&seen);
     } else {
         Claim::new(Confidence::Medium, "one side of an exchange")
     };
-    let name = operations.iter().find_map(|operation| match operation {
+    let name = operations().find_map(|operation| match operation {
         Operation::Bind => Some("bind"),
         Operation::Request(name) => Some(name),
         Operation::Response => None,
@@ -136,9 +134,10 @@ const MAX_LEN: usize = 1 << 24;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, hex, snapped, stream, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, snapped, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     const BIND: &str = "30 0c 0201 01 60 07 0201 03 0400 8000";
     const BOUND: &str = "30 84 00000010 0201 01 61 84 00000007 0a01 00 0400 0400";
@@ -172,8 +171,8 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&stream(&hex(BIND)[..6], b"")), Probe::NeedMore);
-        assert_eq!(probe(&snapped(&datagrams(&[&hex(SEARCH)], &[]), 8)), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&hex(BIND)[..6], b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &snapped(&datagrams(&[&hex(SEARCH)], &[]), 8)), Probe::NeedMore);
     }
 
     #[test]
@@ -187,8 +186,8 @@ pub(super) mod tests {
             hex("30 0c 0201 ff 60 07 0201 03 0400 8000"),
             hex("6a 0e 30 0c a1 03 0201 05 a2 03 0201 0a a3 00"),
         ] {
-            assert_eq!(probe(&stream(&other, b"")), Probe::No, "{other:x?}");
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &stream(&other, b"")), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
     }
 

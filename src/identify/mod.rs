@@ -6,8 +6,11 @@
 //! what they read with. Read [`Detector`] first.
 
 mod bytes;
+mod facts;
 mod frames;
+mod gate;
 mod sides;
+mod view;
 
 mod tls;
 
@@ -50,10 +53,14 @@ mod ntp;
 #[cfg(test)]
 mod craft;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use crate::flow::key::Side;
 use crate::flow::sample::{Carrier, Sample};
+
+pub use facts::Facts;
+pub use gate::FirstBytes;
+pub use view::View;
 
 /// How sure an identification is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,9 +83,6 @@ impl Confidence {
         }
     }
 }
-
-/// Facts that a detector reads along the way, by their stable names (`tls_version`, `sni`, …).
-pub type Facts = BTreeMap<&'static str, String>;
 
 /// What a detector says when the sample is its protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,20 +117,28 @@ pub struct Detector {
     pub name: &'static str,
     /// The document that defines the bytes.
     pub reference: &'static str,
-    /// The carriers to ask it about.
-    pub carriers: &'static [Carrier],
+    /// The carriers to ask it about, and for each the bytes with which a stream or datagram may begin
+    /// that shows the protocol.
+    pub carriers: &'static [(Carrier, FirstBytes)],
     /// Protocols that prepare the way for this one on the same flow, by token: connectivity
     /// checks before media. Where both are claimed equally surely, this one is what the flow is
     /// for.
     pub carried_after: &'static [&'static str],
     /// Looks at a sample.
-    pub probe: fn(&Sample) -> Probe,
+    pub probe: fn(&View<'_>) -> Probe,
+}
+
+impl Detector {
+    /// Whether the protocol comes this way.
+    pub fn carried_by(&self, carrier: Carrier) -> bool {
+        self.carriers.iter().any(|(known, _)| *known == carrier)
+    }
 }
 
 impl Claim {
     /// A claim without facts.
     fn new(confidence: Confidence, evidence: &'static str) -> Self {
-        Self { confidence, evidence, requester: None, facts: Facts::new() }
+        Self { confidence, evidence, requester: None, facts: Facts::default() }
     }
 
     /// Names the side that asked first, where it is known.
@@ -136,9 +148,9 @@ impl Claim {
     }
 
     /// Adds a fact, where there is one.
-    fn fact(mut self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+    fn fact(mut self, name: &'static str, value: Option<impl Into<Cow<'static, str>>>) -> Self {
         if let Some(value) = value {
-            self.facts.insert(name, value.into());
+            self.facts.set(name, value);
         }
         self
     }
@@ -201,74 +213,66 @@ impl Identification {
 /// and what STUN read along the way is kept. Claims that know nothing of each other are named in
 /// the order of their tokens, so that the answer does not depend on the list.
 pub fn identify(sample: &Sample) -> Identification {
-    let mut claims = surest(sample);
-    let Some(at) = foremost(&claims) else {
-        return Identification { payload_seen: payload_seen(sample), ..Identification::default() };
+    let view = View::of(sample);
+    let mut claims = gate::asked(&view).filter_map(|detector| match (detector.probe)(&view) {
+        Probe::Match(claim) => Some((detector, claim)),
+        Probe::No | Probe::NeedMore => None,
+    });
+    let Some(first) = claims.next() else {
+        return Identification { payload_seen: view.shows_payload(), ..Identification::default() };
     };
-    let (detector, mut best) = claims.remove(at);
-    for (other, claim) in &claims {
-        if detector.carried_after.contains(&other.token) {
-            best.requester = best.requester.or(claim.requester);
-            for (name, value) in &claim.facts {
-                best.facts.entry(name).or_insert_with(|| value.clone());
-            }
-        }
-    }
-    Identification {
-        protocol: Some(detector.token),
-        confidence: Some(best.confidence),
-        evidence: best.evidence,
-        requester: best.requester,
-        facts: best.facts,
-        also: claims.iter().map(|(other, _)| other.token).collect(),
-        payload_seen: true,
+    match claims.next() {
+        None => identified(first, Vec::new()),
+        Some(second) => settled([first, second].into_iter().chain(claims).collect()),
     }
 }
 
 type Claimed = (&'static Detector, Claim);
 
-/// The claims of the highest confidence, in the order of their tokens.
-fn surest(sample: &Sample) -> Vec<Claimed> {
-    let mut claims: Vec<Claimed> = DETECTORS
-        .iter()
-        .filter(|detector| detector.carriers.contains(&sample.carrier()))
-        .filter_map(|detector| match (detector.probe)(sample) {
-            Probe::Match(claim) => Some((detector, claim)),
-            Probe::No | Probe::NeedMore => None,
-        })
-        .collect();
+/// What several claims on one flow amount to.
+fn settled(mut claims: Vec<Claimed>) -> Identification {
     let most = claims.iter().map(|(_, claim)| claim.confidence).max();
     claims.retain(|(_, claim)| Some(claim.confidence) == most);
     claims.sort_by_key(|(detector, _)| detector.token);
-    claims
+    let (detector, mut best) = claims.remove(foremost(&claims));
+    for (other, claim) in &claims {
+        if detector.carried_after.contains(&other.token) {
+            best.requester = best.requester.or(claim.requester);
+            best.facts.fill(&claim.facts);
+        }
+    }
+    identified((detector, best), claims.iter().map(|(other, _)| other.token).collect())
+}
+
+fn identified((detector, claim): Claimed, also: Vec<&'static str>) -> Identification {
+    Identification {
+        protocol: Some(detector.token),
+        confidence: Some(claim.confidence),
+        evidence: claim.evidence,
+        requester: claim.requester,
+        facts: claim.facts,
+        also,
+        payload_seen: true,
+    }
 }
 
 /// The first claim that no other is carried after.
-fn foremost(claims: &[Claimed]) -> Option<usize> {
+fn foremost(claims: &[Claimed]) -> usize {
     let prepares =
         |token: &str| claims.iter().any(|(other, _)| other.carried_after.contains(&token));
-    claims
-        .iter()
-        .position(|(detector, _)| !prepares(detector.token))
-        .or((!claims.is_empty()).then_some(0))
-}
-
-/// Whether any payload byte was captured; a short snap length leaves only lengths.
-fn payload_seen(sample: &Sample) -> bool {
-    [Side::A, Side::B]
-        .into_iter()
-        .flat_map(|side| sample.pieces(side))
-        .any(|piece| !piece.bytes.is_empty())
+    claims.iter().position(|(detector, _)| !prepares(detector.token)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::craft::{datagrams, hex};
+    use std::collections::BTreeMap;
+
+    use super::craft::{ask, datagrams, hex};
     use super::*;
     use crate::flow::sample::Piece;
 
     /// Every detector with samples of its protocol.
-    fn samples() -> Vec<(&'static str, Vec<Sample>)> {
+    pub(super) fn samples() -> Vec<(&'static str, Vec<Sample>)> {
         vec![
             ("tls", tls::tests::samples()),
             ("http", http::tests::samples()),
@@ -301,7 +305,7 @@ mod tests {
             for (at, sample) in samples.iter().enumerate() {
                 let matching: Vec<_> = DETECTORS
                     .iter()
-                    .filter(|detector| detector.carriers.contains(&sample.carrier()))
+                    .filter(|detector| detector.carried_by(sample.carrier()))
                     .filter(|detector| craft::matches(detector, sample))
                     .map(|detector| detector.token)
                     .collect();
@@ -344,7 +348,7 @@ mod tests {
             let sample = random.sample();
             for detector in DETECTORS {
                 if let (true, Probe::Match(claim)) =
-                    (detector.carriers.contains(&sample.carrier()), (detector.probe)(&sample))
+                    (detector.carried_by(sample.carrier()), ask(detector, &sample))
                 {
                     assert_ne!(claim.confidence, Confidence::High, "{claim:?} {sample:x?}");
                     *medium.entry(detector.token).or_default() += 1;

@@ -16,15 +16,15 @@
 
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, FirstBytes, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// NTP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "ntp",
     name: "NTP",
     reference: "RFC 5905",
-    carriers: &[Carrier::Datagrams],
+    carriers: &[(Carrier::Datagrams, FIRST)],
     carried_after: &[],
     probe,
 };
@@ -47,15 +47,14 @@ enum Mode {
     Broadcast,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::first_fit(sample, read);
-    let heads: Vec<&Head> = seen.iter().filter_map(Seen::fits).collect();
-    let claim = match heads[..] {
-        [] => return sides::undecided(&seen),
-        [a, b] if a.answers(b) || b.answers(a) => {
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::first_fit(view, read);
+    let claim = match [seen[0].fits(), seen[1].fits()] {
+        [None, None] => return sides::undecided(&seen),
+        [Some(a), Some(b)] if a.answers(b) || b.answers(a) => {
             Claim::new(Confidence::High, "question and answer")
         }
-        _ if heads.iter().any(|head| head.is_prompt()) => {
+        _ if sides::fitting(&seen).any(Head::is_prompt) => {
             Claim::new(Confidence::Medium, "an answer")
         }
         _ => return Probe::NeedMore,
@@ -116,6 +115,9 @@ impl Head {
     }
 }
 
+/// Versions 1 to 4 and modes 1 to 5 behind each of the four leap indicators.
+const FIRST: FirstBytes = &[0x09..=0x25, 0x49..=0x65, 0x89..=0xa5, 0xc9..=0xe5];
+
 /// The header, alone or with a key id and a digest of 16 or 20 bytes, or with the 72 bytes of
 /// MS-SNTP's extended authenticator.
 fn is_size(len: usize) -> bool {
@@ -124,9 +126,10 @@ fn is_size(len: usize) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, hex, matches, snapped, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, matches, snapped, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     const ZERO: &str = "0000000000000000";
     const ASKED: &str = "e5f1a2b3 12345678";
@@ -159,8 +162,8 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&datagrams(&[&question()], &[])), Probe::NeedMore);
-        assert_eq!(probe(&snapped(&samples()[1], 40)), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &datagrams(&[&question()], &[])), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &snapped(&samples()[1], 40)), Probe::NeedMore);
     }
 
     #[test]
@@ -178,7 +181,7 @@ pub(super) mod tests {
             message("24 02 06 20", ASKED, ASKED, ASKED),
             vec![0; 48],
         ] {
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
     }
 

@@ -18,15 +18,15 @@
 
 use super::bytes::Reader;
 use super::sides::{self, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// RDP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "rdp",
     name: "RDP",
     reference: "MS-RDPBCGR",
-    carriers: &[Carrier::Stream],
+    carriers: &[(Carrier::Stream, &[3..=3])],
     carried_after: &[],
     probe,
 };
@@ -52,15 +52,17 @@ enum Proof {
     Bare,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::streams(sample, read);
-    let heads: Vec<&Head> = seen.iter().filter_map(Seen::fits).collect();
-    let claim = if heads.iter().any(|head| head.proof == Proof::Own) {
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::streams(view, read);
+    let heads = || sides::fitting(&seen);
+    let claim = if heads().any(|head| head.proof == Proof::Own) {
         Claim::new(Confidence::High, "RDP negotiation")
     } else {
-        match heads[..] {
-            [a, b] if a.kind != b.kind => Claim::new(Confidence::Medium, "X.224 connection"),
-            [] => return sides::undecided(&seen),
+        match [seen[0].fits(), seen[1].fits()] {
+            [Some(a), Some(b)] if a.kind != b.kind => {
+                Claim::new(Confidence::Medium, "X.224 connection")
+            }
+            [None, None] => return sides::undecided(&seen),
             _ => return Probe::NeedMore,
         }
     };
@@ -69,7 +71,7 @@ fn probe(sample: &Sample) -> Probe {
     Probe::Match(
         claim
             .asked_by(sides::requester(sent(Kind::Request), sent(Kind::Confirm)))
-            .fact("rdp_security", heads.iter().find_map(|head| head.security)),
+            .fact("rdp_security", heads().find_map(|head| head.security)),
     )
 }
 
@@ -140,9 +142,10 @@ const NEGOTIATION: usize = 8;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, hex, stream, survive};
+    use super::super::craft::{ask, claim, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     const REQUEST: &str = "0300 0013 0e e0 0000 0000 00 01 00 0800 03000000";
     const CONFIRM: &str = "0300 0013 0e d0 0000 1234 00 02 1f 0800 02000000";
@@ -178,8 +181,8 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&stream(&hex(REQUEST)[..9], b"")), Probe::NeedMore);
-        assert_eq!(probe(&stream(&hex(BARE), b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&hex(REQUEST)[..9], b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&hex(BARE), b"")), Probe::NeedMore);
     }
 
     #[test]
@@ -191,7 +194,7 @@ pub(super) mod tests {
             hex("0300 0014 0e e0 0000 0000 00 01 00 0800 03000000"),
             hex("0300 0007 02 f0 80"),
         ] {
-            assert_eq!(probe(&stream(&other, b"")), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &stream(&other, b"")), Probe::No, "{other:x?}");
         }
     }
 

@@ -16,17 +16,17 @@
 //! not use (RFC 5761). On a port shared with media the media names the flow.
 
 use super::bytes::Reader;
-use super::frames;
+use super::frames::{self, Messages};
 use super::sides::{self, Message, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View, gate};
+use crate::flow::sample::Carrier;
 
 /// RTCP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "rtcp",
     name: "RTCP",
     reference: "RFC 3550",
-    carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carriers: &[(Carrier::Stream, gate::ANY), (Carrier::Datagrams, &[0x80..=0xbf])],
     carried_after: &["stun", "dtls"],
     probe,
 };
@@ -42,19 +42,19 @@ enum Fit {
     Compound,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = frames::messages(sample, |messages| judge(messages, sample.carrier()));
-    let claims = || seen.iter().filter_map(Seen::fits);
-    match claims().max() {
+fn probe(view: &View<'_>) -> Probe {
+    let seen = frames::messages(view, |messages| judge(messages, view.carrier()));
+    match sides::fitting(&seen).max() {
         Some(Confidence::High) => Probe::Match(Claim::new(Confidence::High, "RTCP reports")),
         Some(_) => Probe::Match(Claim::new(Confidence::Medium, "an RTCP report")),
         None => sides::undecided(&seen),
     }
 }
 
-fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Confidence> {
-    let fits: Vec<Fit> = messages.iter().filter_map(fit).collect();
-    match (fits.iter().max(), fits.len(), carrier) {
+fn judge(messages: &Messages<'_>, carrier: Carrier) -> Seen<Confidence> {
+    let fits = messages.clone().filter_map(|message| fit(&message));
+    let (count, best) = fits.fold((0, None), |(count, best), fit| (count + 1, best.max(Some(fit))));
+    match (best, count, carrier) {
         (Some(Fit::Compound), _, _) | (_, 3.., _) => Seen::Fits(Confidence::High),
         // A frame's length is itself a guess, and so is nothing to fill.
         (Some(_), 2, _) | (Some(Fit::Filled), _, Carrier::Datagrams) => {
@@ -120,8 +120,9 @@ const TRAILERS: [usize; 4] = [0, 8, 14, 20];
 
 #[cfg(test)]
 pub(in crate::identify) mod tests {
-    use super::super::craft::{claim, datagrams, hex, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, survive};
     use super::*;
+    use crate::flow::sample::Sample;
 
     fn compound() -> Vec<u8> {
         hex("80c8 0006 3796cb71 c70c8f2a 9db22d0e 00000640 00000009 000005a0
@@ -153,7 +154,7 @@ pub(in crate::identify) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&datagrams(&[&protected(40)], &[])), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &datagrams(&[&protected(40)], &[])), Probe::NeedMore);
     }
 
     #[test]
@@ -166,7 +167,7 @@ pub(in crate::identify) mod tests {
             hex("40c9 0001 00000001"),
             hex("80c9"),
         ] {
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
     }
 

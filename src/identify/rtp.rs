@@ -18,18 +18,20 @@
 //! Easily confused with: RTCP (second byte 192 to 223); DNS whose id begins with `8`; anything
 //! with a counter. STUN and DTLS on the same ports are expected (RFC 7983) and come first.
 
+use std::fmt;
+
 use super::bytes::Reader;
-use super::frames;
+use super::frames::{self, Messages};
 use super::sides::{self, Message, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View, gate};
+use crate::flow::sample::Carrier;
 
 /// RTP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "rtp",
     name: "RTP",
     reference: "RFC 3550",
-    carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carriers: &[(Carrier::Stream, gate::ANY), (Carrier::Datagrams, &[0x80..=0xbf])],
     carried_after: &["stun", "dtls", "rtcp"],
     probe,
 };
@@ -44,12 +46,12 @@ struct Header {
 }
 
 /// Packets of one source that follow each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Train {
     ssrc: u32,
     packets: usize,
     clock: Clock,
-    payload_types: Vec<u8>,
+    payload_types: Types,
     /// STUN messages beside it, which leave little else for it to be.
     checks: usize,
 }
@@ -61,28 +63,53 @@ enum Clock {
     Moves,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = frames::messages(sample, |messages| judge(messages, sample.carrier()));
-    let trains: Vec<&Train> = seen.iter().filter_map(Seen::fits).collect();
-    let Some(longest) = trains.iter().max_by_key(|train| (train.packets, train.ssrc)) else {
+fn probe(view: &View<'_>) -> Probe {
+    let seen = frames::messages(view, |messages| judge(messages, view.carrier()));
+    let trains = || sides::fitting(&seen);
+    let Some(longest) = trains().max_by_key(|train| (train.packets, train.ssrc)) else {
         return sides::undecided(&seen);
     };
-    let claim = match trains.len() {
+    let claim = match trains().count() {
         2 => Claim::new(Confidence::High, "RTP sequences both ways"),
-        _ if trains.iter().any(|train| train.is_long()) => {
-            Claim::new(Confidence::High, "an RTP sequence")
-        }
+        _ if trains().any(Train::is_long) => Claim::new(Confidence::High, "an RTP sequence"),
         _ => Claim::new(Confidence::Medium, "two RTP packets in sequence"),
     };
-    let mut types: Vec<u8> = trains.iter().flat_map(|t| t.payload_types.clone()).collect();
-    types.sort_unstable();
-    types.dedup();
-    let types: Vec<String> = types.iter().map(u8::to_string).collect();
+    let types = trains().fold(Types::default(), |all, train| all.and(train.payload_types));
     Probe::Match(
         claim
-            .fact("payload_type", Some(types.join(",")))
+            .fact("payload_type", Some(types.to_string()))
             .fact("ssrc", Some(format!("0x{:08x}", longest.ssrc))),
     )
+}
+
+/// Payload types: numbers of seven bits, each a bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Types(u128);
+
+impl Types {
+    fn add(&mut self, payload_type: u8) {
+        self.0 |= 1 << (payload_type & 0x7f);
+    }
+
+    fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
+impl fmt::Display for Types {
+    /// Ascending, commas between them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let types = (0..128).filter(|number| self.0 >> number & 1 == 1);
+        for (position, number) in types.enumerate() {
+            let comma = if position == 0 { "" } else { "," };
+            write!(f, "{comma}{number}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Train {
@@ -91,23 +118,39 @@ impl Train {
     }
 }
 
-fn judge(messages: &[Message<'_>], carrier: Carrier) -> Seen<Train> {
-    if carrier == Carrier::Stream && !messages.iter().all(is_media) {
+fn judge(messages: &Messages<'_>, carrier: Carrier) -> Seen<Train> {
+    if carrier == Carrier::Stream && !messages.clone().all(|message| is_media(&message)) {
         return Seen::Foreign;
     }
-    let headers: Vec<Header> = messages.iter().filter_map(header).collect();
-    let train = headers
-        .iter()
-        .filter_map(|first| train(&headers, first.ssrc))
-        .max_by_key(|train| train.packets);
-    match (train, headers.is_empty()) {
+    let headers: Vec<Header> = messages.clone().filter_map(|message| header(&message)).collect();
+    match (longest(&headers), headers.len()) {
         (Some(train), _) => {
-            Seen::Fits(Train { checks: messages.iter().filter(|m| is_check(m)).count(), ..train })
+            let checks = messages.clone().filter(is_check).count();
+            Seen::Fits(Train { checks, ..train })
         }
-        (None, true) => Seen::Foreign,
-        (None, false) if headers.len() > 1 => Seen::Foreign,
-        (None, false) => Seen::Short,
+        (None, 1) => Seen::Short,
+        (None, _) => Seen::Foreign,
     }
+}
+
+/// The longest train; of equal ones the one that is seen last.
+fn longest(headers: &[Header]) -> Option<Train> {
+    let mut rest = headers;
+    let mut longest: Option<Train> = None;
+    // From behind, so that each source is followed once.
+    while let Some((last, before)) = rest.split_last() {
+        rest = before;
+        let seen = headers.get(before.len() + 1..).unwrap_or_default();
+        if seen.iter().any(|header| header.ssrc == last.ssrc) {
+            continue;
+        }
+        if let Some(train) = train(headers, last.ssrc)
+            && longest.is_none_or(|known| train.packets > known.packets)
+        {
+            longest = Some(train);
+        }
+    }
+    longest
 }
 
 /// STUN, RTP or RTCP by the first byte (RFC 7983, 7).
@@ -153,7 +196,8 @@ fn header(message: &Message<'_>) -> Option<Header> {
 fn train(headers: &[Header], ssrc: u32) -> Option<Train> {
     let mut mine = headers.iter().filter(|header| header.ssrc == ssrc);
     let mut last = *mine.next()?;
-    let mut payload_types = vec![last.payload_type];
+    let mut payload_types = Types::default();
+    payload_types.add(last.payload_type);
     let (mut steps, mut breaks) = (0, 0);
     let mut clock = Clock::Stands;
     for header in mine {
@@ -170,12 +214,10 @@ fn train(headers: &[Header], ssrc: u32) -> Option<Train> {
         } else {
             breaks += 1;
         }
-        payload_types.push(header.payload_type);
+        payload_types.add(header.payload_type);
         last = *header;
     }
-    payload_types.sort_unstable();
-    payload_types.dedup();
-    let holds = steps > breaks && payload_types.len() <= MAX_TYPES;
+    let holds = steps > breaks && payload_types.count() <= MAX_TYPES;
     holds.then_some(Train { ssrc, packets: steps + 1, clock, payload_types, checks: 0 })
 }
 
@@ -186,14 +228,15 @@ const MAX_STEP: i16 = 50;
 /// Clock ticks that a pause may last: three minutes of video at 90 kHz.
 const MAX_PAUSE: u32 = 1 << 24;
 /// Payload types that one source switches between: voice, noise, tones, redundancy.
-const MAX_TYPES: usize = 4;
+const MAX_TYPES: u32 = 4;
 
 #[cfg(test)]
 pub(in crate::identify) mod tests {
-    use super::super::craft::{claim, datagrams, hex, stream, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
     use crate::flow::sample::Piece;
+    use crate::flow::sample::Sample;
 
     pub(in crate::identify) fn packet(sequence: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
         let mut out = vec![0x80, 8];
@@ -276,14 +319,18 @@ pub(in crate::identify) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&datagrams(&slices(&run(1)), &[])), Probe::NeedMore);
-        assert_eq!(probe(&stream(&framed(&run(1)), b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &datagrams(&slices(&run(1)), &[])), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&framed(&run(1)), b"")), Probe::NeedMore);
     }
 
     #[test]
     fn refuses_neighbours() {
         let no = |packets: &[Vec<u8>]| {
-            assert_eq!(probe(&datagrams(&slices(packets), &[])), Probe::No, "{packets:x?}");
+            assert_eq!(
+                ask(&DETECTOR, &datagrams(&slices(packets), &[])),
+                Probe::No,
+                "{packets:x?}"
+            );
         };
         // DNS queries whose ids look like a version.
         no(&[
@@ -299,7 +346,7 @@ pub(in crate::identify) mod tests {
         // Over TCP one frame that is no media makes the lengths doubtful.
         let mut packets = run(3);
         packets.push(b"GET / HTTP".to_vec());
-        assert_eq!(probe(&stream(&framed(&packets), b"")), Probe::No);
+        assert_eq!(ask(&DETECTOR, &stream(&framed(&packets), b"")), Probe::No);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The two sides of a flow as a detector reads them: one reader, asked once for each side, and a
 //! common answer when neither side fits.
 
-use super::Probe;
+use std::slice;
+
+use super::{Probe, View};
 use crate::flow::key::Side;
-use crate::flow::sample::Sample;
+use crate::flow::sample::Piece;
 
 /// What a reader makes of one side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,31 +61,45 @@ impl Message<'_> {
 pub(super) const SIDES: [Side; 2] = [Side::A, Side::B];
 
 /// Reads the beginning of both byte streams.
-pub(super) fn streams<T>(sample: &Sample, read: impl Fn(&[u8]) -> Seen<T>) -> [Seen<T>; 2] {
-    SIDES.map(|side| {
-        let bytes = sample.stream(side);
-        if bytes.is_empty() { Seen::Silent } else { read(&bytes) }
+pub(super) fn streams<'v, T>(
+    view: &'v View<'_>,
+    read: impl Fn(&'v [u8]) -> Seen<T>,
+) -> [Seen<T>; 2] {
+    SIDES.map(|side| match view.stream(side) {
+        [] => Seen::Silent,
+        bytes => read(bytes),
     })
 }
 
 /// The datagrams of one side, those without captured bytes left out.
-pub(super) fn datagrams(sample: &Sample, side: Side) -> Vec<Message<'_>> {
-    sample
-        .pieces(side)
-        .filter(|piece| !piece.bytes.is_empty())
-        .map(|piece| Message { bytes: piece.bytes, len: piece.wire_len as usize })
-        .collect()
+#[derive(Debug, Clone)]
+pub(super) struct Datagrams<'v>(slice::Iter<'v, Piece<'v>>);
+
+impl<'v> Datagrams<'v> {
+    /// The datagrams among `pieces`.
+    pub(super) fn of(pieces: &'v [Piece<'v>]) -> Self {
+        Self(pieces.iter())
+    }
+}
+
+impl<'v> Iterator for Datagrams<'v> {
+    type Item = Message<'v>;
+
+    fn next(&mut self) -> Option<Message<'v>> {
+        let piece = self.0.find(|piece| !piece.bytes.is_empty())?;
+        Some(Message { bytes: piece.bytes, len: piece.wire_len as usize })
+    }
 }
 
 /// Reads the datagrams of both sides and keeps for each the first that fits, or else what the
 /// first one is.
-pub(super) fn first_fit<T>(
-    sample: &Sample,
-    read: impl Fn(&Message<'_>) -> Seen<T>,
+pub(super) fn first_fit<'v, T>(
+    view: &'v View<'_>,
+    read: impl Fn(&Message<'v>) -> Seen<T>,
 ) -> [Seen<T>; 2] {
     SIDES.map(|side| {
         let mut first = Seen::Silent;
-        for message in datagrams(sample, side) {
+        for message in view.datagrams(side) {
             match read(&message) {
                 Seen::Fits(found) => return Seen::Fits(found),
                 other if matches!(first, Seen::Silent) => first = other,
@@ -92,6 +108,11 @@ pub(super) fn first_fit<T>(
         }
         first
     })
+}
+
+/// What was read of the sides that fit.
+pub(super) fn fitting<T>(sides: &[Seen<T>; 2]) -> impl Iterator<Item = &T> + Clone {
+    sides.iter().filter_map(Seen::fits)
 }
 
 /// The answer when no side fits: more payload can only help while no side is something else.
@@ -120,7 +141,7 @@ pub(super) fn requester(asked: [bool; 2], answered: [bool; 2]) -> Option<Side> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::sample::{Carrier, Piece};
+    use crate::flow::sample::{Carrier, Piece, Sample};
 
     #[test]
     fn more_payload_helps_only_while_nothing_is_foreign() {
@@ -142,7 +163,8 @@ mod tests {
         let mut sample = Sample::new(Carrier::Datagrams);
         sample.push(Side::A, &Piece { sequence: 0, bytes: b"", wire_len: 40 });
         sample.push(Side::B, &Piece { sequence: 0, bytes: b"ab", wire_len: 40 });
-        let seen = first_fit(&sample, |message| match message.bytes {
+        let view = View::of(&sample);
+        let seen = first_fit(&view, |message| match message.bytes {
             b"ab" => message.ran_out::<()>(),
             _ => Seen::Foreign,
         });

@@ -14,25 +14,25 @@
 
 use super::bytes::{self, Prefix, StartLine};
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, FirstBytes, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// SIP.
 pub(super) const DETECTOR: Detector = Detector {
     token: "sip",
     name: "SIP",
     reference: "RFC 3261",
-    carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carriers: &[(Carrier::Stream, TEXT), (Carrier::Datagrams, TEXT)],
     carried_after: &[],
     probe,
 };
 
 /// The first message of one side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Head {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head<'v> {
     kind: Kind,
-    method: Option<String>,
-    user_agent: Option<String>,
+    method: Option<&'v [u8]>,
+    user_agent: Option<&'v [u8]>,
     microsoft: bool,
 }
 
@@ -44,17 +44,16 @@ enum Kind {
     Request,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = match sample.carrier() {
-        Carrier::Stream => sides::streams(sample, |bytes| read(without_keepalives(bytes))),
+fn probe(view: &View<'_>) -> Probe {
+    let seen = match view.carrier() {
+        Carrier::Stream => sides::streams(view, |bytes| read(without_keepalives(bytes))),
         Carrier::Datagrams => SIDES.map(|side| {
-            sides::datagrams(sample, side)
-                .iter()
+            view.datagrams(side)
                 .find(|message| !is_keepalive(message.bytes))
-                .map_or(Seen::Silent, read_datagram)
+                .map_or(Seen::Silent, |message| read_datagram(&message))
         }),
     };
-    let heads = || seen.iter().filter_map(Seen::fits);
+    let heads = || sides::fitting(&seen);
     let Some(kind) = heads().map(|head| head.kind).max() else {
         return sides::undecided(&seen);
     };
@@ -64,16 +63,15 @@ fn probe(sample: &Sample) -> Probe {
         (Kind::Status, _) => (Confidence::High, "status line"),
         (Kind::CutRequest, _) => (Confidence::Medium, "request line, cut"),
     };
-    let answer = |head: &Head| head.kind == Kind::Status;
+    let answer = |head: &Head<'_>| head.kind == Kind::Status;
     let asked = SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| !answer(head)));
     let answered = SIDES.map(|side| seen[side.index()].fits().is_some_and(answer));
     // The request speaks for the exchange; what only the answer says is added.
-    let speaker = |head: &&Head| std::cmp::Reverse(head.kind);
-    let mut ordered: Vec<&Head> = heads().collect();
-    ordered.sort_by_key(speaker);
-    let method = ordered.iter().find_map(|head| head.method.clone());
-    let user_agent = ordered.iter().find_map(|head| head.user_agent.clone());
-    let microsoft = ordered.iter().any(|head| head.microsoft);
+    let speaks = |head: &&Head<'_>| head.kind == kind;
+    let ordered = || heads().filter(speaks).chain(heads().filter(|head| !speaks(head)));
+    let method = ordered().find_map(|head| head.method).and_then(bytes::text);
+    let user_agent = ordered().find_map(|head| head.user_agent).and_then(bytes::text);
+    let microsoft = heads().any(|head| head.microsoft);
     Probe::Match(
         Claim::new(confidence, evidence)
             .asked_by(sides::requester(asked, answered))
@@ -83,14 +81,14 @@ fn probe(sample: &Sample) -> Probe {
     )
 }
 
-fn read_datagram(message: &Message<'_>) -> Seen<Head> {
+fn read_datagram<'v>(message: &Message<'v>) -> Seen<Head<'v>> {
     match read(without_keepalives(message.bytes)) {
         Seen::Short => message.ran_out(),
         other => other,
     }
 }
 
-fn read(bytes: &[u8]) -> Seen<Head> {
+fn read(bytes: &[u8]) -> Seen<Head<'_>> {
     match bytes::prefix(bytes, b"SIP/2.0 ") {
         Prefix::Whole => return status(bytes),
         Prefix::Part => return Seen::Short,
@@ -103,7 +101,7 @@ fn read(bytes: &[u8]) -> Seen<Head> {
     }
 }
 
-fn status(bytes: &[u8]) -> Seen<Head> {
+fn status(bytes: &[u8]) -> Seen<Head<'_>> {
     match bytes.get(8..) {
         Some([b'1'..=b'6', b, c, b' ' | b'\r' | b'\n', ..])
             if b.is_ascii_digit() && c.is_ascii_digit() =>
@@ -111,8 +109,7 @@ fn status(bytes: &[u8]) -> Seen<Head> {
             // `CSeq: 1 INVITE` names the method that is answered.
             let method = bytes::header(bytes, "cseq")
                 .and_then(|value| value.rsplit(|&b| b == b' ').next())
-                .filter(|word| is_method(word))
-                .and_then(bytes::text);
+                .filter(|word| is_method(word));
             Seen::Fits(Head::new(Kind::Status, method, bytes))
         }
         Some(rest) if rest.len() < 4 => Seen::Short,
@@ -120,18 +117,17 @@ fn status(bytes: &[u8]) -> Seen<Head> {
     }
 }
 
-fn request(line: &[u8], bytes: &[u8]) -> Seen<Head> {
-    let words: Vec<&[u8]> = line.split(|&b| b == b' ').collect();
-    match words[..] {
-        [method, uri, b"SIP/2.0"] if is_method(method) && uri.contains(&b':') => {
-            Seen::Fits(Head::new(Kind::Request, bytes::text(method), bytes))
+fn request<'v>(line: &'v [u8], bytes: &'v [u8]) -> Seen<Head<'v>> {
+    match bytes::three_words(line) {
+        Some([method, uri, b"SIP/2.0"]) if is_method(method) && uri.contains(&b':') => {
+            Seen::Fits(Head::new(Kind::Request, Some(method), bytes))
         }
         _ => Seen::Foreign,
     }
 }
 
 /// Judges a request line by its beginning: a method, then a SIP or telephone URI.
-fn cut_request(line: &[u8]) -> Seen<Head> {
+fn cut_request(line: &[u8]) -> Seen<Head<'_>> {
     let mut words = line.splitn(3, |&b| b == b' ');
     let method = words.next().unwrap_or_default();
     if !is_method(method) && !method.is_empty() {
@@ -147,19 +143,19 @@ fn cut_request(line: &[u8]) -> Seen<Head> {
         .find(|prefix| *prefix != Prefix::Differs);
     match best {
         Some(Prefix::Whole) if line.len() >= LONG_LINE && METHODS.contains(&method) => {
-            Seen::Fits(Head::new(Kind::CutRequest, bytes::text(method), &[]))
+            Seen::Fits(Head::new(Kind::CutRequest, Some(method), &[]))
         }
         Some(_) => Seen::Short,
         None => Seen::Foreign,
     }
 }
 
-impl Head {
-    fn new(kind: Kind, method: Option<String>, bytes: &[u8]) -> Self {
+impl<'v> Head<'v> {
+    fn new(kind: Kind, method: Option<&'v [u8]>, bytes: &'v [u8]) -> Self {
         Self {
             kind,
             method,
-            user_agent: bytes::header(bytes, "user-agent").and_then(bytes::text),
+            user_agent: bytes::header(bytes, "user-agent").filter(|value| !value.is_empty()),
             microsoft: bytes::header_lines(bytes)
                 .any(|line| line.get(..3).is_some_and(|p| p.eq_ignore_ascii_case(b"ms-"))),
         }
@@ -182,6 +178,8 @@ fn without_keepalives(bytes: &[u8]) -> &[u8] {
     start.and_then(|at| bytes.get(at..)).unwrap_or_default()
 }
 
+/// A method or the version of a status line, or a keepalive before either.
+const TEXT: FirstBytes = &[b'\n'..=b'\n', b'\r'..=b'\r', b'-'..=b'-', b'A'..=b'Z', b'_'..=b'_'];
 /// Methods that are believed before the version is seen (RFC 3261 and its extensions; SERVICE
 /// and BENOTIFY are Microsoft's, MS-SIP).
 const METHODS: [&[u8]; 16] = [
@@ -209,9 +207,10 @@ const LONG_LINE: usize = 48;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, stream, survive};
+    use super::super::craft::{ask, claim, datagrams, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     const REGISTER: &[u8] = b"REGISTER sip:contoso.com SIP/2.0\r\n\
         Via: SIP/2.0/TCP 10.0.0.5:50001\r\n\
@@ -251,9 +250,9 @@ pub(super) mod tests {
     #[test]
     fn wants_more() {
         for cut in [&b"\r\n\r\n"[..], b"INV", b"INVITE si", b"SIP/2", b"SIP/2.0 40"] {
-            assert_eq!(probe(&stream(cut, b"")), Probe::NeedMore, "{cut:?}");
+            assert_eq!(ask(&DETECTOR, &stream(cut, b"")), Probe::NeedMore, "{cut:?}");
         }
-        assert_eq!(probe(&datagrams(&[b"\r\n"], &[])), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &datagrams(&[b"\r\n"], &[])), Probe::NeedMore);
     }
 
     #[test]
@@ -268,11 +267,11 @@ pub(super) mod tests {
             b"INVITE nowhere SIP/2.0\r\n",
             b"\x80\x00\x01\x02",
         ] {
-            assert_eq!(probe(&stream(other, b"")), Probe::No, "{other:?}");
-            assert_eq!(probe(&datagrams(&[other], &[])), Probe::No, "{other:?}");
+            assert_eq!(ask(&DETECTOR, &stream(other, b"")), Probe::No, "{other:?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[other], &[])), Probe::No, "{other:?}");
         }
         // A whole datagram that ends where SIP would go on.
-        assert_eq!(probe(&datagrams(&[b"INVITE si"], &[])), Probe::No);
+        assert_eq!(ask(&DETECTOR, &datagrams(&[b"INVITE si"], &[])), Probe::No);
     }
 
     #[test]

@@ -13,15 +13,15 @@
 
 use super::bytes::Reader;
 use super::sides::{self, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// SMB.
 pub(super) const DETECTOR: Detector = Detector {
     token: "smb",
     name: "SMB",
     reference: "MS-SMB2, MS-CIFS",
-    carriers: &[Carrier::Stream],
+    carriers: &[(Carrier::Stream, &[0x00..=0x00, 0x81..=0x82])],
     carried_after: &[],
     probe,
 };
@@ -42,9 +42,9 @@ enum Kind {
     Hidden,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::streams(sample, read);
-    let heads = || seen.iter().filter_map(Seen::fits);
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::streams(view, read);
+    let heads = || sides::fitting(&seen);
     // The answer tells which version was agreed on.
     let speaker = heads().find(|head| head.kind == Kind::Response).or_else(|| heads().next());
     let Some(speaker) = speaker else {
@@ -176,9 +176,10 @@ const LAST_COMMAND: u16 = 0x13;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, hex, stream, survive};
+    use super::super::craft::{ask, claim, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     fn smb2(flags: &str) -> Vec<u8> {
         let mut out =
@@ -223,8 +224,8 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&stream(&hex("00 000080 fe53"), b"")), Probe::NeedMore);
-        assert_eq!(probe(&stream(&hex("82 000000"), b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&hex("00 000080 fe53"), b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&hex("82 000000"), b"")), Probe::NeedMore);
     }
 
     #[test]
@@ -237,7 +238,7 @@ pub(super) mod tests {
             hex("00000000 00000000 00000000"),
             hex("03000013 0e e0 0000 0000 00 01000800 03000000"),
         ] {
-            assert_eq!(probe(&stream(&other, b"")), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &stream(&other, b"")), Probe::No, "{other:x?}");
         }
     }
 

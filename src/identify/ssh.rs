@@ -10,27 +10,26 @@
 
 use super::bytes::{self, Prefix, StartLine};
 use super::sides::{self, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// SSH.
 pub(super) const DETECTOR: Detector = Detector {
     token: "ssh",
     name: "SSH",
     reference: "RFC 4253",
-    carriers: &[Carrier::Stream],
+    carriers: &[(Carrier::Stream, &[b'S'..=b'S'])],
     carried_after: &[],
     probe,
 };
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::streams(sample, read);
-    let software: Vec<&String> = seen.iter().filter_map(Seen::fits).collect();
-    if software.is_empty() {
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::streams(view, read);
+    let software = || sides::fitting(&seen);
+    if software().next().is_none() {
         return sides::undecided(&seen);
     }
-    let mut names: Vec<&str> =
-        software.iter().map(|name| name.as_str()).filter(|name| !name.is_empty()).collect();
+    let mut names: Vec<&str> = software().map(String::as_str).filter(|n| !n.is_empty()).collect();
     names.sort_unstable();
     Probe::Match(
         Claim::new(Confidence::High, "version line")
@@ -63,8 +62,9 @@ const VERSIONS: [&[u8]; 3] = [b"SSH-2.0-", b"SSH-1.99-", b"SSH-1.5-"];
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, stream, survive};
+    use super::super::craft::{ask, claim, stream, survive};
     use super::*;
+    use crate::flow::sample::Sample;
 
     pub(in crate::identify) fn samples() -> Vec<Sample> {
         vec![
@@ -84,13 +84,13 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&stream(b"SSH-1", b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(b"SSH-1", b"")), Probe::NeedMore);
     }
 
     #[test]
     fn refuses_neighbours() {
         for other in [&b"SSH-3.0-x\r\n"[..], b"SSH-2.0-\x00\x01", b"220 SSH-2.0-x\r\n"] {
-            assert_eq!(probe(&stream(other, b"")), Probe::No, "{other:?}");
+            assert_eq!(ask(&DETECTOR, &stream(other, b"")), Probe::No, "{other:?}");
         }
     }
 

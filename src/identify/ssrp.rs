@@ -9,15 +9,15 @@
 
 use super::bytes::{self, Prefix, Reader};
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// SQL Server resolution.
 pub(super) const DETECTOR: Detector = Detector {
     token: "ssrp",
     name: "SQL Server resolution",
     reference: "MC-SQLR",
-    carriers: &[Carrier::Datagrams],
+    carriers: &[(Carrier::Datagrams, &[ANSWER..=ANSWER])],
     carried_after: &[],
     probe,
 };
@@ -29,8 +29,8 @@ struct Answer {
     tcp_port: Option<String>,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::first_fit(sample, read);
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::first_fit(view, read);
     let Some(answer) = seen.iter().find_map(Seen::fits) else {
         return sides::undecided(&seen);
     };
@@ -101,9 +101,10 @@ const MAX_INSTANCE: usize = 32;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, survive};
+    use super::super::craft::{ask, claim, datagrams, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     const LIST: &[u8] =
         b"ServerName;SQL01;InstanceName;RTC;IsClustered;No;Version;15.0.2000.5;tcp;49823;;";
@@ -129,7 +130,7 @@ pub(super) mod tests {
     #[test]
     fn wants_more() {
         for question in [&b"\x04RTC\0"[..], b"\x02", b"\x03", b"\x0f\x01RTC"] {
-            assert_eq!(probe(&datagrams(&[question], &[])), Probe::NeedMore);
+            assert_eq!(ask(&DETECTOR, &datagrams(&[question], &[])), Probe::NeedMore);
         }
     }
 
@@ -138,7 +139,7 @@ pub(super) mod tests {
         let mut longer = reply(LIST);
         longer.push(0);
         for other in [longer, reply(b"ServerNam"), b"\x04\x01\x02".to_vec(), b"\x02\x02".to_vec()] {
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
     }
 

@@ -18,10 +18,10 @@ mod message;
 
 pub(super) mod pseudo_tls;
 
-use super::frames::{self, Framing};
-use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::frames::{Frames, Framing};
+use super::sides::{self, Datagrams, SIDES, Seen};
+use super::{Claim, Confidence, Detector, Probe, View, gate};
+use crate::flow::sample::Carrier;
 
 use message::{Class, StunMessage, Variant};
 
@@ -30,7 +30,7 @@ pub(super) const DETECTOR: Detector = Detector {
     token: "stun",
     name: "STUN/TURN",
     reference: "RFC 8489, RFC 8656, MS-TURN",
-    carriers: &[Carrier::Stream, Carrier::Datagrams],
+    carriers: &[(Carrier::Stream, gate::ANY), (Carrier::Datagrams, &[0x00..=0x3f])],
     carried_after: &[],
     probe,
 };
@@ -43,17 +43,17 @@ struct Head {
     pseudo_tls: Option<pseudo_tls::Hello>,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let mut seen = match sample.carrier() {
-        Carrier::Stream => sides::streams(sample, read_stream),
-        Carrier::Datagrams => SIDES.map(|side| read_datagrams(&sides::datagrams(sample, side))),
+fn probe(view: &View<'_>) -> Probe {
+    let mut seen = match view.carrier() {
+        Carrier::Stream => sides::streams(view, read_stream),
+        Carrier::Datagrams => SIDES.map(|side| read_datagrams(view.datagrams(side))),
     };
     if drop_unanswered(&mut seen) {
         return Probe::NeedMore;
     }
-    let heads: Vec<&Head> = seen.iter().filter_map(Seen::fits).collect();
-    let messages = || heads.iter().flat_map(|head| &head.messages);
-    let pseudo = heads.iter().any(|head| head.pseudo_tls.is_some());
+    let heads = || sides::fitting(&seen);
+    let messages = || heads().flat_map(|head| &head.messages);
+    let pseudo = heads().any(|head| head.pseudo_tls.is_some());
     let Some(variant) = messages().map(|message| message.variant).max() else {
         return if pseudo {
             Probe::Match(described(&seen, Claim::new(Confidence::High, "pseudo-TLS hello")))
@@ -72,6 +72,10 @@ fn probe(sample: &Sample) -> Probe {
 /// A message without a cookie counts only beside an answer with its id. Drops the others; whether
 /// nothing else is left.
 fn drop_unanswered(seen: &mut [Seen<Head>; 2]) -> bool {
+    let classic = |message: &StunMessage| message.variant == Variant::Classic;
+    if !sides::fitting(seen).flat_map(|head| &head.messages).any(classic) {
+        return false;
+    }
     let of = |head: &Seen<Head>| head.fits().map(|h| h.messages.clone()).unwrap_or_default();
     let all = [of(&seen[0]), of(&seen[1])];
     let mut dropped = false;
@@ -79,7 +83,7 @@ fn drop_unanswered(seen: &mut [Seen<Head>; 2]) -> bool {
         let Seen::Fits(found) = head else { continue };
         let before = found.messages.len();
         found.messages.retain(|message| {
-            message.variant != Variant::Classic
+            !classic(message)
                 || other.iter().any(|answer| answer.answers(message) || message.answers(answer))
         });
         dropped |= found.messages.len() < before;
@@ -92,8 +96,8 @@ fn drop_unanswered(seen: &mut [Seen<Head>; 2]) -> bool {
 }
 
 fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
-    let heads: Vec<&Head> = seen.iter().filter_map(Seen::fits).collect();
-    let messages = || heads.iter().flat_map(|head| &head.messages);
+    let heads = || sides::fitting(seen);
+    let messages = || heads().flat_map(|head| &head.messages);
     let sent = |class: &[Class]| {
         SIDES.map(|side| {
             seen[side.index()].fits().is_some_and(|head| {
@@ -111,7 +115,7 @@ fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
             .or_else(|| {
                 sides::requester(sent(&[Class::Request]), sent(&[Class::Success, Class::Error]))
             });
-    let pseudo = heads.iter().any(|head| head.pseudo_tls.is_some());
+    let pseudo = heads().any(|head| head.pseudo_tls.is_some());
     let turn = pseudo || messages().any(StunMessage::is_turn);
     // The method that says most: what TURN does before the checks around it.
     let method = messages()
@@ -124,15 +128,15 @@ fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
         .fact("variant", pseudo.then_some("pseudo-tls"))
         .fact("turn", turn.then_some("true"))
         .fact("fingerprint", messages().any(|m| m.fingerprint).then_some("true"))
-        .fact("framing", heads.iter().find_map(|head| head.framing).map(Framing::token))
+        .fact("framing", heads().find_map(|head| head.framing).map(Framing::token))
 }
 
 /// The messages among a side's datagrams; media beside them says nothing against them.
-fn read_datagrams(datagrams: &[Message<'_>]) -> Seen<Head> {
+fn read_datagrams(datagrams: Datagrams<'_>) -> Seen<Head> {
     let mut first = Seen::Silent;
     let mut head = Head::default();
     for datagram in datagrams {
-        match message::read(datagram) {
+        match message::read(&datagram) {
             Seen::Fits(message) => head.messages.push(message),
             other if matches!(first, Seen::Silent) => first = other.map(|_| Head::default()),
             _ => {}
@@ -164,10 +168,8 @@ fn messages(bytes: &[u8]) -> Seen<Found> {
         return Seen::Fits((bare, None));
     }
     for framing in Framing::ALL {
-        let found: Vec<StunMessage> = frames::frames(bytes, framing)
-            .iter()
-            .map(message::read)
-            .filter_map(|seen| seen.fits().cloned())
+        let found: Vec<StunMessage> = Frames::of(bytes, framing)
+            .filter_map(|message| message::read(&message).fits().copied())
             // A guessed length and a guessed message do not make a message.
             .filter(|message| message.variant != Variant::Classic)
             .collect();
@@ -184,9 +186,10 @@ const SHORTEST_PROOF: usize = 4 + 20 + 8;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, datagrams, hex, stream, survive};
+    use super::super::craft::{ask, claim, datagrams, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     fn binding(kind: &str) -> Vec<u8> {
         hex(&format!("{kind} 0008 2112a442 000102030405060708090a0b 8028 0004 01020304"))
@@ -249,7 +252,8 @@ pub(super) mod tests {
 
     #[test]
     fn recognises_every_framing_over_tcp() {
-        let framing = |at: usize| claim(&DETECTOR, &samples()[at]).facts.get("framing").cloned();
+        let framing =
+            |at: usize| claim(&DETECTOR, &samples()[at]).facts.get("framing").map(str::to_owned);
         assert_eq!(framing(3), None);
         assert_eq!(framing(4).as_deref(), Some("ms-turn"));
         assert_eq!(framing(5).as_deref(), Some("rfc4571"));
@@ -271,10 +275,13 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&stream(&binding("0001")[..7], b"")), Probe::NeedMore);
-        assert_eq!(probe(&stream(&pseudo_tls::tests::client()[..30], b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&binding("0001")[..7], b"")), Probe::NeedMore);
+        assert_eq!(
+            ask(&DETECTOR, &stream(&pseudo_tls::tests::client()[..30], b"")),
+            Probe::NeedMore
+        );
         // Without a cookie one side proves nothing.
-        assert_eq!(probe(&datagrams(&[&classic("0001")], &[])), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &datagrams(&[&classic("0001")], &[])), Probe::NeedMore);
     }
 
     #[test]
@@ -287,14 +294,17 @@ pub(super) mod tests {
             hex("4000 0010 00112233445566778899aabbccddeeff"),
             other_length,
         ] {
-            assert_eq!(probe(&datagrams(&[&other], &[])), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
         // Two requests of different ids, no answer between them.
         let mut reply = classic("0101");
         reply[10] ^= 1;
         let sample = datagrams(&[&classic("0001")], &[&reply]);
-        assert_eq!(probe(&sample), Probe::NeedMore);
-        assert_eq!(probe(&stream(&hex("160301 0200 010001fc 0303").repeat(5), b"")), Probe::No);
+        assert_eq!(ask(&DETECTOR, &sample), Probe::NeedMore);
+        assert_eq!(
+            ask(&DETECTOR, &stream(&hex("160301 0200 010001fc 0303").repeat(5), b"")),
+            Probe::No
+        );
     }
 
     #[test]

@@ -18,20 +18,21 @@
 
 use super::bytes::{self, Prefix, Reader};
 use super::sides::{self, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 /// TDS.
 pub(super) const DETECTOR: Detector = Detector {
     token: "tds",
     name: "TDS (SQL Server)",
     reference: "MS-TDS",
-    carriers: &[Carrier::Stream],
+    carriers: &[(Carrier::Stream, &[0x01..=0x01, 0x03..=0x04, 0x12..=0x12])],
     carried_after: &[],
     probe,
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a packet is; what says more stands later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Request,
     Response,
@@ -39,13 +40,12 @@ enum Kind {
     Call,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::streams(sample, read);
-    let kinds: Vec<&Kind> = seen.iter().filter_map(Seen::fits).collect();
-    let evidence = match kinds[..] {
-        [] => return sides::undecided(&seen),
-        _ if kinds.contains(&&Kind::Call) => "a batch or call",
-        _ => "pre-login",
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::streams(view, read);
+    let evidence = match sides::fitting(&seen).max() {
+        None => return sides::undecided(&seen),
+        Some(Kind::Call) => "a batch or call",
+        Some(Kind::Request | Kind::Response) => "pre-login",
     };
     let answered = SIDES.map(|side| seen[side.index()].fits() == Some(&Kind::Response));
     let asked =
@@ -110,9 +110,10 @@ const OFFSET: u16 = 6;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, hex, stream, survive};
+    use super::super::craft::{ask, claim, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     const ASK: &str = "12 01 001a 0000 01 00 00 000b 0006 01 0011 0001 ff 0f0007d00000 02";
     const ANSWER: &str = "04 01 001a 0000 01 00 00 000b 0006 01 0011 0001 ff 0f0007d00000 03";
@@ -137,7 +138,7 @@ pub(super) mod tests {
 
     #[test]
     fn wants_more() {
-        assert_eq!(probe(&stream(&hex(ASK)[..9], b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&hex(ASK)[..9], b"")), Probe::NeedMore);
     }
 
     #[test]
@@ -151,7 +152,7 @@ pub(super) mod tests {
             hex("03 09 00b9 0000 01 00 16000000 12000000 0300 0000"),
             hex("0300 0013 0e e0 0000 0000 00 01 00 0800 03000000"),
         ] {
-            assert_eq!(probe(&stream(&other, b"")), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &stream(&other, b"")), Probe::No, "{other:x?}");
         }
     }
 

@@ -20,11 +20,11 @@
 
 mod hello;
 
-use super::bytes::Reader;
+use super::bytes::{self, Reader};
 use super::sides::{self, SIDES, Seen};
 use super::stun::pseudo_tls;
-use super::{Claim, Confidence, Detector, Probe};
-use crate::flow::sample::{Carrier, Sample};
+use super::{Claim, Confidence, Detector, Probe, View};
+use crate::flow::sample::Carrier;
 
 use hello::Hello;
 
@@ -33,37 +33,37 @@ pub(super) const DETECTOR: Detector = Detector {
     token: "tls",
     name: "TLS",
     reference: "RFC 8446, RFC 5246",
-    carriers: &[Carrier::Stream],
+    carriers: &[(Carrier::Stream, &[0x14..=0x17, 0x80..=0xff])],
     carried_after: &[],
     probe,
 };
 
 /// What one side begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Head {
-    Client(Hello),
-    Server(Hello),
+enum Head<'v> {
+    Client(Hello<'v>),
+    Server(Hello<'v>),
     OldClient { version: u16 },
     Alert,
     Records,
 }
 
-fn probe(sample: &Sample) -> Probe {
-    let seen = sides::streams(sample, read);
+fn probe(view: &View<'_>) -> Probe {
+    let seen = sides::streams(view, read);
     let Some(claim) = claim(&seen) else {
         return sides::undecided(&seen);
     };
-    let client = |head: &Head| matches!(head, Head::Client(_) | Head::OldClient { .. });
-    let server = |head: &Head| matches!(head, Head::Server(_));
+    let client = |head: &Head<'_>| matches!(head, Head::Client(_) | Head::OldClient { .. });
+    let server = |head: &Head<'_>| matches!(head, Head::Server(_));
     let asked = SIDES.map(|side| seen[side.index()].fits().is_some_and(client));
     let answered = SIDES.map(|side| seen[side.index()].fits().is_some_and(server));
     let mut claim = claim.asked_by(sides::requester(asked, answered));
-    for head in seen.iter().filter_map(Seen::fits) {
+    for head in sides::fitting(&seen) {
         claim = match head {
             Head::Client(hello) => claim
                 .fact("tls_offered", hello.version().map(hello::name))
-                .fact("sni", hello.sni.clone())
-                .fact("alpn", hello.alpn.clone()),
+                .fact("sni", hello.sni.and_then(bytes::text))
+                .fact("alpn", hello.protocols()),
             Head::Server(hello) => claim.fact("tls_version", hello.version().map(hello::name)),
             Head::OldClient { version } => claim
                 .fact("tls_offered", Some(hello::name(*version)))
@@ -74,8 +74,8 @@ fn probe(sample: &Sample) -> Probe {
     Probe::Match(claim)
 }
 
-fn claim(seen: &[Seen<Head>; 2]) -> Option<Claim> {
-    let has = |wanted: fn(&Head) -> bool| seen.iter().filter_map(Seen::fits).any(wanted);
+fn claim(seen: &[Seen<Head<'_>>; 2]) -> Option<Claim> {
+    let has = |wanted: fn(&Head<'_>) -> bool| sides::fitting(seen).any(wanted);
     let client = has(|head| matches!(head, Head::Client(_)));
     let server = has(|head| matches!(head, Head::Server(_)));
     let (confidence, evidence) = match (client, server) {
@@ -92,7 +92,7 @@ fn claim(seen: &[Seen<Head>; 2]) -> Option<Claim> {
     Some(Claim::new(confidence, evidence))
 }
 
-fn read(bytes: &[u8]) -> Seen<Head> {
+fn read(bytes: &[u8]) -> Seen<Head<'_>> {
     match pseudo_tls::read(bytes) {
         Seen::Fits(_) => return Seen::Foreign,
         Seen::Short => return Seen::Short,
@@ -118,7 +118,7 @@ fn record(reader: &mut Reader<'_>) -> Seen<(u8, usize)> {
     if fits { Seen::Fits((kind, len.into())) } else { Seen::Foreign }
 }
 
-fn handshake(bytes: &[u8]) -> Seen<Head> {
+fn handshake(bytes: &[u8]) -> Seen<Head<'_>> {
     // What is there of the fixed bytes must agree even when the header is cut.
     if bytes.get(1).is_some_and(|&major| major != 3) {
         return Seen::Foreign;
@@ -148,7 +148,7 @@ fn handshake(bytes: &[u8]) -> Seen<Head> {
     }
 }
 
-fn old_hello(bytes: &[u8]) -> Seen<Head> {
+fn old_hello(bytes: &[u8]) -> Seen<Head<'_>> {
     let mut reader = Reader::new(bytes);
     let fields = (|| {
         let len = usize::from(reader.u16()? & 0x7fff);
@@ -175,7 +175,7 @@ fn old_hello(bytes: &[u8]) -> Seen<Head> {
 }
 
 /// Records whose headers chain as far as they are there.
-fn records(bytes: &[u8]) -> Seen<Head> {
+fn records(bytes: &[u8]) -> Seen<Head<'_>> {
     if bytes.get(1).is_some_and(|&major| major != 3) {
         return Seen::Foreign;
     }
@@ -200,7 +200,7 @@ fn records(bytes: &[u8]) -> Seen<Head> {
 }
 
 /// What a first record that is no handshake may be.
-fn opening(kind: u8, len: usize, body: &[u8]) -> Seen<Head> {
+fn opening(kind: u8, len: usize, body: &[u8]) -> Seen<Head<'static>> {
     match (kind, len, body) {
         (CHANGE_CIPHER_SPEC, 1, []) | (ALERT, 2, [] | [_]) => Seen::Short,
         (ALERT, 2, [1 | 2, 0..=120]) => Seen::Fits(Head::Alert),
@@ -230,9 +230,10 @@ const MAX_HELLO: usize = 1 << 17;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{claim, hex, matches, stream, survive};
+    use super::super::craft::{ask, claim, hex, matches, stream, survive};
     use super::*;
     use crate::flow::key::Side;
+    use crate::flow::sample::Sample;
 
     fn wrapped(kind: u8, body: &[u8]) -> Vec<u8> {
         let mut out = vec![22, 3, 1];
@@ -338,10 +339,10 @@ pub(super) mod tests {
     fn wants_more() {
         for cut in [1, 3, 8] {
             let sample = stream(&client()[..cut], b"");
-            assert_eq!(probe(&sample), Probe::NeedMore, "cut at {cut}");
+            assert_eq!(ask(&DETECTOR, &sample), Probe::NeedMore, "cut at {cut}");
         }
-        assert_eq!(probe(&stream(b"", b"")), Probe::NeedMore);
-        assert_eq!(probe(&stream(&[0x17, 3], b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(b"", b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&[0x17, 3], b"")), Probe::NeedMore);
     }
 
     #[test]
@@ -357,7 +358,7 @@ pub(super) mod tests {
             hex("8000 01 0301 0015 0000 0010"),
             b"SSH-2.0-x\r\n".to_vec(),
         ] {
-            assert_eq!(probe(&stream(&other, b"")), Probe::No, "{other:x?}");
+            assert_eq!(ask(&DETECTOR, &stream(&other, b"")), Probe::No, "{other:x?}");
         }
         for pseudo in [pseudo_tls::tests::client(), pseudo_tls::tests::server()] {
             assert!(!matches(&DETECTOR, &stream(&pseudo, b"")));

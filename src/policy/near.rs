@@ -134,18 +134,18 @@ impl Policy {
         let rows = self.terms.iter().zip(&self.expectations).enumerate();
         rows.filter_map(|(position, (terms, expectation))| {
             let terms = terms.as_ref()?;
+            let named = terms.names_responder(&responder) || terms.from.meets(initiator.roles);
+            let ruled_out = terms.content_required || terms.infrastructure;
+            if !named || ruled_out || !terms.fits(&initiator, &responder) {
+                return None;
+            }
             let transports = &expectation.transports;
             let agrees = terms.agrees(&ask.content);
             let same = transports.is_empty() || transports.contains(&ask.transport.0);
-            let named = terms.names_responder(&responder) || terms.from.meets(initiator.roles);
-            let fits = terms.fits(&initiator, &responder);
             // Where the application is known, a row of another one is no hint.
             let contradicts = ask.content.known() && !agrees;
             // The application seen is a better hint than any service of the same transport.
-            if !(same || agrees) || !named || !fits || contradicts {
-                return None;
-            }
-            if terms.content_required || terms.infrastructure {
+            if !(same || agrees) || contradicts {
                 return None;
             }
             let nearness = Nearness::Port {

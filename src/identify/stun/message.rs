@@ -46,10 +46,10 @@ pub(in crate::identify) enum Class {
 }
 
 /// What is kept of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::identify) struct StunMessage {
     kind: u16,
-    id: Vec<u8>,
+    id: [u8; ID],
     /// Which document it follows.
     pub(super) variant: Variant,
     /// A FINGERPRINT attribute was seen.
@@ -102,34 +102,29 @@ impl StunMessage {
 /// Reads a message that fills `message`.
 pub(super) fn read(message: &Message<'_>) -> Seen<StunMessage> {
     let mut reader = Reader::new(message.bytes);
-    let (Some(kind), Some(len), Some(id)) = (reader.u16(), reader.u16(), reader.take(ID)) else {
+    let (Some(kind), Some(len), Some(id)) = (reader.u16(), reader.u16(), reader.array()) else {
         return match message.bytes.first() {
             Some(0..=3) => message.ran_out(),
             _ => Seen::Foreign,
         };
     };
     let len = usize::from(len);
-    let variant = variant(kind, id, reader.rest());
+    let variant = variant(kind, &id, reader.rest());
     // MS-TURN does not pad; some senders pad the datagram behind the message instead.
     let fills = match variant {
         Some(Variant::MsTurn) => (HEADER + len..HEADER + len + 4).contains(&message.len),
         Some(Variant::Rfc8489 | Variant::Classic) => len % 4 == 0 && HEADER + len == message.len,
         None => false,
     };
+    let Some(variant) = variant.filter(|_| fills) else {
+        return Seen::Foreign;
+    };
     let attributes = attributes(reader.take_up_to(len), len);
-    match variant {
-        Some(variant) if fills => match (variant, attributes) {
-            // Without a cookie the attributes are all there is to believe.
-            (Variant::Classic, Attributes { sound: false, .. }) => Seen::Foreign,
-            _ => Seen::Fits(StunMessage {
-                kind,
-                id: id.to_vec(),
-                variant,
-                fingerprint: attributes.fingerprint,
-            }),
-        },
-        _ => Seen::Foreign,
+    // Without a cookie the attributes are all there is to believe.
+    if variant == Variant::Classic && !attributes.sound {
+        return Seen::Foreign;
     }
+    Seen::Fits(StunMessage { kind, id, variant, fingerprint: attributes.fingerprint })
 }
 
 /// The bare messages from the beginning of a stream; only those with a cookie.

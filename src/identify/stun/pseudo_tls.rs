@@ -23,6 +23,9 @@ pub(in crate::identify) enum Hello {
 
 /// Reads a hello from the beginning of a stream, and what follows it.
 pub(in crate::identify) fn read(bytes: &[u8]) -> Seen<(Hello, &[u8])> {
+    if bytes.first().is_some_and(|&first| first != HANDSHAKE) {
+        return Seen::Foreign;
+    }
     let forms = [
         (Hello::Client, CLIENT, CLIENT_VARIES, CLIENT_END),
         (Hello::Server, SERVER, SERVER_VARIES, SERVER_END),
@@ -50,6 +53,7 @@ pub(in crate::identify) fn read(bytes: &[u8]) -> Seen<(Hello, &[u8])> {
     Seen::Foreign
 }
 
+const HANDSHAKE: u8 = 0x16;
 const CLIENT: &[u8] = &[0x16, 0x03, 0x01, 0x00, 0x2d, 0x01, 0x00, 0x00, 0x29, 0x03, 0x01];
 /// Time and random.
 const CLIENT_VARIES: usize = 32;

@@ -5,29 +5,34 @@ use crate::identify::bytes::{self, Reader};
 use crate::identify::sides::Seen;
 
 /// What a hello says, as far as it was kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Hello {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hello<'v> {
     legacy: u16,
-    supported: Vec<u16>,
+    /// The newest version of the extension that lists them.
+    newest: Option<u16>,
     /// Every extension was read, so that what was not found is not there.
     complete: bool,
     /// The server name asked for.
-    pub(super) sni: Option<String>,
-    /// The protocols offered, joined by commas.
-    pub(super) alpn: Option<String>,
+    pub(super) sni: Option<&'v [u8]>,
+    /// The extension with the protocols offered.
+    alpn: Option<&'v [u8]>,
 }
 
-impl Hello {
+impl Hello<'_> {
     /// The version offered or chosen; `None` where it may stand in what was cut.
     pub(super) fn version(&self) -> Option<u16> {
         let settled = self.complete || self.legacy < 0x0303;
-        let rank = |version: &u16| if is_draft(*version) { 0x0304 } else { *version };
-        self.supported.iter().map(rank).max().or(settled.then_some(self.legacy))
+        self.newest.or(settled.then_some(self.legacy))
+    }
+
+    /// The protocols offered, joined by commas.
+    pub(super) fn protocols(&self) -> Option<String> {
+        alpn(self.alpn?)
     }
 }
 
 /// Reads a client's hello of `size` bytes, of which `body` was kept (RFC 8446, 4.1.2).
-pub(super) fn client(body: &[u8], size: usize) -> Seen<Hello> {
+pub(super) fn client(body: &[u8], size: usize) -> Seen<Hello<'_>> {
     let mut reader = Reader::new(body);
     let mut hello = match hello_version(&mut reader) {
         Seen::Fits(hello) => hello,
@@ -41,9 +46,9 @@ pub(super) fn client(body: &[u8], size: usize) -> Seen<Hello> {
     let left = size - (body.len() - reader.remaining());
     hello.complete = extensions(&mut reader, left, |id, data| match id {
         SERVER_NAME => hello.sni = server_name(data),
-        ALPN => hello.alpn = alpn(data),
+        ALPN => hello.alpn = Some(data),
         SUPPORTED_VERSIONS => {
-            hello.supported = Reader::new(data).block8().map(versions).unwrap_or_default();
+            hello.newest = Reader::new(data).block8().and_then(newest);
         }
         _ => {}
     });
@@ -51,7 +56,7 @@ pub(super) fn client(body: &[u8], size: usize) -> Seen<Hello> {
 }
 
 /// Reads a server's hello of `size` bytes, of which `body` was kept (RFC 8446, 4.1.3).
-pub(super) fn server(body: &[u8], size: usize) -> Seen<Hello> {
+pub(super) fn server(body: &[u8], size: usize) -> Seen<Hello<'_>> {
     let mut reader = Reader::new(body);
     let mut hello = match hello_version(&mut reader) {
         Seen::Fits(hello) => hello,
@@ -65,13 +70,13 @@ pub(super) fn server(body: &[u8], size: usize) -> Seen<Hello> {
     let left = size - (body.len() - reader.remaining());
     hello.complete = extensions(&mut reader, left, |id, data| {
         if id == SUPPORTED_VERSIONS {
-            hello.supported = versions(data);
+            hello.newest = newest(data);
         }
     });
     Seen::Fits(hello)
 }
 
-fn hello_version(reader: &mut Reader<'_>) -> Seen<Hello> {
+fn hello_version<'v>(reader: &mut Reader<'v>) -> Seen<Hello<'v>> {
     match reader.u16() {
         None => Seen::Short,
         Some(legacy) if is_version(legacy) => Seen::Fits(Hello { legacy, ..Hello::default() }),
@@ -112,7 +117,11 @@ fn server_choices(reader: &mut Reader<'_>) -> Option<bool> {
 
 /// Shows each extension that is wholly there to `take`; whether that was all of them. `left` is
 /// what the hello still holds by its length.
-fn extensions(reader: &mut Reader<'_>, left: usize, mut take: impl FnMut(u16, &[u8])) -> bool {
+fn extensions<'v>(
+    reader: &mut Reader<'v>,
+    left: usize,
+    mut take: impl FnMut(u16, &'v [u8]),
+) -> bool {
     if left < 2 {
         return true;
     }
@@ -130,11 +139,11 @@ fn extensions(reader: &mut Reader<'_>, left: usize, mut take: impl FnMut(u16, &[
     whole
 }
 
-fn server_name(data: &[u8]) -> Option<String> {
+fn server_name(data: &[u8]) -> Option<&[u8]> {
     let mut list = Reader::new(data);
     list.skip(2)?;
     // Type 0 is a host name; no other was ever defined (RFC 6066, 3).
-    (list.u8()? == 0).then(|| list.block16())?.and_then(bytes::text)
+    (list.u8()? == 0).then(|| list.block16())?
 }
 
 fn alpn(data: &[u8]) -> Option<String> {
@@ -152,11 +161,13 @@ fn is_grease(name: &[u8]) -> bool {
     matches!(name, [a, b] if a == b && a & 0x0f == 0x0a)
 }
 
-fn versions(data: &[u8]) -> Vec<u16> {
+/// The newest version of a list; drafts of 1.3 count as it.
+fn newest(data: &[u8]) -> Option<u16> {
     let mut reader = Reader::new(data);
     std::iter::from_fn(|| reader.u16())
         .filter(|&version| is_version(version) || is_draft(version))
-        .collect()
+        .map(|version| if is_draft(version) { 0x0304 } else { version })
+        .max()
 }
 
 /// Whether a version is one of SSL 3.0 to TLS 1.3.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{FlowRow, community_id};
 use crate::flow::Endpoint;
@@ -28,6 +28,7 @@ pub(super) struct FlowJson<'r> {
     outcome: &'static str,
     protocol: Option<&'static str>,
     protocol_confidence: Option<&'static str>,
+    #[serde(serialize_with = "by_name")]
     protocol_facts: &'r Facts,
     protocol_also: &'r [&'static str],
     spi: Option<u32>,
@@ -67,6 +68,10 @@ impl<'r> FlowJson<'r> {
             community_id: community_id(flow),
         }
     }
+}
+
+fn by_name<S: Serializer>(facts: &Facts, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(facts.iter())
 }
 
 #[derive(Debug, Serialize)]
