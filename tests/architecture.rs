@@ -29,7 +29,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("csv", &["report/"]),
     ("jiff", &["report/"]),
     ("quick_junit", &["report/"]),
-    ("hashbrown", &["flow/"]),
     ("ipnet", &["policy/"]),
     ("strsim", &["policy/", "cli/"]),
     ("signal_hook", &["pipeline/"]),

@@ -27,14 +27,14 @@ impl<'a> Authentication<'a> {
     /// would be a check value no algorithm has.
     pub(super) fn read(span: Span<'a>) -> Result<Self, Stop> {
         let bad = Stop::TransportHeader(Transport::AH);
-        let (&[next, words, r1, r0], Some(spi), Some(sequence)) =
+        // The reserved field is for the receiver to ignore.
+        let (&[next, words, _, _], Some(spi), Some(sequence)) =
             (span.bytes.first_chunk::<4>().ok_or(bad)?, span.u32(4), span.u32(8))
         else {
             return Err(bad);
         };
         let len = (usize::from(words) + 2) * 4;
-        if !(1..=64).contains(&words) || [r1, r0] != [0, 0] || len as u64 > u64::from(span.wire_len)
-        {
+        if !(1..=64).contains(&words) || len as u64 > u64::from(span.wire_len) {
             return Err(bad);
         }
         Ok(Self { spi, sequence, next: Transport(next), body: span.after(len) })
@@ -206,8 +206,8 @@ mod tests {
     #[test]
     fn a_damaged_ah_is_refused() {
         let good = ipv4(51, &ah(17, &hex(UDP)));
-        // No check value, longer than the packet, longer than any algorithm's, reserved bits set.
-        for (at, value) in [(21, 0), (21, 8), (21, 65), (22, 1), (23, 1)] {
+        // No check value, longer than the packet, longer than any algorithm's.
+        for (at, value) in [(21, 0), (21, 8), (21, 65)] {
             let mut bad = good.clone();
             bad[at] = value;
             let refused = Stop::TransportHeader(Transport::AH);

@@ -349,15 +349,16 @@ mod tests {
     #[test]
     fn without_a_number_there_are_copies_only_where_a_mirror_makes_them() {
         let mut window = Window::new(1);
-        for number in 0..20 {
-            see(&mut window, number * 10_000, &v4(number as u16 + 1, 64, 1));
+        for number in 0..20_u16 {
+            see(&mut window, i64::from(number) * 10_000, &v4(number + 1, 64, 1));
         }
         // A host that acknowledges twice.
         see(&mut window, 200_000, &v6(64, 1));
         assert_eq!(see(&mut window, 200_001, &v6(64, 1)), Copy::None);
-        for number in 30..60 {
+        for number in 30..60_u16 {
             for again in 0..2 {
-                see(&mut window, number * 10_000 + again, &v4(number as u16, 64, 1));
+                let time = i64::from(number) * 10_000 + again;
+                see(&mut window, time, &v4(number, 64, 1));
             }
         }
         see(&mut window, 700_000, &v6(64, 1));

@@ -65,9 +65,9 @@ impl Places {
 
 /// The longest body of a datagram in bytes, as far as IP can number it.
 const LONGEST: u32 = 65_535;
-/// Pieces of one datagram: more than the longest one has on the smallest link that IPv4 asks for
-/// (RFC 791: 576 bytes).
-const MAX_PIECES: usize = 128;
+/// Pieces of one datagram: more than the longest one has on the smallest link that IPv4 may meet
+/// (RFC 791, 3.2: 68 bytes, of which 48 are data).
+const MAX_PIECES: usize = 1_400;
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Four million flows, about 2 GB with full samples.
+    /// Four million flows. A flow takes some 200 bytes, and up to 1 kB more where both sides say as much as
+    /// is kept of them; while parts are joined both are held.
     fn default() -> Self {
         Self { max_flows: 4_000_000 }
     }

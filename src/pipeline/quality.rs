@@ -303,7 +303,8 @@ impl Sides {
             return;
         }
         if let Some((unseen, seen)) = judged.flow.unseen() {
-            self.unseen = self.unseen.saturating_add(unseen);
+            // One connection with made-up numbers must not speak for all.
+            self.unseen = self.unseen.saturating_add(unseen.min(seen + MOST_UNSEEN));
             self.seen = self.seen.saturating_add(seen);
         }
         match judged.outcome {
@@ -338,6 +339,8 @@ pub fn one_sided_pairs(table: &FlowTable) -> Pairs {
 
 /// TCP flows from which on a share of one-sided ones says something about the capture.
 const MIN_TCP_FLOWS: u64 = 4;
+/// Bytes beyond those captured that one connection may count as lost.
+const MOST_UNSEEN: u64 = 1 << 20;
 /// One byte or packet in so many that was not looked at forbids a pass.
 const FEW: u64 = 10;
 /// One frame in so many that cannot be read weakens the answer.
