@@ -269,7 +269,7 @@ fn address_words(address: IpAddr) -> [u64; 2] {
 }
 
 /// Bytes looked at of either end of a payload.
-const LOOKED_AT: usize = 64;
+const LOOKED_AT: usize = 32;
 /// Chains: twice as many as frames, so that most have one member.
 const CHAINS: usize = 2 * FRAMES as usize;
 

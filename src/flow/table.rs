@@ -339,11 +339,22 @@ impl FlowTable {
         idle
     }
 
+    /// Ends the observing: what came before its flow finds it, and what finds flows, which is large, is
+    /// not needed any more.
+    pub fn finish(&mut self) {
+        self.settle_errors();
+        self.index = Index::new();
+    }
+
+    /// A flow and its sample by its position in first-seen order.
+    pub fn sampled(&self, position: usize) -> Option<(Flow, Sample)> {
+        let entry = self.entries.get(u32::try_from(position).ok()?)?;
+        Some((entry.flow(&self.store), entry.sample(&self.store)))
+    }
+
     /// Ends the table: flows in first-seen order, made as they are asked for.
     pub fn into_flows(mut self) -> impl Iterator<Item = (Flow, Sample)> {
-        self.settle_errors();
-        // What finds flows is not needed any more, and it is large.
-        self.index = Index::new();
+        self.finish();
         let store = self.store;
         self.entries.into_iter().map(move |entry| (entry.flow(&store), entry.sample(&store)))
     }

@@ -61,7 +61,7 @@ pub fn check(
     let mut audit = Audit::new(policy).with_pairs(pairs.clone());
     let mut sides = Sides::default();
     let mut services = Services::default();
-    judge::judge_in_turn(policy, survey.table.into_flows(), |flow| {
+    judge::judge_in_turn(policy, survey.table, |flow| {
         audit.add(&flow.as_judged());
         sides.add(flow);
         if !policy.has_topology() {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::findings::Judged;
 use crate::flow::sample::Sample;
-use crate::flow::{Flow, Outcome, Side};
+use crate::flow::{Flow, FlowTable, Outcome, Side};
 use crate::identify::{self, Identification};
 use crate::policy::{Policy, Verdict};
 
@@ -51,19 +51,25 @@ pub fn judge_all(policy: &Policy, flows: Vec<(Flow, Sample)>) -> Vec<JudgedFlow>
     flows.into_par_iter().map(|(flow, sample)| judge(policy, flow, &sample)).collect()
 }
 
-/// Judges many flows in parallel and hands each on in order, a batch at a time, so that judged
-/// flows do not pile up beside observed ones.
+/// Judges the flows of a table in parallel and hands each on in order, a batch at a time, so that judged
+/// flows do not pile up beside observed ones. While one batch is handed on, the next is judged.
 pub fn judge_in_turn(
     policy: &Policy,
-    mut flows: impl Iterator<Item = (Flow, Sample)>,
-    mut take: impl FnMut(&JudgedFlow),
+    mut table: FlowTable,
+    mut take: impl FnMut(&JudgedFlow) + Send,
 ) {
-    loop {
-        let batch: Vec<(Flow, Sample)> = flows.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            return;
-        }
-        judge_all(policy, batch).iter().for_each(&mut take);
+    table.finish();
+    let of_batch = |first: usize| -> Vec<JudgedFlow> {
+        let flows = first..(first + BATCH).min(table.len());
+        let judged = |at| table.sampled(at).map(|(flow, sample)| judge(policy, flow, &sample));
+        flows.into_par_iter().filter_map(judged).collect()
+    };
+    let mut first = 0;
+    let mut batch = of_batch(first);
+    while !batch.is_empty() {
+        first += BATCH;
+        let ((), next) = rayon::join(|| batch.iter().for_each(&mut take), || of_batch(first));
+        batch = next;
     }
 }
 
