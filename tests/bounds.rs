@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::cli::{code, stderr, stdout};
+use crate::support::craft::{at, udp};
 
 /// What the program may use, in KiB: less than any of these captures, threads and code included.
 const LIMIT: &str = "262144";
@@ -184,4 +185,68 @@ fn files_of_a_million_interfaces_each_are_not_remembered_together() {
     let captures = report["captures"].as_array().unwrap();
     assert!(captures.iter().all(|capture| capture["frames"] == 1), "{captures:?}");
     assert_eq!(captures.len(), 12);
+}
+
+/// A block of pcapng with an Ethernet frame.
+fn packet(data: &[u8]) -> Vec<u8> {
+    let mut body = 0_u32.to_le_bytes().to_vec();
+    for word in [0, 1, data.len() as u32, data.len() as u32] {
+        body.extend(word.to_le_bytes());
+    }
+    body.extend(data);
+    block(6, &body)
+}
+
+/// Runs the program in little memory over frames that are made by number, with a bound on flows.
+fn numbered(count: u32, make: impl Fn(u32) -> Vec<u8>) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endless.pcapng.zst");
+    let mut file = zstd::Encoder::new(std::fs::File::create(&path).unwrap(), 1).unwrap();
+    file.write_all(&[section(), interface()].concat()).unwrap();
+    for number in 0..count {
+        file.write_all(&packet(&make(number))).unwrap();
+    }
+    file.finish().unwrap();
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -v \"$1\" && exec \"$0\" check \"$2\" --format json --threads 2 --max-flows 50000",
+        ])
+        .args([env!("CARGO_BIN_EXE_portassay"), LIMIT])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["captures"][0]["frames"], count);
+    report
+}
+
+#[test]
+fn endless_fragments() {
+    // A million datagrams of which a later fragment is all there is.
+    let whole = udp(at("10.0.0.1:1000"), at("10.0.0.2:2000")).payload([7; 40]);
+    let report = numbered(1_000_000, |number| {
+        let mut frame = whole.clone().number(number as u16).fragment(16, 16).ethernet();
+        // Sixteen bits of number are not enough: the sender changes too.
+        frame[28..30].copy_from_slice(&((number >> 16) as u16).to_be_bytes());
+        frame
+    });
+    assert_eq!(report["captures"][0]["undecoded"]["fragment"], 1_000_000);
+    assert_eq!(report["fragments"]["without_first"], 1_000_000);
+    assert!(report["fragments"]["given_up"].as_u64().unwrap() > 900_000);
+    assert_eq!(report["quality"]["grade"], "inconclusive");
+}
+
+#[test]
+fn endless_flows() {
+    let says = udp(at("10.0.0.1:1000"), at("10.0.0.2:2000")).payload([7; 300]);
+    let report = numbered(600_000, |number| {
+        let mut frame = says.clone().number(number as u16).ethernet();
+        frame[26..30].copy_from_slice(&(number + (11 << 24)).to_be_bytes());
+        frame
+    });
+    assert_eq!(report["flows"]["total"], 50_000);
+    assert_eq!(report["flows"]["untracked_packets"], 550_000);
+    assert_eq!(report["quality"]["grade"], "inconclusive");
 }

@@ -114,6 +114,11 @@ impl Entry {
         &self.key
     }
 
+    /// The time of its earliest packet.
+    pub(super) fn first(&self) -> Timestamp {
+        self.first
+    }
+
     /// The time of its latest packet.
     pub(super) fn last(&self) -> Timestamp {
         self.last

@@ -58,6 +58,8 @@ pub struct FragmentCounts {
     pub datagrams: u64,
     /// Those of which every byte was seen.
     pub complete: u64,
+    /// Those of which some bytes were not seen.
+    pub incomplete: u64,
     /// Those with fragments that overlap or contradict each other.
     pub overlapping: u64,
     /// Those with more fragments than a datagram has, or that reach beyond the longest datagram.
@@ -316,6 +318,7 @@ impl Datagram {
     /// Counts a datagram that gets no further pieces.
     fn close(self, counts: &mut FragmentCounts, strays: &mut BTreeMap<u32, u64>) {
         counts.complete += u64::from(self.places.whole() && self.has_first);
+        counts.incomplete += u64::from(!(self.places.whole() && self.has_first));
         counts.overlapping += u64::from(self.places.overlapping);
         counts.endless += u64::from(self.places.endless);
         counts.without_first += u64::from(!self.has_first);

@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use super::entries::Entries;
 use super::entry::Entry;
@@ -60,6 +61,8 @@ pub struct FlowTable {
     /// ICMP errors about keys that have no flow here; ordered, so that nothing depends on hashes.
     pending: BTreeMap<FlowKey, IcmpSeen>,
     fragments: Fragments,
+    /// Flows that left since the store was renewed.
+    left: usize,
     untracked: Counters,
     exceeded: bool,
 }
@@ -85,6 +88,7 @@ impl FlowTable {
             store: Store::default(),
             pending: BTreeMap::new(),
             fragments,
+            left: 0,
             untracked: Counters::default(),
             exceeded: false,
         }
@@ -306,9 +310,10 @@ impl FlowTable {
         self.entries.iter().filter_map(Entry::two_sided)
     }
 
-    /// The same as [`Self::flows`] with their samples.
-    pub fn sampled_flows(&self) -> impl Iterator<Item = (Flow, Sample)> {
-        self.entries.iter().map(|entry| (entry.flow(&self.store), entry.sample(&self.store)))
+    /// Flows whose first packet is of these times, as they stand, with their samples.
+    pub fn begun(&self, times: Range<Timestamp>) -> impl Iterator<Item = (Flow, Sample)> {
+        (self.entries.iter().filter(move |entry| times.contains(&entry.first())))
+            .map(|entry| (entry.flow(&self.store), entry.sample(&self.store)))
     }
 
     /// Takes out the flows whose latest packet is older than `before`, in first-seen order.
@@ -318,18 +323,30 @@ impl FlowTable {
             // What these quote was never captured, and there must be room for later ones.
             self.pending.clear();
         }
+        let leaving = self.entries.iter().filter(|entry| entry.last() < before).count();
+        if leaving == 0 {
+            return Vec::new();
+        }
+        // What the store keeps of flows that left is given back when it is as much as what it keeps of
+        // the others: moving all of them is work, and frames are waiting.
+        self.left += leaving;
+        let renew = self.left >= self.entries.len() - leaving;
+        let old = if renew { std::mem::take(&mut self.store) } else { Store::default() };
+        if renew {
+            self.left = 0;
+        }
         self.index.clear();
-        let store = std::mem::take(&mut self.store);
-        let mut idle = Vec::new();
+        let mut idle = Vec::with_capacity(leaving);
         let mut places = Vec::with_capacity(self.entries.len());
         for entry in std::mem::take(&mut self.entries).into_iter() {
+            let kept_in = if renew { &old } else { &self.store };
             if entry.last() < before {
                 places.push(None);
-                idle.push((entry.flow(&store), entry.sample(&store)));
+                idle.push((entry.flow(kept_in), entry.sample(kept_in)));
             } else {
                 let mixed = entry.key().mixed(self.seed);
-                let moved = entry.moved(&store, &mut self.store);
-                places.push(Some(self.insert(mixed, moved)));
+                let entry = if renew { entry.moved(&old, &mut self.store) } else { entry };
+                places.push(Some(self.insert(mixed, entry)));
             }
         }
         self.fragments.follow(|old| places.get(old as usize).copied().flatten());

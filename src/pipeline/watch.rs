@@ -184,11 +184,9 @@ impl<'p> Watcher<'p> {
     ) -> io::Result<()> {
         let idle = Duration::from_secs(u64::from(self.options.idle_seconds));
         let young = before(now, FIRST_LOOK);
-        for (flow, sample) in self.table.sampled_flows() {
-            if flow.first >= self.looked_until && flow.first < young {
-                let judged = judge::judge(self.policy, flow, &sample);
-                self.preview.add(&judged.as_judged());
-            }
+        for (flow, sample) in self.table.begun(self.looked_until..young) {
+            let judged = judge::judge(self.policy, flow, &sample);
+            self.preview.add(&judged.as_judged());
         }
         self.looked_until = young;
         if now >= self.next_closing {

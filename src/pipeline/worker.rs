@@ -85,8 +85,8 @@ impl Job<'_> {
             .collect()
     }
 
-    /// What can be made of a share alone. Where its beginning was guessed wrong it may end in an
-    /// error that one thread would not have met: that, too, has to be read again.
+    /// What can be made of a share alone; None when there is no room for its flows beside those of the
+    /// others.
     fn part(
         &self,
         segments: &[Segment],

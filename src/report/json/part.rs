@@ -67,6 +67,7 @@ struct ChecksumsJson {
 pub(in crate::report) struct Fragments {
     datagrams: u64,
     complete: u64,
+    incomplete: u64,
     overlapping: u64,
     endless: u64,
     without_first: u64,
@@ -80,6 +81,7 @@ impl Fragments {
         Self {
             datagrams: counts.datagrams,
             complete: counts.complete,
+            incomplete: counts.incomplete,
             overlapping: counts.overlapping,
             endless: counts.endless,
             without_first: counts.without_first,
