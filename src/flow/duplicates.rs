@@ -29,7 +29,7 @@ pub const FRAMES: u32 = 1024;
 /// them those that it may have repeated.
 pub const MEMORY: u32 = 2 * FRAMES;
 /// One packet in so many that looks like a copy shows that there is a mirror which makes copies.
-const MIRRORED: u32 = 4;
+pub const MIRRORED: u32 = 4;
 /// Copies of one packet, of which a mirror makes one or three; further ones are none.
 const MOST: u32 = 8;
 /// Nanoseconds that a copy may come after its original.

@@ -169,6 +169,8 @@ fn answer(
         nothing
     } else if !report.topology {
         Some("no topology was given, so no host has a role and nothing could be judged".to_owned())
+    } else if report.summary.flows == 0 && report.grade == Grade::Inconclusive {
+        report.reasons.last().cloned()
     } else if judged == 0 {
         let why = "no flow has an endpoint that the topology names, so nothing could be judged";
         Some(why.to_owned())

@@ -171,7 +171,7 @@ fn of_times(captures: &[CaptureCounts], page: &mut Page) {
                 Grade::Degraded,
                 format!(
                     "{a} and {b} were recorded at the same time, and captures are read one behind the \
-                     other: put them in order with `mergecap -w all.pcapng` first"
+                     other: put them in order first, `mergecap -w all.pcapng {a} {b}`"
                 ),
             );
             return;
