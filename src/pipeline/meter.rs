@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::input::unpack::Taken;
-use crate::pipeline::read::Progress;
+use crate::pipeline::request::Progress;
 
 /// Turns the place where a reading stands into progress.
 pub(super) struct Meter<'a> {

@@ -16,6 +16,7 @@ mod meter;
 mod names;
 pub mod quality;
 pub mod read;
+mod request;
 mod room;
 mod shares;
 pub mod watch;

@@ -9,13 +9,15 @@
 //!
 //! A compressed file cannot be cut: it belongs to one share, and is unpacked by a thread of its own.
 
+pub use crate::pipeline::request::{Progress, Reading};
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::decode;
 use crate::error::{Error, Result};
-use crate::flow::{FlowTable, FragmentCounts, Limits, mix};
+use crate::flow::{FlowTable, FragmentCounts, mix};
 use crate::input::LinkType;
 use crate::input::filter;
 use crate::input::notes::Names;
@@ -24,38 +26,11 @@ use crate::input::sources::{self, Source};
 use crate::input::unpack::{Unpacked, unpack};
 use crate::pipeline::ahead::Ahead;
 use crate::pipeline::counts::{self, CaptureCounts};
-use crate::pipeline::intake::Duplicates;
 use crate::pipeline::join::Joined;
 use crate::pipeline::meter::Meter;
 use crate::pipeline::room::Room;
 use crate::pipeline::worker::{Job, Place, drain};
 use crate::report::display_path;
-
-/// What to read and how.
-#[derive(Debug, Clone, Default)]
-pub struct Reading {
-    /// Captures, `-` for standard input.
-    pub captures: Vec<PathBuf>,
-    /// BPF expression.
-    pub filter: Option<String>,
-    /// Workers.
-    pub threads: usize,
-    /// Bounds of the flow table.
-    pub limits: Limits,
-    /// What to do with copies of packets.
-    pub duplicates: Duplicates,
-}
-
-/// Bytes read so far, for a progress display; nothing else is known while reading.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Bytes to read, 0 when unknown; of compressed captures the compressed ones.
-    pub total: AtomicU64,
-    /// Bytes read, counted in the same way.
-    pub done: AtomicU64,
-    /// Bytes that came out of compressed captures.
-    pub unpacked: AtomicU64,
-}
 
 /// Everything that reading found.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::pipeline::ahead::Ahead;
 use crate::pipeline::counts::{CaptureCounts, Unread};
 use crate::pipeline::intake::Intake;
 use crate::pipeline::meter::Meter;
-use crate::pipeline::read::{Progress, Reading};
+use crate::pipeline::request::{Progress, Reading};
 use crate::pipeline::room::Room;
 use crate::pipeline::shares::{Cut, Extent, Segment, shares};
 
