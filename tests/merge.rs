@@ -56,6 +56,7 @@ fn packet(small: &Small, frame: u64) -> Packet<'_> {
         transport: Transport::TCP,
         source_port: 1000 + u16::from(small.to),
         destination_port: 1000 + u16::from(small.from),
+        spi: None,
     };
     let (transport, detail) = match small.kind {
         0..=2 => {
@@ -320,4 +321,32 @@ fn an_error_captured_before_its_packet_counts_when_the_flow_goes_idle() {
     let idle = table.take_idle(Timestamp(9));
     let errors: Vec<bool> = idle.iter().map(|(flow, _)| flow.icmp.is_some()).collect();
     assert_eq!(errors, [false, true]);
+}
+
+#[test]
+fn an_error_about_esp_finds_its_association() {
+    let esp = Small {
+        from: 1,
+        to: 2,
+        kind: 5,
+        flags: 0,
+        sequence: 7,
+        time: 0,
+        payload: vec![1],
+        ah: false,
+        place: None,
+    };
+    let mut table = table(std::slice::from_ref(&esp), 1, Limits::default());
+    let error = Small { from: 2, to: 1, kind: 4, ..esp.clone() };
+    for spi in [7 + 256, 8 + 256] {
+        let mut packet = packet(&error, 2);
+        if let Detail::IcmpError(quoted) = &mut packet.detail {
+            (quoted.transport, quoted.spi) = (Transport::ESP, Some(spi));
+            (quoted.source_port, quoted.destination_port) = (0, 0);
+        }
+        table.observe(0, &packet);
+    }
+    let errors: Vec<Option<u64>> =
+        table.into_flows().map(|(flow, _)| flow.icmp.as_ref().map(|seen| seen.count)).collect();
+    assert_eq!(errors, [Some(1), None]);
 }

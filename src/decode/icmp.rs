@@ -45,6 +45,9 @@ fn quoted(kind: IcmpErrorKind, quote: Span<'_>) -> Option<Quoted> {
     let datagram = ip::innermost(quote, &mut Path::new(), |_| {}).ok()?;
     let (source_port, destination_port) =
         if datagram.transport.has_ports() { ports(datagram.body)? } else { (0, 0) };
+    // An error quotes eight bytes at least, and the SPI is in the first four (RFC 4303, 2).
+    let is_esp = datagram.transport == Transport::ESP;
+    let spi = if is_esp { Some(datagram.body.u32(0)?) } else { None };
     Some(Quoted {
         kind,
         source: datagram.source,
@@ -52,6 +55,7 @@ fn quoted(kind: IcmpErrorKind, quote: Span<'_>) -> Option<Quoted> {
         transport: datagram.transport,
         source_port,
         destination_port,
+        spi,
     })
 }
 
@@ -96,6 +100,7 @@ mod tests {
             transport: Transport::UDP,
             source_port: 50000,
             destination_port: 49200,
+            spi: None,
         };
         assert_eq!(packet.detail, Detail::IcmpError(quoted));
     }
@@ -140,6 +145,7 @@ mod tests {
         assert_eq!((quoted.transport, quoted.destination_port), (Transport::UDP, 49200));
         let quoted = quote_in(&v4_error(3, 2, &ipv4(50, &hex("00001000 00000001")))).unwrap();
         assert_eq!((quoted.transport, quoted.source_port), (Transport::ESP, 0));
+        assert_eq!(quoted.spi, Some(0x1000));
     }
 
     #[test]

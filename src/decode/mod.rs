@@ -162,6 +162,8 @@ pub struct Quoted {
     pub source_port: u16,
     /// Its destination port; 0 for a transport without ports.
     pub destination_port: u16,
+    /// Its SPI, if it is ESP.
+    pub spi: Option<u32>,
 }
 
 /// What a UDP datagram on port 4500 carries (RFC 3948).

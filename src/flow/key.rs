@@ -55,14 +55,8 @@ impl FlowKey {
         if packet.transport.is_security_association()
             && let Detail::Security { spi, .. } = packet.detail
         {
-            let key = Self {
-                low: words(packet.source),
-                high: words(packet.destination),
-                low_port: (spi >> 16) as u16,
-                high_port: spi as u16,
-                transport: packet.transport,
-                v6: packet.source.is_ipv6(),
-            };
+            let key =
+                Self::of_association(packet.transport, packet.source, packet.destination, spi);
             return (key, true);
         }
         Self::of_ends(
@@ -70,6 +64,23 @@ impl FlowKey {
             (packet.source, packet.source_port),
             (packet.destination, packet.destination_port),
         )
+    }
+
+    /// The key of one direction of a security association.
+    pub fn of_association(
+        transport: Transport,
+        source: IpAddr,
+        destination: IpAddr,
+        spi: u32,
+    ) -> Self {
+        Self {
+            low: words(source),
+            high: words(destination),
+            low_port: (spi >> 16) as u16,
+            high_port: spi as u16,
+            transport,
+            v6: source.is_ipv6(),
+        }
     }
 
     /// The key of a 5-tuple, and whether `source` is the key's `low` end.

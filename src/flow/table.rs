@@ -393,11 +393,13 @@ impl FlowTable {
     }
 
     fn note_error(&mut self, quoted: &Quoted, at: FrameRef) {
-        let (key, _) = FlowKey::of_ends(
-            quoted.transport,
-            (quoted.source, quoted.source_port),
-            (quoted.destination, quoted.destination_port),
-        );
+        let (from, to) = (quoted.source, quoted.destination);
+        let key = if let Some(spi) = quoted.spi {
+            FlowKey::of_association(quoted.transport, from, to, spi)
+        } else {
+            let ends = ((from, quoted.source_port), (to, quoted.destination_port));
+            FlowKey::of_ends(quoted.transport, ends.0, ends.1).0
+        };
         let seen = IcmpSeen { first_frame: at, kind: quoted.kind, count: 1 };
         self.attach_error(key, seen);
     }
