@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use portassay::decode::{Stop, Transport};
+use portassay::decode::{Stop, Transport, fragments};
 use portassay::flow::Limits;
+use portassay::input::savefile::Records;
 use portassay::pipeline::intake::Duplicates;
 use portassay::pipeline::read::{Progress, Reading, Survey, read};
 use serde_json::Value;
@@ -336,8 +337,15 @@ const FRAGMENTED: &[(&str, [u64; 4], u64)] = &[
 #[test]
 fn every_fragment_is_counted_to_the_flow_of_its_datagram() {
     let Some(folder) = folder() else { return };
-    for (name, [datagrams, complete, overlapping, strays], _) in FRAGMENTED {
-        let survey = survey(&folder.join(name), 1);
+    for (name, [datagrams, complete, overlapping, strays], shown) in FRAGMENTED {
+        let path = folder.join(name);
+        let file = Box::new(std::fs::File::open(&path).unwrap());
+        let mut records = Records::from_stream(name, file).unwrap();
+        for _ in 1..*shown {
+            records.next().unwrap();
+        }
+        assert!(!fragments(&records.next().unwrap()).as_slice().is_empty(), "{name}: {shown}");
+        let survey = survey(&path, 1);
         let seen = &survey.fragments;
         assert_eq!(
             [seen.datagrams, seen.complete, seen.overlapping],

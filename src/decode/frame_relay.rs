@@ -71,15 +71,9 @@ const PPP: u8 = 0xCF;
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{frame, hex, inner, inner_frame, layers_around_inner, stop};
+    use super::super::testing::{frame, hex, inner, inner_frame, reads, stop};
     use super::*;
     use crate::input::LinkType;
-
-    #[track_caller]
-    fn reads(link_type: LinkType, header: &str, body: &[u8]) {
-        let bytes = [hex(header), body.to_vec()].concat();
-        assert_eq!(layers_around_inner(link_type, &bytes), "", "{header}");
-    }
 
     #[test]
     fn the_address_may_be_long_and_the_content_named_three_ways() {

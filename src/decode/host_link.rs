@@ -118,14 +118,8 @@ const PKTAP_MAX: u32 = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{frame, hex, inner, inner_frame, layers_around_inner, stop};
+    use super::super::testing::{frame, hex, inner, inner_frame, layers_around_inner, reads, stop};
     use super::*;
-
-    #[track_caller]
-    fn reads(link_type: LinkType, header: &str, body: &[u8]) {
-        let bytes = [hex(header), body.to_vec()].concat();
-        assert_eq!(layers_around_inner(link_type, &bytes), "", "{header}");
-    }
 
     #[test]
     fn a_packet_tap_tells_what_follows() {

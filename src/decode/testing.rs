@@ -163,3 +163,10 @@ pub(super) fn stays_udp(port: u16, payload: &[u8]) {
 pub(super) const UDP: &str = "c350 c030 000c 0000 deadbeef";
 /// A TCP SYN from 50000 to 5061, sequence 1, with a maximum segment size option.
 pub(super) const SYN: &str = "c350 13c5 00000001 00000000 6002 ffff 0000 0000 020405b4";
+
+/// A link header that leads straight to the packet of [`inner`], or to its Ethernet frame.
+#[track_caller]
+pub(super) fn reads(link_type: LinkType, header: &str, body: &[u8]) {
+    let bytes = [hex(header), body.to_vec()].concat();
+    assert_eq!(layers_around_inner(link_type, &bytes), "", "{header}");
+}

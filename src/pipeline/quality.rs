@@ -1,7 +1,7 @@
 //! Whether the captures can support an answer. What weakens it is said; what forbids a pass turns
 //! the answer into `inconclusive`.
 
-use crate::decode::Transport;
+use crate::decode::{Stop, Transport};
 use crate::findings::Pairs;
 use crate::flow::{FlowTable, FragmentCounts, Outcome};
 use crate::pipeline::counts::{CaptureCounts, Unread};
@@ -119,41 +119,31 @@ fn damaged(capture: &CaptureCounts, path: &str, page: &mut Page) {
 /// Frames whose traffic cannot be seen, for whatever reason.
 fn unreadable(capture: &CaptureCounts, path: &str, page: &mut Page) {
     let frames = capture.tally.frames;
-    let sum = |of: fn(&crate::decode::Stop) -> bool| -> u64 {
-        capture.undecoded.iter().filter(|(stop, _)| of(stop)).map(|(_, frames)| frames).sum()
-    };
-    let hidden = sum(crate::decode::Stop::hides_traffic);
-    if hidden * SOME >= frames && hidden > 0 {
-        page.weaken(
-            worse_if(hidden * 2 > frames),
-            format!(
-                "{path}: {} of the frames are of an encapsulation or a link type that is not read",
-                percent(hidden, frames)
-            ),
-        );
-    }
-    let strays = sum(|stop| *stop == crate::decode::Stop::Fragment);
-    if strays * SOME >= frames && strays > 0 {
-        page.weaken(
-            worse_if(strays * 2 > frames),
-            format!(
-                "{path}: {} of the frames are fragments whose first one, which shows the ports, was not \
-                 captured",
-                percent(strays, frames)
-            ),
-        );
-    }
-    let broken = sum(crate::decode::Stop::is_broken);
-    if broken * SOME >= frames && broken > 0 {
-        page.weaken(
-            worse_if(broken * 2 > frames),
-            format!(
-                "{path}: the headers of {} of the frames are cut or damaged",
-                percent(broken, frames)
-            ),
-        );
+    for (of, are) in UNSEEN {
+        let of_it = capture.undecoded.iter().filter(|(stop, _)| of(stop));
+        let unseen: u64 = of_it.map(|(_, frames)| frames).sum();
+        if unseen > 0 && unseen * SOME >= frames {
+            let share = percent(unseen, frames);
+            page.weaken(
+                worse_if(unseen * 2 > frames),
+                format!("{path}: {share} of the frames {are}"),
+            );
+        }
     }
 }
+
+/// Whether a frame was not read for some reason.
+type Reason = fn(&Stop) -> bool;
+
+/// Why traffic in a frame cannot be seen, and what is said of such frames.
+const UNSEEN: [(Reason, &str); 3] = [
+    (Stop::hides_traffic, "are of an encapsulation or a link type that is not read"),
+    (
+        |stop| *stop == Stop::Fragment,
+        "are fragments whose first one, which shows the ports, was not captured",
+    ),
+    (Stop::is_broken, "have headers that are cut or damaged"),
+];
 
 /// Captures that were recorded at the same time: they are read one behind the other, so an answer in one
 /// of them may come long after its request in the other, and a packet in both is counted twice.
@@ -361,7 +351,6 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::decode::Stop;
     use crate::input::{Format, Timestamp};
 
     fn graded(
