@@ -6,10 +6,10 @@
 use std::net::IpAddr;
 
 use super::acknowledged::Acknowledged;
-use super::extra::{Extra, Store, graver};
+use super::extra::{Extra, Shift, Store, graver};
 use super::fragments::Late;
 use super::opening::Opening;
-use super::sample::{Carrier, Piece};
+use super::sample::{Carrier, Piece, Sample};
 use super::samples::Chain;
 use super::{
     AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
@@ -227,14 +227,15 @@ impl Entry {
         }
     }
 
-    /// Appends what the following part saw of the same flow. Tells whether its sides were the other
-    /// way round.
-    pub(super) fn join(&mut self, next: &Self, theirs: &Store, store: &mut Store) -> bool {
+    /// Appends what the following part saw of the same flow; both are in one store. Tells whether its
+    /// sides were the other way round.
+    pub(super) fn join(&mut self, next: &Self, store: &mut Store) -> bool {
         let flipped = next.marks.has(Marks::A_IS_LOW) != self.marks.has(Marks::A_IS_LOW);
         for side in [Side::A, Side::B] {
             let other = if flipped { side.other() } else { side };
             let (to, from) = (side.index(), other.index());
-            self.count(side, next.counters(other, theirs), store);
+            let counters = next.counters(other, store);
+            self.count(side, counters, store);
             self.tcp[to].0 |= next.tcp[from].0;
             self.sent[to] = self.sent[to].wrapping_add(next.sent[from]);
             if next.marks.has(Marks::ACKNOWLEDGED << from) {
@@ -248,14 +249,19 @@ impl Entry {
         }
         self.first = self.first.min(next.first);
         self.last = self.last.max(next.last);
-        if let Some(extra) = theirs.peek(next.extra)
-            && let Some(ours) = store.extra(&mut self.extra)
-        {
-            ours.join(extra, flipped);
-        }
+        store.join_extras(&mut self.extra, next.extra, flipped);
         let carrier = carrier(self.key.transport());
-        store.samples.append(&mut self.chain, carrier, (&theirs.samples, next.chain), flipped);
+        store.samples.join(&mut self.chain, carrier, next.chain, flipped);
         flipped
+    }
+
+    /// The same flow after its store was adopted by another.
+    pub(super) fn shifted(mut self, shift: Shift) -> Self {
+        self.chain = self.chain.shifted(shift.samples);
+        if self.extra != 0 {
+            self.extra += shift.extras;
+        }
+        self
     }
 
     /// Moves a flow to another store.
@@ -263,7 +269,7 @@ impl Entry {
         let (chain, extra) = (self.chain, self.extra);
         (self.chain, self.extra) = (Chain::default(), 0);
         let carrier = carrier(self.key.transport());
-        to.samples.append(&mut self.chain, carrier, (&from.samples, chain), false);
+        to.samples.append(&mut self.chain, carrier, (&from.samples, chain));
         if let Some(extra) = from.peek(extra)
             && let Some(copy) = to.extra(&mut self.extra)
         {
@@ -300,7 +306,12 @@ impl Entry {
     }
 
     /// Where the flow's payload is, and how it is carried.
-    pub(super) fn sample(&self, store: &Store) -> super::sample::Sample {
+    pub(super) fn chain(&self) -> (Chain, Carrier) {
+        (self.chain, carrier(self.key.transport()))
+    }
+
+    /// The flow's payload, for itself.
+    pub(super) fn sample(&self, store: &Store) -> Sample {
         store.samples.sample(self.chain, carrier(self.key.transport()))
     }
 

@@ -38,6 +38,28 @@ impl Store {
         self.extras.get((extra as usize).checked_sub(1)?)
     }
 
+    /// Whether what another store keeps has room here.
+    pub(super) fn can_adopt(&self, others: &Self) -> bool {
+        self.samples.can_adopt(&others.samples)
+            && self.extras.len() + others.extras.len() < u32::MAX as usize
+    }
+
+    /// Takes over what another store keeps; tells where it is now.
+    pub(super) fn adopt(&mut self, mut others: Self) -> Shift {
+        let extras = self.extras.len() as u32;
+        self.extras.append(&mut others.extras);
+        Shift { extras, samples: self.samples.adopt(others.samples) }
+    }
+
+    /// Appends what one flow has to what another has.
+    pub(super) fn join_extras(&mut self, ours: &mut u32, theirs: u32, flipped: bool) {
+        if let Some(theirs) = self.peek(theirs).cloned()
+            && let Some(ours) = self.extra(ours)
+        {
+            ours.join(&theirs, flipped);
+        }
+    }
+
     /// Adds to frame numbers; see [`super::FlowTable::rebase`].
     pub(super) fn rebase(&mut self, shift: impl Fn(&mut FrameRef)) {
         for extra in &mut self.extras {
@@ -49,6 +71,13 @@ impl Store {
             }
         }
     }
+}
+
+/// By how much the numbers and places of an adopted store are larger now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shift {
+    pub(super) extras: u32,
+    pub(super) samples: u32,
 }
 
 impl Extra {

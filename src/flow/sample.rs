@@ -8,7 +8,7 @@ mod said;
 
 use super::key::Side;
 
-pub use said::Said;
+pub use said::{Heard, Said};
 
 /// Packets with payload that a side may contribute.
 pub const MAX_PIECES: usize = 5;
@@ -197,14 +197,6 @@ impl Sample {
         })
     }
 
-    /// What both sides said, in the order of [`Side::index`].
-    pub fn said(&self) -> [Said<'_>; 2] {
-        let mut said = [Said::default(); 2];
-        for (side, piece) in self.all() {
-            said[side.index()].push(piece);
-        }
-        said
-    }
 }
 
 /// Room for a common sample in bytes, so that it is not moved while it grows.
@@ -219,7 +211,7 @@ mod tests {
     }
 
     fn stream(sample: &Sample, side: Side) -> Vec<u8> {
-        sample.said()[side.index()].stream().into_owned()
+        Heard::from(sample).said[side.index()].stream().into_owned()
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The samples of all flows of a table: pieces one behind the other in a few large blocks.
 //!
-//! Each piece names the one before it of the same flow, and the flow names its last one. So a piece is
-//! written at the end of the store, wherever the flow is, and nothing is allocated or moved for it.
+//! Each piece tells how far before it the one before of the same flow is, and the flow names its last
+//! one. So a piece is written at the end of the store, wherever the flow is, and nothing is allocated or
+//! moved for it; and the blocks of one store go into another as they are.
 
 use super::key::Side;
-use super::sample::{Carrier, Measure, Piece, Sample};
+use super::sample::{Carrier, Heard, Measure, Piece, Sample};
 
 /// Pieces of many flows.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,12 @@ impl Chain {
     #[inline]
     pub(super) fn wants(self, side: Side) -> bool {
         self.measure.wants(side)
+    }
+
+    /// The same sample after its store was adopted by another.
+    pub(super) fn shifted(self, shift: u32) -> Self {
+        let last = if self.last == 0 { 0 } else { self.last + shift };
+        Self { last, ..self }
     }
 }
 
@@ -53,60 +60,124 @@ impl Samples {
         let above = (self.blocks.len() - 1) * BLOCK;
         let Some(block) = self.blocks.last_mut() else { return };
         let at = above + block.len();
+        let place = (at / WORD) as u32 + 1;
+        let back = if chain.last == 0 { 0 } else { place - chain.last };
         let flag = if side == Side::B { SIDE_B } else { 0 };
         let mut header = [0; HEADER];
-        header[..4].copy_from_slice(&chain.last.to_ne_bytes());
+        header[..4].copy_from_slice(&back.to_ne_bytes());
         header[4..6].copy_from_slice(&(kept.len() as u16 | flag).to_ne_bytes());
         header[6..8].copy_from_slice(&piece.wire_len_16().to_ne_bytes());
         header[8..].copy_from_slice(&piece.sequence.to_ne_bytes());
         block.extend_from_slice(&header);
         block.extend_from_slice(kept);
         block.resize(at - above + len, 0);
-        chain.last = (at / WORD) as u32 + 1;
+        chain.last = place;
     }
 
-    /// The sample of a flow.
+    /// The sample of a flow, for itself.
     pub(super) fn sample(&self, chain: Chain, carrier: Carrier) -> Sample {
         let mut sample = Sample::new(carrier);
-        self.each(chain, |side, piece| sample.push(side, piece));
+        self.each(self.places(chain), |side, piece| sample.push(side, &piece));
         sample
     }
 
-    /// Appends a flow's sample in another store to one in this; `flipped` when its sides are the other
-    /// way round.
+    /// The samples of up to [`AT_ONCE`] flows, each as it lies in the store, in order. Pieces lie wherever memory
+    /// was when they came, so each step back waits for it; the steps of several flows wait together.
+    pub(super) fn heard<'s>(
+        &'s self,
+        chains: &[(Chain, Carrier)],
+        mut take: impl FnMut(Heard<'s>),
+    ) {
+        let mut all = [Places::default(); AT_ONCE];
+        for (places, (chain, _)) in all.iter_mut().zip(chains) {
+            *places = Places::ending(chain.last);
+        }
+        let mut going = true;
+        while going {
+            going = false;
+            for places in all.iter_mut().take(chains.len()) {
+                going |= self.step_back(places);
+            }
+        }
+        for (places, (_, carrier)) in all.into_iter().zip(chains) {
+            let mut heard = Heard::new(*carrier);
+            self.each(places, |side, piece| heard.push(side, piece));
+            take(heard);
+        }
+    }
+
+    /// Appends a flow's sample in another store to one in this.
     pub(super) fn append(
         &mut self,
         chain: &mut Chain,
         carrier: Carrier,
         (others, other): (&Self, Chain),
+    ) {
+        others.each(others.places(other), |side, piece| self.push(chain, carrier, side, &piece));
+    }
+
+    /// Whether the blocks of another store have room here.
+    pub(super) fn can_adopt(&self, others: &Self) -> bool {
+        self.blocks.len() + others.blocks.len() <= MAX_BLOCKS
+    }
+
+    /// Takes over the blocks of another store. Its chains are good here with [`Chain::shifted`] by what
+    /// is returned.
+    pub(super) fn adopt(&mut self, mut others: Self) -> u32 {
+        let shift = self.blocks.len() * (BLOCK / WORD);
+        self.blocks.append(&mut others.blocks);
+        shift as u32
+    }
+
+    /// Appends one sample to another, both of this store; `flipped` when its sides are the other way
+    /// round.
+    pub(super) fn join(
+        &mut self,
+        chain: &mut Chain,
+        carrier: Carrier,
+        other: Chain,
         flipped: bool,
     ) {
-        others.each(other, |side, piece| {
-            let side = if flipped { side.other() } else { side };
-            self.push(chain, carrier, side, piece);
-        });
+        let places = self.places(other);
+        for place in places.in_order() {
+            let mut copy = [0; MAX_KEPT];
+            let Some((side, piece)) = self.piece(place) else { continue };
+            let Some(bytes) = copy.get_mut(..piece.bytes.len()) else { continue };
+            bytes.copy_from_slice(piece.bytes);
+            let piece = Piece { sequence: piece.sequence, wire_len: piece.wire_len, bytes };
+            self.push(chain, carrier, if flipped { side.other() } else { side }, &piece);
+        }
+    }
+
+    /// Where the pieces of a flow are.
+    fn places(&self, chain: Chain) -> Places {
+        let mut places = Places::ending(chain.last);
+        while self.step_back(&mut places) {}
+        places
+    }
+
+    /// Finds one more piece of a flow; tells whether there may be others.
+    #[inline]
+    fn step_back(&self, places: &mut Places) -> bool {
+        let next = places.next;
+        let Some(slot) = places.known.get_mut(usize::from(places.count)).filter(|_| next != 0) else {
+            return false;
+        };
+        let back = self.bytes(next).and_then(|bytes| bytes.first_chunk());
+        let back = back.map_or(0, |back| u32::from_ne_bytes(*back));
+        *slot = next;
+        places.count += 1;
+        places.next = if back == 0 { 0 } else { next.saturating_sub(back) };
+        places.next != 0
     }
 
     /// Goes through the pieces of a flow in capture order.
-    fn each(&self, chain: Chain, mut take: impl FnMut(Side, &Piece<'_>)) {
-        let mut places = [0; MAX_PIECES_OF_BOTH];
-        let mut count = 0;
-        let mut last = chain.last;
-        while let (Some(slot), Some(before)) = (places.get_mut(count), self.before(last)) {
-            *slot = last;
-            count += 1;
-            last = before;
-        }
-        for place in places.get(..count).unwrap_or_default().iter().rev() {
-            if let Some((side, piece)) = self.piece(*place) {
-                take(side, &piece);
+    fn each<'s>(&'s self, places: Places, mut take: impl FnMut(Side, Piece<'s>)) {
+        for place in places.in_order() {
+            if let Some((side, piece)) = self.piece(place) {
+                take(side, piece);
             }
         }
-    }
-
-    /// The place of the piece before one.
-    fn before(&self, place: u32) -> Option<u32> {
-        Some(u32::from_ne_bytes(*self.bytes(place)?.first_chunk()?))
     }
 
     fn piece(&self, place: u32) -> Option<(Side, Piece<'_>)> {
@@ -127,13 +198,37 @@ impl Samples {
     }
 }
 
-/// Place of the piece before (4 bytes), side and length (2), length on the wire (2), sequence number
+/// The places of a flow's pieces as far as they are known, the last one first.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    known: [u32; MAX_PIECES_OF_BOTH],
+    count: u8,
+    /// The one before the known ones; 0 where there is none.
+    next: u32,
+}
+
+impl Places {
+    fn ending(last: u32) -> Self {
+        Self { next: last, ..Self::default() }
+    }
+
+    /// In capture order.
+    fn in_order(self) -> impl Iterator<Item = u32> {
+        self.known.into_iter().take(self.count.into()).rev()
+    }
+}
+
+/// Flows whose samples are found together.
+pub(super) const AT_ONCE: usize = 16;
+/// Distance to the piece before (4 bytes; 0 where there is none), side and length (2), length on the wire (2), sequence number
 /// (4), in native order.
 const HEADER: usize = 12;
 /// The bit of a length that says side B.
 const SIDE_B: u16 = 0x8000;
 /// What places are counted in, in bytes.
 const WORD: usize = 4;
+/// Bytes that a piece holds at most.
+const MAX_KEPT: usize = super::sample::MAX_STREAM_HEAD;
 /// Length of a block in bytes.
 const BLOCK: usize = 1 << 20;
 /// Blocks whose places 32 bits can name: 16 GiB. Beyond, samples end; no table holds as many flows.
@@ -163,15 +258,45 @@ mod tests {
             alone.push(side, &piece);
         }
         assert!(store.blocks.len() > 1);
-        let mut joined = Samples::default();
+        let mut copied = Samples::default();
+        let mut places = Vec::new();
         for (chain, alone) in &flows {
             assert_eq!(store.sample(*chain, Carrier::Datagrams), *alone);
             let mut copy = Chain::default();
-            joined.append(&mut copy, Carrier::Datagrams, (&store, *chain), true);
-            let mut turned = alone.clone();
-            turned.flip();
-            assert_eq!(joined.sample(copy, Carrier::Datagrams), turned);
+            copied.append(&mut copy, Carrier::Datagrams, (&store, *chain));
+            places.push(copy);
         }
+        // One store in another, and one sample after the other: what is too much is left out again.
+        let shift = copied.adopt(store);
+        for ((chain, alone), copy) in flows.iter().zip(&places) {
+            assert_eq!(copied.sample(*copy, Carrier::Datagrams), *alone);
+            let moved = chain.shifted(shift);
+            assert_eq!(copied.sample(moved, Carrier::Datagrams), *alone);
+            let mut turned = Chain::default();
+            copied.join(&mut turned, Carrier::Datagrams, moved, true);
+            let mut expected = alone.clone();
+            expected.flip();
+            assert_eq!(copied.sample(turned, Carrier::Datagrams), expected);
+        }
+    }
+
+    #[test]
+    fn samples_found_together_are_those_found_alone() {
+        let mut store = Samples::default();
+        let mut chains = vec![(Chain::default(), Carrier::Datagrams); AT_ONCE];
+        for number in 0..200_u32 {
+            let (chain, carrier) = &mut chains[(number * number) as usize % AT_ONCE];
+            let bytes = piece(30, number);
+            let piece = Piece { sequence: 0, wire_len: 30, bytes: &bytes };
+            store.push(chain, *carrier, if number % 3 == 0 { Side::B } else { Side::A }, &piece);
+        }
+        let mut seen = 0;
+        store.heard(&chains, |heard| {
+            let alone = store.sample(chains[seen].0, Carrier::Datagrams);
+            assert_eq!(heard, Heard::from(&alone), "{seen}");
+            seen += 1;
+        });
+        assert_eq!(seen, AT_ONCE);
     }
 
     #[test]

@@ -23,7 +23,8 @@ use super::extra::{Store, graver};
 use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
 use super::index::Index;
 use super::opening::Opening;
-use super::sample::Sample;
+use super::sample::{Carrier, Heard, Sample};
+use super::samples::{AT_ONCE, Chain};
 use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen, mix};
 use crate::decode::{Detail, Packet, Parts, Quoted};
 use crate::input::{Frame, Timestamp};
@@ -124,9 +125,14 @@ impl FlowTable {
     /// Has the memory at hand that counting these packets will need. Changes nothing: memory answers
     /// late, but many questions at a time, so a batch of packets waits little longer than one.
     pub fn fetch<'p>(&self, packets: impl Iterator<Item = &'p Prepared>) {
+        self.fetch_mixed(packets.map(|packet| packet.mixed));
+    }
+
+    #[inline]
+    fn fetch_mixed(&self, mixed: impl Iterator<Item = u64>) {
         let mut hints = [None; BATCH];
-        for (hint, packet) in hints.iter_mut().zip(packets) {
-            *hint = self.index.hint(packet.mixed);
+        for (hint, mixed) in hints.iter_mut().zip(mixed) {
+            *hint = self.index.hint(mixed);
         }
         let mut sum = 0;
         for entry in hints.iter().flatten().filter_map(|at| self.entries.get(*at)) {
@@ -232,6 +238,7 @@ impl FlowTable {
     pub fn merge(&mut self, next: Self) -> Result<(), Refused> {
         let too_many = self.entries.len() + next.entries.len() > self.limits.max_flows
             || self.pending.len() + next.pending.len() > MAX_PENDING_ERRORS
+            || !self.store.can_adopt(&next.store)
             || !self.fragments.can_take(&next.fragments);
         if self.exceeded || next.exceeded || too_many {
             return Err(Refused);
@@ -240,12 +247,23 @@ impl FlowTable {
             self.attach_error(key, seen);
         }
         let journal = next.fragments.into_journal();
-        let theirs = next.store;
+        let shift = self.store.adopt(next.store);
         let mut places = Vec::new();
-        for entry in next.entries.into_iter() {
-            let place = self.join(entry, &theirs);
-            if !journal.is_empty() {
-                places.push(place);
+        let mut entries = next.entries.into_iter().map(|entry| entry.shifted(shift));
+        loop {
+            // As with packets: what is looked up is fetched for many at a time.
+            let batch: Vec<(u64, Entry)> = (entries.by_ref().take(BATCH))
+                .map(|entry| (entry.key().mixed(self.seed), entry))
+                .collect();
+            if batch.is_empty() {
+                break;
+            }
+            self.fetch_mixed(batch.iter().map(|(mixed, _)| *mixed));
+            for (mixed, entry) in batch {
+                let place = self.join(mixed, entry);
+                if !journal.is_empty() {
+                    places.push(place);
+                }
             }
         }
         for mut piece in journal {
@@ -263,17 +281,13 @@ impl FlowTable {
 
     /// Joins a flow of the part that follows to this table. Tells where it is now, and whether its
     /// sides are the other way round.
-    fn join(&mut self, entry: Entry, theirs: &Store) -> (u32, bool) {
-        let mixed = entry.key().mixed(self.seed);
+    fn join(&mut self, mixed: u64, entry: Entry) -> (u32, bool) {
         let found = self.find(mixed, entry.key());
         match found.and_then(|at| Some((at, self.entries.get_mut(at)?))) {
             Some((position, ours)) if ours.takes(entry.opening()) => {
-                (position, ours.join(&entry, theirs, &mut self.store))
+                (position, ours.join(&entry, &mut self.store))
             }
-            _ => {
-                let moved = entry.moved(theirs, &mut self.store);
-                (self.insert(mixed, moved), false)
-            }
+            _ => (self.insert(mixed, entry), false),
         }
     }
 
@@ -363,10 +377,24 @@ impl FlowTable {
         self.index = Index::new();
     }
 
-    /// A flow and its sample by its position in first-seen order.
-    pub fn sampled(&self, position: usize) -> Option<(Flow, Sample)> {
-        let entry = self.entries.get(u32::try_from(position).ok()?)?;
-        Some((entry.flow(&self.store), entry.sample(&self.store)))
+    /// Hands on the flows of some positions in first-seen order, each with what was heard of it.
+    pub fn each_heard(&self, positions: Range<usize>, mut take: impl FnMut(Flow, Heard<'_>)) {
+        let positions = positions.start..positions.end.min(self.len());
+        for first in positions.clone().step_by(AT_ONCE) {
+            let at_once = first as u32..(first + AT_ONCE).min(positions.end) as u32;
+            let entries = || at_once.clone().filter_map(|at| self.entries.get(at));
+            let mut chains = [(Chain::default(), Carrier::Stream); AT_ONCE];
+            for (chain, entry) in chains.iter_mut().zip(entries()) {
+                *chain = entry.chain();
+            }
+            let mut entries = entries();
+            let chains = chains.get(..at_once.len()).unwrap_or_default();
+            self.store.samples.heard(chains, |heard| {
+                if let Some(entry) = entries.next() {
+                    take(entry.flow(&self.store), heard);
+                }
+            });
+        }
     }
 
     /// Ends the table: flows in first-seen order, made as they are asked for.

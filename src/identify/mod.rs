@@ -1,6 +1,6 @@
 //! Room 4: what a flow speaks, by content only. Samples become [`Identification`]s.
 //!
-//! In: a [`Sample`]. Out: the protocol with its evidence and facts. A detector never sees an
+//! In: what was [`Heard`] of a flow. Out: the protocol with its evidence and facts. A detector never sees an
 //! address or a port; `tests/architecture.rs` allows this room nothing of `flow` but samples and
 //! sides. One protocol per file, all with the same skeleton; `bytes`, `sides` and `frames` are
 //! what they read with. Read [`Detector`] first.
@@ -56,7 +56,7 @@ mod craft;
 use std::borrow::Cow;
 
 use crate::flow::key::Side;
-use crate::flow::sample::{Carrier, Sample};
+use crate::flow::sample::{Carrier, Heard};
 
 pub use facts::Facts;
 pub use gate::FirstBytes;
@@ -212,8 +212,8 @@ impl Identification {
 /// after](Detector::carried_after) stands back: a flow of STUN checks and RTP is RTP, also STUN,
 /// and what STUN read along the way is kept. Claims that know nothing of each other are named in
 /// the order of their tokens, so that the answer does not depend on the list.
-pub fn identify(sample: &Sample) -> Identification {
-    let view = View::of(sample);
+pub fn identify<'s>(heard: impl Into<Heard<'s>>) -> Identification {
+    let view = View::of(heard);
     let mut claims = gate::asked(&view).filter_map(|detector| match (detector.probe)(&view) {
         Probe::Match(claim) => Some((detector, claim)),
         Probe::No | Probe::NeedMore => None,
@@ -269,7 +269,7 @@ mod tests {
 
     use super::craft::{ask, datagrams, hex};
     use super::*;
-    use crate::flow::sample::Piece;
+    use crate::flow::sample::{Piece, Sample};
 
     /// Every detector with samples of its protocol.
     pub(super) fn samples() -> Vec<(&'static str, Vec<Sample>)> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::sides::{Datagrams, SIDES};
 use crate::flow::key::Side;
-use crate::flow::sample::{Carrier, Piece, Said, Sample};
+use crate::flow::sample::{Carrier, Heard, Piece, Said};
 
 /// Both sides of a sample.
 #[derive(Debug)]
@@ -17,13 +17,13 @@ pub struct View<'s> {
 
 impl<'s> View<'s> {
     /// Takes a sample apart.
-    pub fn of(sample: &'s Sample) -> Self {
-        let said = sample.said();
-        let streams = match sample.carrier() {
+    pub fn of(heard: impl Into<Heard<'s>>) -> Self {
+        let Heard { carrier, said } = heard.into();
+        let streams = match carrier {
             Carrier::Stream => [said[0].stream(), said[1].stream()],
             Carrier::Datagrams => [Cow::default(), Cow::default()],
         };
-        Self { carrier: sample.carrier(), said, streams }
+        Self { carrier, said, streams }
     }
 
     /// How the payload is carried.

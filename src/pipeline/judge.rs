@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::findings::Judged;
-use crate::flow::sample::Sample;
+use crate::flow::sample::{Heard, Sample};
 use crate::flow::{Flow, FlowTable, Outcome, Side};
 use crate::identify::{self, Identification};
 use crate::policy::{Policy, Verdict};
@@ -34,8 +34,8 @@ impl JudgedFlow {
 }
 
 /// Judges one flow.
-pub fn judge(policy: &Policy, mut flow: Flow, sample: &Sample) -> JudgedFlow {
-    let mut identification = identify::identify(sample);
+pub fn judge<'s>(policy: &Policy, mut flow: Flow, heard: impl Into<Heard<'s>>) -> JudgedFlow {
+    let mut identification = identify::identify(heard);
     let (initiator, by) = policy.orient(&flow, &identification);
     flow.orient(initiator, by);
     if initiator == Side::B {
@@ -60,9 +60,15 @@ pub fn judge_in_turn(
 ) {
     table.finish();
     let of_batch = |first: usize| -> Vec<JudgedFlow> {
-        let flows = first..(first + BATCH).min(table.len());
-        let judged = |at| table.sampled(at).map(|(flow, sample)| judge(policy, flow, &sample));
-        flows.into_par_iter().filter_map(judged).collect()
+        let parts = (first..(first + BATCH).min(table.len())).into_par_iter().step_by(PART);
+        let judged = |first: usize| {
+            let mut judged = Vec::with_capacity(PART);
+            table.each_heard(first..first + PART, |flow, heard| {
+                judged.push(judge(policy, flow, heard));
+            });
+            judged
+        };
+        parts.flat_map_iter(judged).collect()
     };
     let mut first = 0;
     let mut batch = of_batch(first);
@@ -74,4 +80,6 @@ pub fn judge_in_turn(
 }
 
 /// Flows judged at a time: enough to keep every core busy, few enough to stay in the cache.
-const BATCH: usize = 8192;
+const BATCH: usize = 2048;
+/// Flows judged by one core at a time.
+const PART: usize = 128;

@@ -2,7 +2,39 @@
 
 use std::borrow::Cow;
 
-use super::{MAX_PIECES, Piece};
+use super::{Carrier, MAX_PIECES, Piece, Sample};
+use crate::flow::key::Side;
+
+/// What both sides said, lent by whoever keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard<'a> {
+    /// How the payload is carried.
+    pub carrier: Carrier,
+    /// What each side said, in the order of [`Side::index`].
+    pub said: [Said<'a>; 2],
+}
+
+impl<'a> Heard<'a> {
+    /// Nothing yet.
+    pub(in crate::flow) fn new(carrier: Carrier) -> Self {
+        Self { carrier, said: [Said::default(); 2] }
+    }
+
+    /// Adds what a side said next.
+    pub(in crate::flow) fn push(&mut self, side: Side, piece: Piece<'a>) {
+        self.said[side.index()].push(piece);
+    }
+}
+
+impl<'a> From<&'a Sample> for Heard<'a> {
+    fn from(sample: &'a Sample) -> Self {
+        let mut heard = Self::new(sample.carrier());
+        for (side, piece) in sample.all() {
+            heard.push(side, piece);
+        }
+        heard
+    }
+}
 
 /// The pieces of one side in capture order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
