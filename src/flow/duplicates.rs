@@ -109,11 +109,13 @@ impl Window {
         }
     }
 
-    /// Whether the packet in the latest frame is a copy; it is remembered either way.
-    #[inline]
-    pub fn see(&mut self, packet: &Packet<'_>) -> Copy {
+    /// Whether the packet in the latest frame is a copy; it is remembered either way. `direction` is
+    /// [`Observation::direction`](super::Observation::direction).
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "only so is the packet never written to memory")]
+    pub fn see(&mut self, packet: &Packet<'_>, direction: u64) -> Copy {
         let numbered = packet.identification != 0;
-        let signature = signature(self.seed, packet);
+        let signature = signature(direction, packet);
         self.note(signature, packet.time, packet.hop_limit, numbered)
     }
 
@@ -193,8 +195,9 @@ impl Slot {
 }
 
 /// A number that packets share only with their copies.
-#[inline]
-fn signature(seed: u64, packet: &Packet<'_>) -> u64 {
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "only so is the packet never written to memory")]
+fn signature(direction: u64, packet: &Packet<'_>) -> u64 {
     let (numbers, flags) = match packet.detail {
         Detail::Tcp { flags, sequence, acknowledgement } => {
             (u64::from(sequence) << 32 | u64::from(acknowledgement), flags.0)
@@ -202,53 +205,40 @@ fn signature(seed: u64, packet: &Packet<'_>) -> u64 {
         Detail::Security { spi, sequence } => (u64::from(spi) << 32 | u64::from(sequence), 0),
         _ => (0, 0),
     };
-    let ports = u64::from(packet.source_port) << 48
-        | u64::from(packet.destination_port) << 32
-        | u64::from(packet.payload_len);
     let marks = u64::from(packet.identification) << 32
         | u64::from(packet.checksum) << 16
-        | u64::from(packet.transport.0) << 8
         | u64::from(flags);
     let payload = if packet.identification == 0 || packet.checksum == 0 {
-        both_ends(seed, packet.payload)
+        both_ends(packet.payload)
     } else {
         beginning(packet.payload)
     };
-    match (packet.source, packet.destination) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            let ends = u64::from(a.to_bits()) << 32 | u64::from(b.to_bits());
-            mix(seed, &[[ends, ports], [numbers, marks], payload])
-        }
-        (a, b) => {
-            let (a, b) = (address_words(a), address_words(b));
-            mix(seed, &[a, b, [ports, 6], [numbers, marks], payload])
-        }
-    }
+    let [first, second] = payload;
+    let seed = direction.wrapping_add(packet.payload_len.into());
+    mix(seed, &[[numbers, marks], [first, second]])
 }
 
-/// Both ends of what was captured of a payload, mixed into two words: without a number only the content
+/// Both ends of what was captured of a payload, a word each: without a number only the content
 /// tells datagrams apart that a network card has yet to give their checksums.
-fn both_ends(seed: u64, payload: &[u8]) -> [u64; 2] {
-    let first = payload.get(..LOOKED_AT).unwrap_or(payload);
+#[inline]
+fn both_ends(payload: &[u8]) -> [u64; 2] {
     let last = payload.get(payload.len().saturating_sub(LOOKED_AT)..).unwrap_or_default();
-    let mixed = (first.chunks(16).chain(last.chunks(16)))
-        .fold(seed, |sum, piece| mix(sum, &[beginning(piece)]));
-    [mixed, payload.len() as u64]
+    [mix(0, &[beginning(payload)]), mix(0, &[beginning(last)])]
 }
 
-/// The first bytes of a payload: where a checksum was left out they tell datagrams apart.
+/// The first 16 bytes of a payload: where a checksum was left out they tell datagrams apart.
 #[inline]
 fn beginning(payload: &[u8]) -> [u64; 2] {
-    if let Some(bytes) = payload.first_chunk::<16>() {
-        let bytes = u128::from_ne_bytes(*bytes);
-        return [bytes as u64, (bytes >> 64) as u64];
+    let first = payload.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes));
+    let second = payload.get(8..).and_then(|rest| rest.first_chunk::<8>());
+    match (first, second) {
+        (Some(first), Some(second)) => [first, u64::from_ne_bytes(*second)],
+        // The last eight bytes overlap the first ones; the length, which is mixed in, tells how.
+        (Some(first), None) => {
+            [first, payload.last_chunk::<8>().map_or(0, |bytes| u64::from_ne_bytes(*bytes))]
+        }
+        (None, _) => [payload.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)), 0],
     }
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().zip(payload) {
-        *to = *from;
-    }
-    let bytes = u128::from_ne_bytes(bytes);
-    [bytes as u64, (bytes >> 64) as u64]
 }
 
 /// The seed with both addresses mixed in.
@@ -269,7 +259,7 @@ fn address_words(address: IpAddr) -> [u64; 2] {
 }
 
 /// Bytes looked at of either end of a payload.
-const LOOKED_AT: usize = 32;
+const LOOKED_AT: usize = 16;
 /// Chains: twice as many as frames, so that most have one member.
 const CHAINS: usize = 2 * FRAMES as usize;
 
@@ -277,6 +267,7 @@ const CHAINS: usize = 2 * FRAMES as usize;
 mod tests {
     use super::*;
     use crate::decode::{Decoded, decode};
+    use crate::flow::Observation;
     use crate::input::{Frame, LinkType};
 
     /// An IPv4 UDP datagram with an identification and a TTL, and one byte of payload.
@@ -305,7 +296,8 @@ mod tests {
         };
         let Decoded::Packet(packet) = decode(&frame) else { panic!("not decoded") };
         window.advance();
-        window.see(&packet)
+        let direction = Observation::of(&packet, 1).direction();
+        window.see(&packet, direction)
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use super::acknowledged::Acknowledged;
 use super::extra::{Extra, Shift, Store, graver};
 use super::fragments::Late;
+use super::observation::Observation;
 use super::opening::Opening;
 use super::sample::{Carrier, Piece, Sample};
 use super::samples::Chain;
@@ -15,7 +16,7 @@ use super::{
     AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
     Wrapping,
 };
-use crate::decode::{Detail, Layer, Packet, TcpFlags, Transport, UdpEncapsulation};
+use crate::decode::{Layer, TcpFlags, Transport};
 use crate::input::Timestamp;
 
 /// A flow. The first half is what finds and counts it, the second half the rest.
@@ -66,25 +67,24 @@ impl Marks {
 impl Entry {
     /// A flow without packets, named by its first one.
     pub(super) fn open(
-        (key, from_low): (FlowKey, bool),
+        packet: &Observation<'_>,
         opening: Option<Opening>,
-        packet: &Packet<'_>,
-        at: FrameRef,
+        capture: u32,
         store: &mut Store,
     ) -> Self {
-        let mut marks = if from_low { Marks::A_IS_LOW } else { 0 };
+        let mut marks = if packet.from_low { Marks::A_IS_LOW } else { 0 };
         let mut initial = [0; 2];
         if let Some(opening) = opening {
             marks |= Marks::OPENED | if opening.by_low { Marks::BY_LOW } else { 0 };
             initial[0] = opening.initial_sequence;
         }
         let mut entry = Self {
-            key,
+            key: packet.key,
             bytes: [0; 2],
             packets: [0; 2],
             first: packet.time,
             last: packet.time,
-            first_frame: pack(at),
+            first_frame: pack(FrameRef { capture, frame: packet.frame }),
             initial,
             sent: [0; 2],
             acknowledged: [0; 2],
@@ -93,10 +93,7 @@ impl Entry {
             tcp: [TcpSeen::default(); 2],
             marks: Marks(marks),
         };
-        let spi = match packet.detail {
-            Detail::UdpEncapsulation(UdpEncapsulation::Esp { spi }) => Some(spi),
-            _ => None,
-        };
+        let spi = (packet.spi != 0).then_some(packet.spi);
         let vlans = packet.vlans.as_slice();
         if (spi.is_some() || !vlans.is_empty())
             && let Some(extra) = store.extra(&mut entry.extra)
@@ -145,33 +142,35 @@ impl Entry {
 
     /// Counts a packet; tells which side sent it.
     #[inline]
-    pub(super) fn add(
-        &mut self,
-        packet: &Packet<'_>,
-        from_low: bool,
-        at: FrameRef,
-        store: &mut Store,
-    ) -> Side {
-        let side = if from_low == self.marks.has(Marks::A_IS_LOW) { Side::A } else { Side::B };
+    pub(super) fn add(&mut self, packet: &Observation<'_>, store: &mut Store) -> Side {
+        let side = self.side(packet.from_low);
         let counted = Counters { packets: 1, bytes: u64::from(packet.wire_len) };
         self.count(side, counted, store);
         self.first = self.first.min(packet.time);
         self.last = self.last.max(packet.time);
-        if let Detail::Tcp { flags, sequence, acknowledgement } = packet.detail {
-            self.add_tcp(side, from_low, flags, packet.payload_len, [sequence, acknowledgement]);
+        if packet.is_tcp {
+            self.add_tcp(side, packet);
         }
-        if !packet.layers.as_slice().is_empty() {
-            self.note_layers(packet, side, at, store);
-        }
-        if packet.payload_len > 0 && packet.transport.has_ports() && self.chain.wants(side) {
-            let sequence = match packet.detail {
-                Detail::Tcp { sequence, .. } => sequence,
-                _ => 0,
-            };
-            let piece = Piece { sequence, wire_len: packet.payload_len, bytes: packet.payload };
-            store.samples.push(&mut self.chain, carrier(packet.transport), side, &piece);
+        if packet.payload_len > 0 && packet.key.transport().has_ports() && self.chain.wants(side) {
+            self.take_sample(side, packet, store);
         }
         side
+    }
+
+    #[inline]
+    fn side(&self, from_low: bool) -> Side {
+        if from_low == self.marks.has(Marks::A_IS_LOW) { Side::A } else { Side::B }
+    }
+
+    /// Few packets of a flow come here.
+    #[inline(never)]
+    fn take_sample(&mut self, side: Side, packet: &Observation<'_>, store: &mut Store) {
+        let piece = Piece {
+            sequence: packet.sequence,
+            wire_len: packet.payload_len,
+            bytes: packet.payload,
+        };
+        store.samples.push(&mut self.chain, carrier(packet.key.transport()), side, &piece);
     }
 
     #[inline]
@@ -187,14 +186,8 @@ impl Entry {
     }
 
     #[inline]
-    fn add_tcp(
-        &mut self,
-        side: Side,
-        from_low: bool,
-        flags: TcpFlags,
-        payload_len: u32,
-        [sequence, acknowledgement]: [u32; 2],
-    ) {
+    fn add_tcp(&mut self, side: Side, packet: &Observation<'_>) {
+        let (flags, payload_len) = (packet.flags, packet.payload_len);
         self.tcp[side.index()].0 |= tcp_events(flags, payload_len);
         // A reset's numbers only please the host that it is for.
         if flags.has(TcpFlags::RST) {
@@ -202,13 +195,13 @@ impl Entry {
         }
         self.sent[side.index()] = self.sent[side.index()].wrapping_add(payload_len);
         if flags.has(TcpFlags::ACK) {
-            self.acknowledged[side.other().index()] = acknowledgement;
+            self.acknowledged[side.other().index()] = packet.acknowledgement;
             self.marks.0 |= Marks::ACKNOWLEDGED << side.other().index();
         }
         let answers = flags.has(TcpFlags::SYN | TcpFlags::ACK) && !flags.has(TcpFlags::FIN);
-        let by_other = self.marks.has(Marks::BY_LOW) != from_low;
+        let by_other = self.marks.has(Marks::BY_LOW) != packet.from_low;
         if answers && by_other && !self.marks.has(Marks::ANSWERED) {
-            self.initial[1] = sequence;
+            self.initial[1] = packet.sequence;
             self.marks.0 |= Marks::ANSWERED;
         }
     }
@@ -361,9 +354,17 @@ impl Entry {
         }
     }
 
-    fn note_layers(&mut self, packet: &Packet<'_>, side: Side, at: FrameRef, store: &mut Store) {
+    /// Notes the encapsulations around a packet that was counted.
+    #[cold]
+    pub(super) fn note_layers(
+        &mut self,
+        layers: &[Layer],
+        side: Side,
+        at: FrameRef,
+        store: &mut Store,
+    ) {
         let Some(extra) = store.extra(&mut self.extra) else { return };
-        for &layer in packet.layers.as_slice() {
+        for &layer in layers {
             extra.add_layer(layer);
             if let Layer::Ah { spi } = layer {
                 let first = AhSeen { packets: [0; 2], first_frame: at, spi };

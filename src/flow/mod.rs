@@ -17,6 +17,7 @@ mod extra;
 mod fragments;
 mod index;
 pub mod mix;
+mod observation;
 mod opening;
 mod places;
 mod samples;
@@ -27,7 +28,8 @@ use std::net::IpAddr;
 pub use acknowledged::Acknowledged;
 pub use fragments::FragmentCounts;
 pub use key::{FlowKey, Side};
-pub use table::{BATCH, FlowTable, Limits, Prepared, Refused};
+pub use observation::Observation;
+pub use table::{BATCH, FlowTable, Limits, Refused};
 
 use crate::decode::{IcmpErrorKind, Layer, Transport};
 use crate::input::Timestamp;

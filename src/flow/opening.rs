@@ -1,6 +1,7 @@
 //! The handshake that names a TCP flow.
 
-use crate::decode::{Detail, Packet, TcpFlags};
+use super::observation::Observation;
+use crate::decode::TcpFlags;
 
 /// The handshake that names a TCP flow: which end of the key opened it, with which initial
 /// sequence number.
@@ -13,17 +14,16 @@ pub(super) struct Opening {
 impl Opening {
     /// The handshake that a packet is a part of: both a SYN and its answer name it.
     #[inline]
-    pub(super) fn of(packet: &Packet<'_>, from_low: bool) -> Option<Self> {
-        let Detail::Tcp { flags, sequence, acknowledgement } = packet.detail else {
-            return None;
-        };
+    pub(super) fn of(packet: &Observation<'_>) -> Option<Self> {
+        let flags = packet.flags;
         if !flags.has(TcpFlags::SYN) || flags.0 & (TcpFlags::RST | TcpFlags::FIN) != 0 {
             return None;
         }
         Some(if flags.has(TcpFlags::ACK) {
-            Self { by_low: !from_low, initial_sequence: acknowledgement.wrapping_sub(1) }
+            let initial_sequence = packet.acknowledgement.wrapping_sub(1);
+            Self { by_low: !packet.from_low, initial_sequence }
         } else {
-            Self { by_low: from_low, initial_sequence: sequence }
+            Self { by_low: packet.from_low, initial_sequence: packet.sequence }
         })
     }
 }

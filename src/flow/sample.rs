@@ -196,7 +196,6 @@ impl Sample {
             Some((side, Piece { sequence, wire_len, bytes }))
         })
     }
-
 }
 
 /// Room for a common sample in bytes, so that it is not moved while it grows.

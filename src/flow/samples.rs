@@ -160,7 +160,8 @@ impl Samples {
     #[inline]
     fn step_back(&self, places: &mut Places) -> bool {
         let next = places.next;
-        let Some(slot) = places.known.get_mut(usize::from(places.count)).filter(|_| next != 0) else {
+        let Some(slot) = places.known.get_mut(usize::from(places.count)).filter(|_| next != 0)
+        else {
             return false;
         };
         let back = self.bytes(next).and_then(|bytes| bytes.first_chunk());

@@ -22,11 +22,12 @@ use super::entry::Entry;
 use super::extra::{Store, graver};
 use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
 use super::index::Index;
+use super::observation::Observation;
 use super::opening::Opening;
 use super::sample::{Carrier, Heard, Sample};
 use super::samples::{AT_ONCE, Chain};
 use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen, mix};
-use crate::decode::{Detail, Packet, Parts, Quoted};
+use crate::decode::{Detail, Layer, Layers, Packet, Parts, Quoted};
 use crate::input::{Frame, Timestamp};
 
 /// Bounds of a table.
@@ -79,6 +80,12 @@ impl FlowTable {
         Self::with(limits, Fragments::journal())
     }
 
+    /// The same with a known seed. Tables of one run share it with what else is told by mixed keys.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
     fn with(limits: Limits, fragments: Fragments) -> Self {
         Self {
             // Positions are 32 bits wide.
@@ -115,16 +122,16 @@ impl FlowTable {
         self.exceeded
     }
 
-    /// What the table wants to know of a packet before it is counted.
+    /// What the keys of this table are mixed with; see [`Observation::of`].
     #[inline]
-    pub fn prepare(&self, packet: &Packet<'_>) -> Prepared {
-        let (key, from_low) = FlowKey::of(packet);
-        Prepared { key, from_low, mixed: key.mixed(self.seed) }
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Has the memory at hand that counting these packets will need. Changes nothing: memory answers
     /// late, but many questions at a time, so a batch of packets waits little longer than one.
-    pub fn fetch<'p>(&self, packets: impl Iterator<Item = &'p Prepared>) {
+    #[inline]
+    pub fn fetch<'p>(&self, packets: impl Iterator<Item = &'p Observation<'p>>) {
         self.fetch_mixed(packets.map(|packet| packet.mixed));
     }
 
@@ -144,18 +151,32 @@ impl FlowTable {
 
     /// Counts a packet of the run's capture number `capture`.
     pub fn observe(&mut self, capture: u32, packet: &Packet<'_>) {
-        self.observed(capture, packet, &self.prepare(packet));
+        self.observe_whole(capture, packet);
     }
 
-    /// The same for a packet that [`Self::prepare`] was asked about.
+    fn observe_whole(&mut self, capture: u32, packet: &Packet<'_>) -> Option<Owner> {
+        let observation = Observation::of(packet, self.seed);
+        let owner = self.observed(capture, &observation, packet.layers.as_slice());
+        if let Detail::IcmpError(quoted) = packet.detail {
+            self.note_error(&quoted, FrameRef { capture, frame: packet.frame });
+        }
+        owner
+    }
+
+    /// The same for a packet that tells of no error, with the encapsulations around it.
     #[inline]
-    pub fn observe_prepared(&mut self, capture: u32, packet: &Packet<'_>, prepared: &Prepared) {
-        self.observed(capture, packet, prepared);
+    pub fn observe_prepared(
+        &mut self,
+        capture: u32,
+        packet: &Observation<'_>,
+        layers: Option<&Layers>,
+    ) {
+        self.observed(capture, packet, layers.map_or(&[], Layers::as_slice));
     }
 
     /// Counts a packet that is the first fragment of these datagrams.
     pub fn observe_first(&mut self, capture: u32, packet: &Packet<'_>, parts: &Parts) {
-        let owner = self.observed(capture, packet, &self.prepare(packet));
+        let owner = self.observe_whole(capture, packet);
         let at = FrameRef { capture, frame: packet.frame };
         for part in parts.as_slice() {
             self.take_piece(Piece {
@@ -202,35 +223,43 @@ impl FlowTable {
     fn observed(
         &mut self,
         capture: u32,
-        packet: &Packet<'_>,
-        prepared: &Prepared,
+        packet: &Observation<'_>,
+        layers: &[Layer],
     ) -> Option<Owner> {
-        let Prepared { key, from_low, mixed } = prepared;
-        let at = FrameRef { capture, frame: packet.frame };
-        let opening = Opening::of(packet, *from_low);
-        let full = self.entries.len() >= self.limits.max_flows;
-        let found = self.find(*mixed, key);
+        let opening = Opening::of(packet);
+        let found = self.find(packet.mixed, &packet.key);
         let store = &mut self.store;
         let owner = match found.and_then(|at| Some((at, self.entries.get_mut(at)?))) {
             Some((position, entry)) if entry.takes(opening) => {
-                let side = entry.add(packet, *from_low, at, store);
-                Some(Owner { entry: position, side })
+                Owner { entry: position, side: entry.add(packet, store) }
             }
-            _ if full => {
-                self.untracked.add(Counters { packets: 1, bytes: packet.wire_len.into() });
-                self.exceeded = true;
-                None
-            }
-            _ => {
-                let mut entry = Entry::open((*key, *from_low), opening, packet, at, store);
-                let side = entry.add(packet, *from_low, at, store);
-                Some(Owner { entry: self.insert(*mixed, entry), side })
-            }
+            _ => self.open(capture, packet, opening)?,
         };
-        if let Detail::IcmpError(quoted) = packet.detail {
-            self.note_error(&quoted, at);
+        if !layers.is_empty()
+            && let Some(entry) = self.entries.get_mut(owner.entry)
+        {
+            let at = FrameRef { capture, frame: packet.frame };
+            entry.note_layers(layers, owner.side, at, &mut self.store);
         }
-        owner
+        Some(owner)
+    }
+
+    /// Opens a flow, if there is room for it.
+    #[inline(never)]
+    fn open(
+        &mut self,
+        capture: u32,
+        packet: &Observation<'_>,
+        opening: Option<Opening>,
+    ) -> Option<Owner> {
+        if self.entries.len() >= self.limits.max_flows {
+            self.untracked.add(Counters { packets: 1, bytes: packet.wire_len.into() });
+            self.exceeded = true;
+            return None;
+        }
+        let mut entry = Entry::open(packet, opening, capture, &mut self.store);
+        let side = entry.add(packet, &mut self.store);
+        Some(Owner { entry: self.insert(packet.mixed, entry), side })
     }
 
     /// Appends the table of the part that follows, or refuses when a bound stands in the way of an
@@ -456,14 +485,6 @@ impl FlowTable {
             }
         }
     }
-}
-
-/// What the table wants to know of a packet.
-#[derive(Debug, Clone, Copy)]
-pub struct Prepared {
-    key: FlowKey,
-    from_low: bool,
-    mixed: u64,
 }
 
 /// Packets that [`FlowTable::fetch`] is asked about at a time.

@@ -1,8 +1,8 @@
 //! What happens to a frame between the capture and the flow table: filter, decoding, copies, count.
 
-use crate::decode::{self, Decoded, Packet, Parts, Stop};
+use crate::decode::{self, Decoded, Detail, Layers, Packet, Parts, Stop};
 use crate::flow::duplicates::{Copy, State, Window};
-use crate::flow::{BATCH, FlowTable};
+use crate::flow::{BATCH, FlowTable, Observation};
 use crate::input::Frame;
 use crate::input::filter::{Filter, Passage};
 use crate::pipeline::counts::CaptureCounts;
@@ -23,13 +23,17 @@ pub(super) struct Intake {
     filter: Option<Filter>,
     /// The frames before, where copies are left out.
     window: Option<Window>,
+    seed: u64,
+    /// Room that batches use one after the other.
+    layers: Vec<(usize, Layers)>,
 }
 
 impl Intake {
-    /// The way of frames that were preceded by none. The seed is the same for all of a run.
+    /// The way of frames that were preceded by none. The seed is the same for all of a run,
+    /// and that of its tables.
     pub(super) fn new(expression: Option<&str>, duplicates: Duplicates, seed: u64) -> Self {
         let window = (duplicates == Duplicates::LeftOut).then(|| Window::new(seed));
-        Self { filter: expression.map(Filter::new), window }
+        Self { filter: expression.map(Filter::new), window, seed, layers: Vec::new() }
     }
 
     /// Whether frames before the first one matter.
@@ -76,7 +80,8 @@ impl Intake {
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
     ) {
-        let mut packets = Packets { slots: [const { None }; BATCH], len: 0 };
+        let layers = std::mem::take(&mut self.layers);
+        let mut waiting = Waiting { slots: [const { None }; BATCH], len: 0, layers };
         counts.looks_for_copies = self.window.is_some();
         for frame in frames {
             counts.tally.count(&frame);
@@ -86,39 +91,43 @@ impl Intake {
                 left_out(&frame, passage, counts);
                 continue;
             }
-            if let Some(packet) = common(packets.next(capture, table), &frame) {
-                let copy = self.window.as_mut().map_or(Copy::None, |window| window.see(packet));
-                packets.len += usize::from(!counts.is_copy(copy));
+            if let Some(packet) = decode::common(&frame) {
+                let observation = Observation::of(&packet, table.seed());
+                if !counts.is_copy(self.see(&packet, &observation)) {
+                    waiting.put(observation, capture, table);
+                }
                 continue;
             }
             match decode::decode(&frame) {
                 Decoded::Packet(packet) => {
-                    let copy =
-                        self.window.as_mut().map_or(Copy::None, |window| window.see(&packet));
-                    if counts.is_copy(copy) {
+                    let observation = Observation::of(&packet, table.seed());
+                    if counts.is_copy(self.see(&packet, &observation)) {
                         continue;
                     }
                     counts.note(&packet);
                     if packet.first_fragment {
-                        packets.settle(capture, table);
+                        waiting.settle(capture, table);
                         table.observe_first(capture, &packet, &decode::fragments(&frame));
+                    } else if matches!(packet.detail, Detail::IcmpError(_)) {
+                        waiting.settle(capture, table);
+                        table.observe(capture, &packet);
                     } else {
-                        *packets.next(capture, table) = Some(packet);
-                        packets.len += 1;
+                        waiting.put_within(observation, packet.layers, capture, table);
                     }
                 }
                 Decoded::Stopped(Stop::Fragment) => {
                     let parts = decode::fragments(&frame);
                     if !counts.is_copy(self.see_fragment(&frame, &parts)) {
                         counts.fragments += 1;
-                        packets.settle(capture, table);
+                        waiting.settle(capture, table);
                         table.observe_later(capture, &frame, &parts);
                     }
                 }
                 Decoded::Stopped(stop) => counts.stopped(stop, 1),
             }
         }
-        packets.settle(capture, table);
+        waiting.settle(capture, table);
+        self.layers = waiting.layers;
     }
 
     /// Only remembers a frame, for those that follow.
@@ -130,7 +139,7 @@ impl Intake {
         }
         match decode::decode(frame) {
             Decoded::Packet(packet) => {
-                self.window.as_mut().map(|window| window.see(&packet));
+                self.see(&packet, &Observation::of(&packet, self.seed));
             }
             Decoded::Stopped(Stop::Fragment) => {
                 self.see_fragment(frame, &decode::fragments(frame));
@@ -143,6 +152,13 @@ impl Intake {
         if let Some(window) = &mut self.window {
             window.advance();
         }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "only so is the packet never written to memory")]
+    fn see(&mut self, packet: &Packet<'_>, observation: &Observation<'_>) -> Copy {
+        let direction = observation.direction();
+        self.window.as_mut().map_or(Copy::None, |window| window.see(packet, direction))
     }
 
     fn see_fragment(&mut self, frame: &Frame<'_>, parts: &Parts) -> Copy {
@@ -164,42 +180,51 @@ impl Intake {
 }
 
 /// Packets that are counted together. In place: a batch is read too often to allocate for it.
-struct Packets<'f> {
-    slots: [Option<Packet<'f>>; BATCH],
+struct Waiting<'f> {
+    slots: [Option<Observation<'f>>; BATCH],
     len: usize,
+    /// The encapsulations around those that have any, each with its slot.
+    layers: Vec<(usize, Layers)>,
 }
 
-impl<'f> Packets<'f> {
-    /// The place for one more; full, they are counted first.
+impl<'f> Waiting<'f> {
+    /// One packet more; if there is no place, the others are counted first.
     #[inline]
-    fn next(&mut self, capture: u32, table: &mut FlowTable) -> &mut Option<Packet<'f>> {
+    fn put(&mut self, packet: Observation<'f>, capture: u32, table: &mut FlowTable) {
         if self.len >= BATCH {
             self.settle(capture, table);
         }
-        &mut self.slots[self.len % BATCH]
+        self.slots[self.len % BATCH] = Some(packet);
+        self.len += 1;
+    }
+
+    /// The same with encapsulations around it.
+    fn put_within(
+        &mut self,
+        packet: Observation<'f>,
+        layers: Layers,
+        capture: u32,
+        table: &mut FlowTable,
+    ) {
+        self.put(packet, capture, table);
+        if !layers.as_slice().is_empty() {
+            self.layers.push((self.len - 1, layers));
+        }
     }
 
     /// Counts the packets, in their order.
-    #[inline]
+    #[inline(never)]
     fn settle(&mut self, capture: u32, table: &mut FlowTable) {
         let packets = self.slots.get(..self.len).unwrap_or_default();
-        let mut prepared = [const { None }; BATCH];
-        for (slot, packet) in prepared.iter_mut().zip(packets.iter().flatten()) {
-            *slot = Some(table.prepare(packet));
-        }
-        table.fetch(prepared.iter().flatten());
-        for (packet, prepared) in packets.iter().flatten().zip(prepared.iter().flatten()) {
-            table.observe_prepared(capture, packet, prepared);
+        table.fetch(packets.iter().flatten());
+        let mut layers = self.layers.iter().peekable();
+        for (nth, packet) in packets.iter().flatten().enumerate() {
+            let around = layers.next_if(|(slot, _)| *slot == nth).map(|(_, layers)| layers);
+            table.observe_prepared(capture, packet, around);
         }
         self.len = 0;
+        self.layers.clear();
     }
-}
-
-/// Puts the packet of a common frame in its place.
-#[inline]
-fn common<'p, 'f>(place: &'p mut Option<Packet<'f>>, frame: &Frame<'f>) -> Option<&'p Packet<'f>> {
-    *place = decode::common(frame);
-    place.as_ref()
 }
 
 /// Counts a frame that the filter does not let pass.

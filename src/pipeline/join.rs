@@ -26,7 +26,7 @@ pub(super) struct Joined<'a> {
 
 impl<'a> Joined<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
-        let table = FlowTable::new(job.reading.limits);
+        let table = FlowTable::new(job.reading.limits).seeded(job.seed);
         Self { job, captures: Vec::new(), end: None, window: None, table, names: Names::default() }
     }
 

@@ -157,11 +157,12 @@ struct Watcher<'p> {
 
 impl<'p> Watcher<'p> {
     fn new(interface: &str, policy: &'p Policy, options: Options) -> Self {
+        let seed = mix::seed();
         Self {
             policy,
             options,
-            table: FlowTable::new(options.limits),
-            intake: Intake::new(None, options.duplicates, mix::seed()),
+            table: FlowTable::new(options.limits).seeded(seed),
+            intake: Intake::new(None, options.duplicates, seed),
             counts: CaptureCounts::new(interface.as_ref(), Format::Live),
             audit: Audit::new(policy),
             preview: Audit::new(policy),

@@ -26,7 +26,7 @@ pub(super) struct Job<'a> {
     pub(super) reading: &'a Reading,
     pub(super) files: &'a [CaptureFile],
     pub(super) progress: &'a Progress,
-    /// Of the windows that recognise copies.
+    /// Of the tables and of the windows that recognise copies.
     pub(super) seed: u64,
 }
 
@@ -78,7 +78,8 @@ impl Job<'_> {
                 let table = match position {
                     0 => FlowTable::new(self.reading.limits),
                     _ => FlowTable::part(self.reading.limits),
-                };
+                }
+                .seeded(self.seed);
                 let part = self.part(&segments, table, &mut room);
                 (segments, part)
             })

@@ -33,10 +33,12 @@ pub use records::{Batch, Kept, Records};
 
 use super::{Format, Timestamp};
 use crate::error::{Error, Result};
+use crate::input::notes::Notes;
 use handle::Handle;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use step::Step;
 use window::Window;
 
 /// An opened capture file. Cheap to read in many places at once.
@@ -73,6 +75,23 @@ impl Context {
         match &self.0 {
             Kind::Pcap(_) => false,
             Kind::Pcapng(section) => section.interfaces() > MAX_KEPT_INTERFACES,
+        }
+    }
+
+    /// What stands at the beginning of the bytes.
+    #[inline]
+    fn step(&self, bytes: &[u8]) -> Step {
+        match &self.0 {
+            Kind::Pcap(layout) => layout.step(bytes),
+            Kind::Pcapng(section) => section.step(bytes),
+        }
+    }
+
+    /// Takes down what the block at the beginning of the bytes says beside frames and statistics.
+    #[inline(never)]
+    fn note(&self, bytes: &[u8], length: usize, notes: &mut Notes) {
+        if let Kind::Pcapng(section) = &self.0 {
+            section.note(bytes.get(..length).unwrap_or_default(), notes);
         }
     }
 }

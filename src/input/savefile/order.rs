@@ -30,6 +30,20 @@ impl Order {
         })
     }
 
+    /// Four 32-bit numbers.
+    #[inline]
+    pub(super) fn words(self, bytes: &[u8; 16]) -> [u32; 4] {
+        let all = match self {
+            Self::Little => u128::from_le_bytes(*bytes),
+            Self::Big => u128::from_be_bytes(*bytes),
+        };
+        let word = |nth: u32| match self {
+            Self::Little => (all >> (32 * nth)) as u32,
+            Self::Big => (all >> (96 - 32 * nth)) as u32,
+        };
+        [word(0), word(1), word(2), word(3)]
+    }
+
     /// The 64-bit number at a place; None when the bytes end before it does.
     #[inline]
     pub(super) fn u64_at(self, bytes: &[u8], at: usize) -> Option<u64> {
@@ -51,6 +65,12 @@ mod tests {
         assert_eq!(Order::Little.u16_at(&bytes, 1), Some(0x0302));
         assert_eq!(Order::Big.u32_at(&bytes, 0), Some(0x01020304));
         assert_eq!(Order::Big.u64_at(&bytes, 1), Some(0x0203040506070809));
+        let sixteen = std::array::from_fn(|nth| nth as u8);
+        assert_eq!(Order::Little.words(&sixteen)[1], 0x0706_0504);
+        assert_eq!(
+            Order::Big.words(&sixteen),
+            [0x0001_0203, 0x0405_0607, 0x0809_0a0b, 0x0c0d_0e0f]
+        );
     }
 
     #[test]

@@ -137,20 +137,16 @@ impl Layout {
     /// The record header at the beginning of the bytes; None when they are too few.
     #[inline]
     pub(super) fn header(&self, bytes: &[u8]) -> Option<Header> {
-        let header = bytes.get(..self.header_len)?;
-        let captured = self.order.u32_at(header, 8)?;
-        let original = self.order.u32_at(header, 12)?;
+        if bytes.len() < self.header_len {
+            return None;
+        }
+        let [seconds, fraction, captured, original] = self.order.words(bytes.first_chunk()?);
         let (captured, original) = if captured > original {
             self.settle(captured, original)
         } else {
             (captured, original)
         };
-        Some(Header {
-            seconds: self.order.u32_at(header, 0)?,
-            fraction: self.order.u32_at(header, 4)?,
-            captured,
-            original,
-        })
+        Some(Header { seconds, fraction, captured, original })
     }
 
     /// Whether the fraction of a second is one.

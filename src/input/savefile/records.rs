@@ -135,14 +135,26 @@ impl Records {
     /// none at the end of the part. [`Self::frame`] lends each until the next call.
     pub fn batch(&mut self, batch: &mut Batch) {
         batch.len = 0;
-        while let Some(slot) = batch.records.get_mut(batch.len) {
-            let Some((place, record)) = self.advance_within(batch.len == 0) else {
-                return;
-            };
+        // For the first one bytes may be moved in memory, for no other.
+        let Some(record) = self.advance() else { return };
+        self.number += 1;
+        let place = self.window.place() - record.total;
+        batch.put(Kept { place: place + record.data, number: self.number, record });
+        let (offset, place) = (self.window.offset(), self.window.place());
+        let bytes = self.window.bytes();
+        let mut at = 0;
+        while !batch.is_full() && offset + (at as u64) < self.until {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Step::Frame(record) = self.context.step(rest) else { break };
+            if record.noted {
+                self.context.note(rest, record.total, &mut self.notes);
+            }
+            self.latest = offset + at as u64;
             self.number += 1;
-            *slot = Kept { place: place + record.data, number: self.number, record };
-            batch.len += 1;
+            batch.put(Kept { place: place + at + record.data, number: self.number, record });
+            at += record.total;
         }
+        self.window.consume(at);
     }
 
     /// A frame of the latest batch.
@@ -155,20 +167,6 @@ impl Records {
             data: self.window.kept(kept.place, kept.record.captured),
             original_len: kept.record.original_len,
         }
-    }
-
-    /// The next frame and where its record is in memory. Unless it is the first of a batch nothing may
-    /// be moved for it.
-    #[inline]
-    fn advance_within(&mut self, first: bool) -> Option<(usize, Record)> {
-        if !first {
-            let offset = self.window.offset();
-            if offset >= self.until || !matches!(self.look(), Step::Frame(_)) {
-                return None;
-            }
-        }
-        let record = self.advance()?;
-        Some((self.window.place() - record.total, record))
     }
 
     /// Where the next record would begin, and the context then in force. After damage: where the
@@ -225,7 +223,7 @@ impl Records {
             if offset >= self.until {
                 return None;
             }
-            match self.look() {
+            match self.context.step(self.window.bytes()) {
                 Step::Frame(record) => {
                     self.latest = offset;
                     if record.noted {
@@ -236,14 +234,6 @@ impl Records {
                 }
                 other => self.proceed(offset, other),
             }
-        }
-    }
-
-    #[inline]
-    fn look(&self) -> Step {
-        match &self.context.0 {
-            Kind::Pcap(layout) => layout.step(self.window.bytes()),
-            Kind::Pcapng(section) => section.step(self.window.bytes()),
         }
     }
 
@@ -299,12 +289,8 @@ impl Records {
     }
 
     /// Takes down what the block that stands next says beside the rest.
-    #[inline(never)]
     fn note(&mut self, length: usize) {
-        if let Kind::Pcapng(section) = &self.context.0 {
-            let block = self.window.bytes().get(..length).unwrap_or_default();
-            section.note(block, &mut self.notes);
-        }
+        self.context.note(self.window.bytes(), length, &mut self.notes);
     }
 
     fn skip(&mut self, length: u32) -> Result<(), Trouble> {
@@ -384,6 +370,18 @@ impl Batch {
             noted: false,
         };
         Self { records: vec![Kept { place: 0, number: 0, record: nothing }; most], len: 0 }
+    }
+
+    fn is_full(&self) -> bool {
+        self.len == self.records.len()
+    }
+
+    #[inline]
+    fn put(&mut self, kept: Kept) {
+        if let Some(slot) = self.records.get_mut(self.len) {
+            *slot = kept;
+            self.len += 1;
+        }
     }
 
     /// The frames read last.
