@@ -21,7 +21,7 @@ use crate::input::Timestamp;
 
 /// A flow. The first half is what finds and counts it, the second half the rest.
 #[derive(Debug, Clone)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub(super) struct Entry {
     key: FlowKey,
     bytes: [u64; 2],

@@ -1,5 +1,6 @@
 //! What few flows have, kept apart from the entries that every packet touches.
 
+use super::sample::Appetite;
 use super::samples::Samples;
 use super::{AhSeen, FrameRef, IcmpSeen, Wrapping};
 use crate::decode::Layer;
@@ -24,6 +25,16 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// Nothing yet, and what will be kept of payload.
+    pub(super) fn wanting(appetite: Appetite) -> Self {
+        Self { samples: Samples::wanting(appetite), extras: Vec::new() }
+    }
+
+    /// Nothing, and what is kept of payload here.
+    pub(super) fn anew(&self) -> Self {
+        Self { samples: self.samples.anew(), extras: Vec::new() }
+    }
+
     /// What a flow has, by the number it keeps; made where there is none yet.
     pub(super) fn extra(&mut self, entry_extra: &mut u32) -> Option<&mut Extra> {
         if *entry_extra == 0 {

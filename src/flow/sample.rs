@@ -58,6 +58,16 @@ impl Piece<'_> {
     }
 }
 
+/// How many bytes of a payload are of use at most, by how it begins: of some there is nothing to learn
+/// behind the header. Asked again about what was kept it must not want less, so it looks at no more than
+/// the [`MAX_NEXT_DATAGRAM`] or [`MIN_PIECE`] bytes that any piece may have.
+pub type Appetite = fn(Carrier, &[u8]) -> usize;
+
+/// The appetite for all that the bounds allow.
+pub(super) fn everything(_: Carrier, _: &[u8]) -> usize {
+    usize::MAX
+}
+
 /// How much a sample holds, and so what it still takes.
 ///
 /// Joining two halves must equal reading the whole, so there must never be more room in the whole than

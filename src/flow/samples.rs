@@ -5,12 +5,19 @@
 //! moved for it; and the blocks of one store go into another as they are.
 
 use super::key::Side;
-use super::sample::{Carrier, Heard, Measure, Piece, Sample};
+use super::sample::{Appetite, Carrier, Heard, Measure, Piece, Sample, everything};
 
 /// Pieces of many flows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Samples {
     blocks: Vec<Vec<u8>>,
+    appetite: Appetite,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self::wanting(everything)
+    }
 }
 
 /// The sample of one flow: its last piece, and how much it holds.
@@ -36,6 +43,16 @@ impl Chain {
 }
 
 impl Samples {
+    /// No pieces yet, and what will be kept of them.
+    pub(super) fn wanting(appetite: Appetite) -> Self {
+        Self { blocks: Vec::new(), appetite }
+    }
+
+    /// No pieces, and what is kept of them here.
+    pub(super) fn anew(&self) -> Self {
+        Self::wanting(self.appetite)
+    }
+
     /// Adds a packet's payload to a flow's sample, as far as the bounds allow.
     pub(super) fn push(
         &mut self,
@@ -47,6 +64,7 @@ impl Samples {
         let Some(kept) = chain.measure.take(carrier, side, piece) else {
             return;
         };
+        let kept = kept.get(..(self.appetite)(carrier, kept)).unwrap_or(kept);
         let len = HEADER + kept.len().next_multiple_of(WORD);
         let fits = self.blocks.last().is_some_and(|block| block.len() + len <= BLOCK);
         if !fits {

@@ -24,7 +24,7 @@ use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
 use super::index::Index;
 use super::observation::Observation;
 use super::opening::Opening;
-use super::sample::{Carrier, Heard, Sample};
+use super::sample::{Appetite, Carrier, Heard, Sample};
 use super::samples::{AT_ONCE, Chain};
 use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen, mix};
 use crate::decode::{Detail, Layer, Layers, Packet, Parts, Quoted};
@@ -84,6 +84,12 @@ impl FlowTable {
     #[must_use]
     pub fn seeded(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// The same that keeps of payload only what is of use. Tables that are joined share it.
+    #[must_use]
+    pub fn sampling(self, appetite: Appetite) -> Self {
+        Self { store: Store::wanting(appetite), ..self }
     }
 
     fn with(limits: Limits, fragments: Fragments) -> Self {
@@ -374,7 +380,8 @@ impl FlowTable {
         // the others: moving all of them is work, and frames are waiting.
         self.left += leaving;
         let renew = self.left >= self.entries.len() - leaving;
-        let old = if renew { std::mem::take(&mut self.store) } else { Store::default() };
+        let new = self.store.anew();
+        let old = if renew { std::mem::replace(&mut self.store, new) } else { new };
         if renew {
             self.left = 0;
         }

@@ -5,6 +5,7 @@
 //! sides. One protocol per file, all with the same skeleton; `bytes`, `sides` and `frames` are
 //! what they read with. Read [`Detector`] first.
 
+mod appetite;
 mod bytes;
 mod facts;
 mod frames;
@@ -58,6 +59,7 @@ use std::borrow::Cow;
 use crate::flow::key::Side;
 use crate::flow::sample::{Carrier, Heard};
 
+pub use appetite::appetite;
 pub use facts::Facts;
 pub use gate::FirstBytes;
 pub use view::View;

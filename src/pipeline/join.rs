@@ -6,6 +6,7 @@
 
 use crate::flow::FlowTable;
 use crate::flow::duplicates::Window;
+use crate::identify;
 use crate::input::notes::Names;
 use crate::input::savefile::Cursor;
 use crate::pipeline::counts::CaptureCounts;
@@ -26,7 +27,8 @@ pub(super) struct Joined<'a> {
 
 impl<'a> Joined<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
-        let table = FlowTable::new(job.reading.limits).seeded(job.seed);
+        let table =
+            FlowTable::new(job.reading.limits).seeded(job.seed).sampling(identify::appetite);
         Self { job, captures: Vec::new(), end: None, window: None, table, names: Names::default() }
     }
 

@@ -59,22 +59,23 @@ pub fn judge_in_turn(
     mut take: impl FnMut(&JudgedFlow) + Send,
 ) {
     table.finish();
-    let of_batch = |first: usize| -> Vec<JudgedFlow> {
+    let of_part = |first: usize| -> Vec<JudgedFlow> {
+        let mut judged = Vec::with_capacity(PART);
+        table.each_heard(first..first + PART, |flow, heard| {
+            judged.push(judge(policy, flow, heard));
+        });
+        judged
+    };
+    let of_batch = |first: usize| -> Vec<Vec<JudgedFlow>> {
         let parts = (first..(first + BATCH).min(table.len())).into_par_iter().step_by(PART);
-        let judged = |first: usize| {
-            let mut judged = Vec::with_capacity(PART);
-            table.each_heard(first..first + PART, |flow, heard| {
-                judged.push(judge(policy, flow, heard));
-            });
-            judged
-        };
-        parts.flat_map_iter(judged).collect()
+        parts.map(of_part).collect()
     };
     let mut first = 0;
     let mut batch = of_batch(first);
     while !batch.is_empty() {
         first += BATCH;
-        let ((), next) = rayon::join(|| batch.iter().for_each(&mut take), || of_batch(first));
+        let ((), next) =
+            rayon::join(|| batch.iter().flatten().for_each(&mut take), || of_batch(first));
         batch = next;
     }
 }

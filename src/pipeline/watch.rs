@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::findings::{Audit, Finding, Pairs};
 use crate::flow::sample::Sample;
 use crate::flow::{Flow, FlowTable, Limits, mix};
+use crate::identify;
 use crate::input::live::{Live, LiveEvent, LiveStats};
 use crate::input::{Format, Frame, Timestamp};
 use crate::pipeline::check::{self, Checked, Services, Threshold};
@@ -161,7 +162,7 @@ impl<'p> Watcher<'p> {
         Self {
             policy,
             options,
-            table: FlowTable::new(options.limits).seeded(seed),
+            table: FlowTable::new(options.limits).seeded(seed).sampling(identify::appetite),
             intake: Intake::new(None, options.duplicates, seed),
             counts: CaptureCounts::new(interface.as_ref(), Format::Live),
             audit: Audit::new(policy),

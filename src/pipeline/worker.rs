@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::flow::duplicates::{self, State, Window};
 use crate::flow::{BATCH, FlowTable};
+use crate::identify;
 use crate::input::Frame;
 use crate::input::notes::Names;
 use crate::input::savefile::{Batch, CaptureFile, Cursor, PackedFile, Records, SaveFile};
@@ -79,7 +80,8 @@ impl Job<'_> {
                     0 => FlowTable::new(self.reading.limits),
                     _ => FlowTable::part(self.reading.limits),
                 }
-                .seeded(self.seed);
+                .seeded(self.seed)
+                .sampling(identify::appetite);
                 let part = self.part(&segments, table, &mut room);
                 (segments, part)
             })
