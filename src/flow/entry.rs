@@ -58,6 +58,8 @@ impl Marks {
     const ANSWERED: u8 = 8;
     /// Bytes of side A were acknowledged; the next bit says it of side B.
     const ACKNOWLEDGED: u8 = 16;
+    /// The flow was joined to another.
+    const GONE: u8 = 64;
 
     fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
@@ -248,13 +250,23 @@ impl Entry {
         flipped
     }
 
-    /// The same flow after its store was adopted by another.
-    pub(super) fn shifted(mut self, shift: Shift) -> Self {
+    /// Follows its store into another.
+    pub(super) fn shift(&mut self, shift: Shift) {
         self.chain = self.chain.shifted(shift.samples);
         if self.extra != 0 {
             self.extra += shift.extras;
         }
-        self
+    }
+
+    /// Notes that the flow was joined to another.
+    pub(super) fn leave(&mut self) {
+        self.marks.0 |= Marks::GONE;
+    }
+
+    /// Whether it was.
+    #[inline]
+    pub(super) fn is_gone(&self) -> bool {
+        self.marks.has(Marks::GONE)
     }
 
     /// Moves a flow to another store.

@@ -283,20 +283,27 @@ impl FlowTable {
         }
         let journal = next.fragments.into_journal();
         let shift = self.store.adopt(next.store);
+        let positions = next.entries.end() as u32;
+        let base = self.entries.adopt(next.entries);
+        // Where the flows of that part are now, by where they were.
         let mut places = Vec::new();
-        let mut entries = next.entries.into_iter().map(|entry| entry.shifted(shift));
-        loop {
+        for first in (0..positions).step_by(BATCH) {
             // As with packets: what is looked up is fetched for many at a time.
-            let batch: Vec<(u64, Entry)> = (entries.by_ref().take(BATCH))
-                .map(|entry| (entry.key().mixed(self.seed), entry))
-                .collect();
-            if batch.is_empty() {
-                break;
+            let mut batch = [(0, 0); BATCH];
+            let mut len = 0;
+            for at in first..(first + BATCH as u32).min(positions) {
+                if let Some(entry) = self.entries.get_mut(base + at).filter(|e| !e.is_gone()) {
+                    entry.shift(shift);
+                    batch[len] = (at, entry.key().mixed(self.seed));
+                    len += 1;
+                }
             }
-            self.fetch_mixed(batch.iter().map(|(mixed, _)| *mixed));
-            for (mixed, entry) in batch {
-                let place = self.join(mixed, entry);
+            let batch = batch.get(..len).unwrap_or_default();
+            self.fetch_mixed(batch.iter().map(|(_, mixed)| *mixed));
+            for (at, mixed) in batch {
+                let place = self.join(*mixed, base + at);
                 if !journal.is_empty() {
+                    places.resize(*at as usize, None);
                     places.push(place);
                 }
             }
@@ -304,7 +311,7 @@ impl FlowTable {
         for mut piece in journal {
             if let Kind::First(owner) = &mut piece.kind {
                 *owner = owner.and_then(|owner| {
-                    let (entry, flipped) = *places.get(owner.entry as usize)?;
+                    let (entry, flipped) = (*places.get(owner.entry as usize)?)?;
                     let side = if flipped { owner.side.other() } else { owner.side };
                     Some(Owner { entry, side })
                 });
@@ -314,16 +321,21 @@ impl FlowTable {
         Ok(())
     }
 
-    /// Joins a flow of the part that follows to this table. Tells where it is now, and whether its
-    /// sides are the other way round.
-    fn join(&mut self, mixed: u64, entry: Entry) -> (u32, bool) {
-        let found = self.find(mixed, entry.key());
-        match found.and_then(|at| Some((at, self.entries.get_mut(at)?))) {
-            Some((position, ours)) if ours.takes(entry.opening()) => {
-                (position, ours.join(&entry, &mut self.store))
-            }
-            _ => (self.insert(mixed, entry), false),
+    /// Joins a flow of the part that follows, which is here already, to the one that it continues. Tells
+    /// where it is now, and whether its sides are the other way round.
+    fn join(&mut self, mixed: u64, at: u32) -> Option<(u32, bool)> {
+        let next = self.entries.get(at)?;
+        let found = self.find(mixed, next.key());
+        if let Some(position) = found
+            && self.entries.get(position)?.takes(next.opening())
+        {
+            let next = next.clone();
+            let flipped = self.entries.get_mut(position)?.join(&next, &mut self.store);
+            self.entries.remove(at);
+            return Some((position, flipped));
         }
+        self.enter(mixed, at);
+        Some((at, false))
     }
 
     /// Adds `offset` to every frame number of a capture: a part read from the middle of a file
@@ -387,16 +399,18 @@ impl FlowTable {
         }
         self.index.clear();
         let mut idle = Vec::with_capacity(leaving);
-        let mut places = Vec::with_capacity(self.entries.len());
-        for entry in std::mem::take(&mut self.entries).into_iter() {
+        let mut places = vec![None; self.entries.end()];
+        for (at, entry) in std::mem::take(&mut self.entries).into_iter() {
             let kept_in = if renew { &old } else { &self.store };
             if entry.last() < before {
-                places.push(None);
                 idle.push((entry.flow(kept_in), entry.sample(kept_in)));
             } else {
                 let mixed = entry.key().mixed(self.seed);
                 let entry = if renew { entry.moved(&old, &mut self.store) } else { entry };
-                places.push(Some(self.insert(mixed, entry)));
+                let place = self.insert(mixed, entry);
+                if let Some(slot) = places.get_mut(at as usize) {
+                    *slot = Some(place);
+                }
             }
         }
         self.fragments.follow(|old| places.get(old as usize).copied().flatten());
@@ -413,19 +427,28 @@ impl FlowTable {
         self.index = Index::new();
     }
 
-    /// Hands on the flows of some positions in first-seen order, each with what was heard of it.
+    /// A number above every position that [`Self::each_heard`] knows.
+    pub fn positions(&self) -> usize {
+        self.entries.end()
+    }
+
+    /// Hands on the flows of some positions in first-seen order, each with what was heard of it. There
+    /// need not be a flow at each position.
     pub fn each_heard(&self, positions: Range<usize>, mut take: impl FnMut(Flow, Heard<'_>)) {
-        let positions = positions.start..positions.end.min(self.len());
         for first in positions.clone().step_by(AT_ONCE) {
             let at_once = first as u32..(first + AT_ONCE).min(positions.end) as u32;
-            let entries = || at_once.clone().filter_map(|at| self.entries.get(at));
+            let entries = || {
+                let here = at_once.clone().filter_map(|at| self.entries.get(at));
+                here.filter(|entry| !entry.is_gone())
+            };
             let mut chains = [(Chain::default(), Carrier::Stream); AT_ONCE];
+            let mut len = 0;
             for (chain, entry) in chains.iter_mut().zip(entries()) {
                 *chain = entry.chain();
+                len += 1;
             }
             let mut entries = entries();
-            let chains = chains.get(..at_once.len()).unwrap_or_default();
-            self.store.samples.heard(chains, |heard| {
+            self.store.samples.heard(chains.get(..len).unwrap_or_default(), |heard| {
                 if let Some(entry) = entries.next() {
                     take(entry.flow(&self.store), heard);
                 }
@@ -437,7 +460,7 @@ impl FlowTable {
     pub fn into_flows(mut self) -> impl Iterator<Item = (Flow, Sample)> {
         self.finish();
         let store = self.store;
-        self.entries.into_iter().map(move |entry| (entry.flow(&store), entry.sample(&store)))
+        self.entries.into_iter().map(move |(_, entry)| (entry.flow(&store), entry.sample(&store)))
     }
 
     #[inline]
@@ -446,14 +469,17 @@ impl FlowTable {
     }
 
     fn insert(&mut self, mixed: u64, entry: Entry) -> u32 {
-        let position = self.entries.len() as u32;
-        let key = *entry.key();
-        self.entries.push(entry);
-        // A key that is there already now leads to its newest flow.
-        let entries = &self.entries;
-        let is_it = |at| entries.get(at).is_some_and(|entry| *entry.key() == key);
-        self.index.put(mixed, position, is_it);
+        let position = self.entries.push(entry);
+        self.enter(mixed, position);
         position
+    }
+
+    /// Makes a flow be found by its key. A key that is there already now leads to its newest flow.
+    fn enter(&mut self, mixed: u64, position: u32) {
+        let entries = &self.entries;
+        let Some(key) = entries.get(position).map(Entry::key) else { return };
+        let is_it = |at| entries.get(at).is_some_and(|entry| entry.key() == key);
+        self.index.put(mixed, position, is_it);
     }
 
     fn note_error(&mut self, quoted: &Quoted, at: FrameRef) {

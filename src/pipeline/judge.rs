@@ -67,7 +67,7 @@ pub fn judge_in_turn(
         judged
     };
     let of_batch = |first: usize| -> Vec<Vec<JudgedFlow>> {
-        let parts = (first..(first + BATCH).min(table.len())).into_par_iter().step_by(PART);
+        let parts = (first..(first + BATCH).min(table.positions())).into_par_iter().step_by(PART);
         parts.map(of_part).collect()
     };
     let mut first = 0;
