@@ -60,6 +60,7 @@ use crate::flow::sample::{Carrier, Sample};
 
 pub use facts::Facts;
 pub use gate::FirstBytes;
+pub use tls::certificate::LeafNames;
 pub use view::View;
 
 /// How sure an identification is.
