@@ -147,6 +147,7 @@ fn explain_tuple(
             Misfit::Port if names_it => "which is for other hosts",
             Misfit::Port => "in which the port does not fit",
             Misfit::OwnPort => "in which the initiator's own port does not fit",
+            Misfit::Edition => "which only earlier editions have",
         };
         writeln!(out, "  the nearest row, {why}:")?;
         write_row(policy, row, out)?;

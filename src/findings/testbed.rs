@@ -13,7 +13,8 @@ use crate::flow::{
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
 use crate::policy::{
-    Class, Contradiction, ExpectationId, Misfit, Party, Required, RoleSet, Security, Verdict,
+    Class, Contradiction, ExpectationId, Misfit, Party, Profile, Required, RoleSet, Security,
+    Verdict,
 };
 
 const ROLES: [(&str, bool); 6] = [
@@ -42,6 +43,7 @@ const BASE: Row<'static> = Row {
     security: Security::Unspecified,
     media: false,
     infrastructure: false,
+    legacy: false,
 };
 
 pub(super) const SIP: Row<'static> = Row {
@@ -168,7 +170,28 @@ pub(super) const RPC: Row<'static> = Row {
     ..BASE
 };
 
-pub(super) const ROWS: [Row<'static>; 13] = [
+pub(super) const LOGGING: Row<'static> = Row {
+    key: ExpectationId(13),
+    id: "N13",
+    service: "Centralized logging",
+    ports: &[(50001, 50003)],
+    security: Security::Mtls,
+    ..BASE
+};
+
+pub(super) const MOBILITY: Row<'static> = Row {
+    key: ExpectationId(14),
+    id: "S17",
+    service: "Mobility Services component",
+    to: FRONT_END,
+    ports: &[(5086, 5086)],
+    application: Some("sip"),
+    security: Security::Mtls,
+    legacy: true,
+    ..BASE
+};
+
+pub(super) const ROWS: [Row<'static>; 15] = [
     SIP,
     WEB,
     AUDIO,
@@ -182,6 +205,8 @@ pub(super) const ROWS: [Row<'static>; 13] = [
     EXEMPT_OUT,
     EXEMPT_EXCHANGE,
     RPC,
+    LOGGING,
+    MOBILITY,
 ];
 
 /// The site's policy and topology.
@@ -189,6 +214,10 @@ pub(super) const ROWS: [Row<'static>; 13] = [
 pub(super) struct Testbed {
     pub(super) required: Vec<Required>,
     pub(super) ipsec_declared: bool,
+    pub(super) strict: bool,
+    pub(super) profile: Profile,
+    /// The media row that every flow of media misses.
+    pub(super) media_outside: Option<(ExpectationId, Misfit)>,
 }
 
 impl Testbed {
@@ -267,6 +296,24 @@ impl Lookup for Testbed {
 
     fn ipsec_declared(&self) -> bool {
         self.ipsec_declared
+    }
+
+    fn strict(&self) -> bool {
+        self.strict
+    }
+
+    fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    fn media_outside(&self, _: &Flow, what: &Identification) -> Option<(ExpectationId, Misfit)> {
+        self.media_outside.filter(|_| what.protocol == Some("rtp"))
+    }
+
+    fn speaks_elsewhere(&self, flow: &Flow, what: &Identification) -> bool {
+        let home = |row: &Row<'_>| row.application == what.protocol;
+        let here = |row: &Row<'_>| row.contains(flow.responder().port);
+        ROWS.iter().any(home) && !ROWS.iter().any(|row| home(row) && here(row))
     }
 }
 
@@ -375,6 +422,16 @@ impl Sample {
     pub(super) fn protocol(mut self, token: &'static str) -> Self {
         self.identification.protocol = Some(token);
         self.confidence(Confidence::High)
+    }
+
+    pub(super) fn also(mut self, token: &'static str) -> Self {
+        self.identification.also.push(token);
+        self
+    }
+
+    pub(super) fn fact(mut self, name: &'static str, value: &'static str) -> Self {
+        self.identification.facts.set(name, value);
+        self
     }
 
     pub(super) fn confidence(mut self, confidence: Confidence) -> Self {

@@ -24,6 +24,9 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         return None;
     }
     let row = case.expected_of_others()?;
+    if case.media_outside().is_some() {
+        return None;
+    }
     Some(Spark {
         severity: unexpected_port::severity(case),
         confidence: case.direction_confidence(),

@@ -19,7 +19,7 @@
 //! Hellos outgrow the bytes kept, so the extensions are read as far as they go. Whether the client
 //! showed a certificate is read off what it sends next; `second_flight` has the rule.
 
-pub mod certificate;
+pub(super) mod certificate;
 
 mod hello;
 mod second_flight;

@@ -68,10 +68,12 @@ pub(super) struct Row {
     pub(super) side: Option<MediaSide>,
     pub(super) application: Option<Word>,
     pub(super) security: Option<Word>,
+    pub(super) mtls_between_servers: bool,
     pub(super) media: bool,
     pub(super) content_required: bool,
     pub(super) relax: bool,
     pub(super) profile: Option<Profile>,
+    pub(super) legacy: Option<Profile>,
     pub(super) service: String,
     pub(super) purpose: String,
     pub(super) note: String,
@@ -224,6 +226,7 @@ fn read_row(fields: &mut Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> R
         content_required: choice("content", "content", &[("required", true)], fields, diagnosis)
             .unwrap_or(false),
         profile: choice("profile", "profile", &profiles, fields, diagnosis),
+        legacy: choice("legacy", "profile", &profiles, fields, diagnosis),
         application: fields.word("application", diagnosis),
         service: fields.text("service", diagnosis),
         purpose: fields.text("purpose", diagnosis),
@@ -244,6 +247,10 @@ fn read_row(fields: &mut Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> R
         row.balances = fields.word("balances", diagnosis);
         row.security = fields.word("application", diagnosis);
         row.security = fields.word("security", diagnosis);
+        let mtls = [("mtls", true)];
+        row.mtls_between_servers =
+            choice("between_servers", "security between servers", &mtls, fields, diagnosis)
+                .unwrap_or(false);
         row.media = fields.flag("media", diagnosis).unwrap_or(false);
         row.relax = fields.flag("relax", diagnosis).unwrap_or(false);
     }

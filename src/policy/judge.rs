@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::file::MediaSide;
 use super::terms::{Breadth, Content, End, ExemptTerms, Grade, Terms};
-use super::{Class, Contradiction, ExpectationId, Misfit, Policy, Verdict};
+use super::{Class, Contradiction, Expectation, ExpectationId, Misfit, Policy, Verdict};
 use crate::decode::Transport;
 use crate::flow::{Flow, is_group};
 use crate::identify::Identification;
@@ -52,11 +52,13 @@ impl Policy {
 
     /// The flow as the judge sees it.
     pub(super) fn ask<'i>(&self, flow: &Flow, identification: &'i Identification) -> Ask<'i> {
+        let ends = flow.ends.map(|end| self.end(end.address, Some(end.port)));
+        let between_servers = ends.iter().all(|end| end.roles.meets(self.servers));
         Ask {
             transport: flow.transport,
-            ends: flow.ends.map(|end| self.end(end.address, Some(end.port))),
+            ends,
             sent: flow.counters.map(|counters| counters.packets > 0),
-            content: Content::of(identification),
+            content: Content::of(identification, between_servers),
         }
     }
 
@@ -76,13 +78,17 @@ impl Policy {
         verdict.exempt = self.exempted(ask);
         let Some((rank, best)) = self.best(ask, &mut verdict.others) else {
             verdict.class = Class::Unexpected;
-            verdict.nearest = self.nearest(ask);
+            verdict.nearest = self.retired(ask).or_else(|| self.nearest(ask));
             return verdict;
         };
         verdict.class = self.class(rank, best);
         verdict.contradiction = match rank {
             Rank::Contradicted(Grade::ClearText) => Some(Contradiction::ClearText),
+            Rank::Contradicted(Grade::Certificate) => Some(Contradiction::NoCertificate),
             Rank::Contradicted(_) => Some(Contradiction::Application),
+            _ if ask.content.lacks_certificate && self.mtls_between_servers(best) => {
+                Some(Contradiction::NoCertificate)
+            }
             _ => None,
         };
         if verdict.class == Class::Unexpected {
@@ -97,6 +103,23 @@ impl Policy {
     /// The conditions of a row that explains flows.
     pub(super) fn terms_at(&self, row: u32) -> Option<&Terms> {
         self.terms.get(row as usize)?.as_ref()
+    }
+
+    fn mtls_between_servers(&self, id: ExpectationId) -> bool {
+        self.terms_at(id.0).is_some_and(|terms| terms.mtls_between_servers)
+    }
+
+    /// A row of earlier editions that would explain the flow.
+    fn retired(&self, ask: &Ask) -> Option<(ExpectationId, Misfit)> {
+        let [initiator, responder] = ask.ends;
+        let explains = |(row, terms): &(Expectation, Terms)| {
+            row.transports.contains(&ask.transport.0)
+                && responder.port_within(&row.ports)
+                && terms.fits(&initiator, &responder)
+                && terms.grade(&ask.content, self.strict) != Grade::Application
+        };
+        let at = self.retired.iter().position(explains)?;
+        Some((ExpectationId((self.expectations.len() + at) as u32), Misfit::Edition))
     }
 
     /// Rows that name a port, with their conditions.

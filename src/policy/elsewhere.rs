@@ -1,0 +1,121 @@
+//! For a flow that nothing explains: where its content belongs. Media outside of the ports that its
+//! host must use, and protocols that the rows know on other ports.
+
+use super::judge::Ask;
+use super::terms::{Breadth, Terms};
+use super::{ExpectationId, Misfit, Policy};
+use crate::decode::Transport;
+use crate::flow::Flow;
+use crate::identify::Identification;
+
+impl Policy {
+    /// The media row of an end that carries media on a port outside of it: `OwnPort` for the
+    /// initiator's, else `Port`. Over UDP both ends have media ports of their own, over TCP the
+    /// listening one.
+    pub fn media_outside(
+        &self,
+        flow: &Flow,
+        identification: &Identification,
+    ) -> Option<(ExpectationId, Misfit)> {
+        let mut claims = identification.protocol.iter().chain(&identification.also);
+        if !claims.any(|claim| MEDIA.contains(claim)) {
+            return None;
+        }
+        let ask = self.ask(flow, identification);
+        let missed = |own: usize, misfit| Some((self.missed(&ask, own)?, misfit));
+        let responder = missed(1, Misfit::Port);
+        match flow.transport {
+            Transport::UDP => responder.or_else(|| missed(0, Misfit::OwnPort)),
+            _ => responder,
+        }
+    }
+
+    /// The nearest media row of one end, where none holds its port.
+    fn missed(&self, ask: &Ask<'_>, own: usize) -> Option<ExpectationId> {
+        let end = &ask.ends[own];
+        let port = end.port?;
+        let mut nearest: Option<(u16, ExpectationId)> = None;
+        for (position, (terms, row)) in self.terms.iter().zip(&self.expectations).enumerate() {
+            let own = terms.as_ref().is_some_and(|t| t.media && t.to.meets(end.roles));
+            if !own || !row.transports.contains(&ask.transport.0) {
+                continue;
+            }
+            let near = (row.ports.distance(port)?, ExpectationId(position as u32));
+            if near.0 == 0 {
+                return None;
+            }
+            nearest = Some(nearest.map_or(near, |known| known.min(near)));
+        }
+        nearest.map(|(_, id)| id)
+    }
+
+    /// Whether rows of few ports speak what the flow speaks, and none of them on its port. Rows that
+    /// only earlier editions have do not count.
+    pub fn speaks_elsewhere(&self, flow: &Flow, identification: &Identification) -> bool {
+        let ask = self.ask(flow, identification);
+        let home = |terms: &Terms| terms.breadth != Breadth::Wide && terms.agrees(&ask.content);
+        let [initiator, responder] = ask.ends;
+        let here = |port| self.rows_at(ask.transport, port).any(|(_, terms)| home(terms));
+        // Answers captured without their requests come from the service's port.
+        !here(responder.port) && !here(initiator.port) && self.terms.iter().flatten().any(home)
+    }
+}
+
+/// Detector tokens of media itself. What only prepares it, such as connectivity checks, may come from
+/// any port.
+const MEDIA: [&str; 2] = ["rtp", "rtcp"];
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{SITE, flow, id, policy, speaks};
+    use super::*;
+
+    fn outside(policy: &Policy, text: &str, protocol: &'static str) -> (String, Option<Misfit>) {
+        let found = policy.media_outside(&flow(text), &speaks(protocol));
+        let row = id(policy, found.map(|(row, _)| row)).to_owned();
+        (row, found.map(|(_, misfit)| misfit))
+    }
+
+    #[test]
+    fn media_belongs_into_the_range_of_the_role() {
+        let policy = policy(SITE);
+        let none = ("-".to_owned(), None);
+        let there = "udp 203.0.113.9:6000 -> 10.0.1.11:30000";
+        assert_eq!(outside(&policy, there, "rtp"), ("S40".into(), Some(Misfit::Port)));
+        let back = "udp 10.0.1.11:30000 -> 203.0.113.9:6000";
+        assert_eq!(outside(&policy, back, "rtcp"), ("S40".into(), Some(Misfit::OwnPort)));
+        let within = "udp 203.0.113.9:6000 -> 10.0.1.11:50000";
+        assert_eq!(outside(&policy, within, "rtp"), none);
+        assert_eq!(outside(&policy, there, "stun"), none);
+        assert_eq!(outside(&policy, there, "sip"), none);
+        // No row says where this role has media.
+        assert_eq!(outside(&policy, "udp 203.0.113.9:6000 -> 10.0.1.20:30000", "rtp"), none);
+        // Over TCP the port of who connects is ephemeral.
+        assert_eq!(outside(&policy, "tcp 10.0.1.11:30000 -> 203.0.113.9:6000", "rtp"), none);
+        let listens = "tcp 203.0.113.9:6000 -> 10.0.1.11:30000";
+        assert_eq!(outside(&policy, listens, "rtp"), ("S40".into(), Some(Misfit::Port)));
+    }
+
+    #[test]
+    fn the_range_that_a_site_sets_for_clients_is_theirs() {
+        let site = format!("{SITE}\n[media]\nclient = [\"50020-50059\"]\n");
+        let policy = policy(&site);
+        let told = outside(&policy, "udp 203.0.113.9:6000 -> 10.0.20.5:51000", "rtp");
+        assert_eq!(told, ("C08".into(), Some(Misfit::Port)));
+    }
+
+    #[test]
+    fn a_protocol_of_the_rows_on_another_port_is_elsewhere() {
+        let policy = policy(SITE);
+        let elsewhere =
+            |text: &str, protocol| policy.speaks_elsewhere(&flow(text), &speaks(protocol));
+        assert!(elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:8888", "sip"));
+        assert!(elsewhere("udp 10.0.20.5:50000 -> 10.0.1.11:5061", "sip"));
+        assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:5062", "sip"));
+        assert!(!elsewhere("tcp 10.0.20.5:5062 -> 10.0.1.11:8888", "sip"));
+        // A port of the protocol, wherever it is expected.
+        assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:1433", "tds"));
+        assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:8888", "ssh"));
+        assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:8888", "rtp"), "ranges have a rule");
+    }
+}
