@@ -7,7 +7,7 @@ use crate::policy::Misfit;
 pub(super) const RULE: Rule = Rule {
     name: "protocol-on-unexpected-port",
     severity: Severity::Error,
-    what: "A flow that no expectation allows plainly speaks a protocol that the policy knows on other ports only.",
+    what: "A flow that no expectation allows plainly speaks a protocol that the policy knows on other ports only. HTTP and TLS are left out: programs of every kind speak them.",
     why: "The service was moved, or a second one runs beside it: firewall rules, balancers and quality of service go by the port of the table and miss it. It may as well be a program that talks to servers where nobody watches.",
     remedy: &[
         "Look at the evidence frames to confirm the protocol.",

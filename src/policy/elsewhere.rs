@@ -50,8 +50,11 @@ impl Policy {
     }
 
     /// Whether rows of few ports speak what the flow speaks, and none of them on its port. Rows that
-    /// only earlier editions have do not count.
+    /// only earlier editions have do not count, nor do protocols that programs of every kind speak.
     pub fn speaks_elsewhere(&self, flow: &Flow, identification: &Identification) -> bool {
+        if identification.protocol.is_none_or(|protocol| EVERYBODYS.contains(&protocol)) {
+            return false;
+        }
         let ask = self.ask(flow, identification);
         let home = |terms: &Terms| terms.breadth != Breadth::Wide && terms.agrees(&ask.content);
         let [initiator, responder] = ask.ends;
@@ -64,6 +67,9 @@ impl Policy {
 /// Detector tokens of media itself. What only prepares it, such as connectivity checks, may come from
 /// any port.
 const MEDIA: [&str; 2] = ["rtp", "rtcp"];
+/// Detector tokens of protocols that tell nothing of a service: it need not be one of the rows' that
+/// was moved.
+const EVERYBODYS: [&str; 3] = ["http", "tls", "dtls"];
 
 #[cfg(test)]
 mod tests {
@@ -116,6 +122,7 @@ mod tests {
         // A port of the protocol, wherever it is expected.
         assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:1433", "tds"));
         assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:8888", "ssh"));
+        assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:8888", "http"));
         assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:8888", "rtp"), "ranges have a rule");
     }
 }

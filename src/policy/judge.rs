@@ -336,6 +336,78 @@ mod tests {
     }
 
     #[test]
+    fn servers_show_each_other_certificates_where_the_row_demands_it() {
+        let policy = policy(SITE);
+        let logging = "tcp 10.0.1.11:50000 -> 10.0.1.12:50001";
+        for bare in ["declined", "not-requested"] {
+            let verdict = policy.judge(&flow(logging), &fixture::tls(bare));
+            assert_eq!(verdict.class, Class::WrongProtocol, "{bare}");
+            assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
+            assert_eq!(id(&policy, verdict.expectation), "L01");
+        }
+        for fine in ["seen", "not-observable"] {
+            let verdict = policy.judge(&flow(logging), &fixture::tls(fine));
+            assert_eq!((verdict.class, verdict.contradiction), (Class::Confirmed, None), "{fine}");
+        }
+        // A client has no certificate to show, and who is behind a balancer is hidden.
+        for from in ["10.0.20.5", "10.0.1.5", "203.0.113.9"] {
+            let text = format!("tcp {from}:50000 -> 10.0.1.11:50001");
+            let verdict = policy.judge(&flow(&text), &fixture::tls("not-requested"));
+            assert_eq!((verdict.class, verdict.contradiction), (Class::Confirmed, None), "{text}");
+        }
+    }
+
+    #[test]
+    fn on_a_port_that_clients_share_it_depends_on_who_connects() {
+        let (lenient, strict) = (policy(SITE), strict(SITE));
+        let servers = "tcp 10.0.1.12:50000 -> 10.0.1.11:5061";
+        let bare = fixture::tls("not-requested");
+        let verdict = lenient.judge(&flow(servers), &bare);
+        assert_eq!(verdict.class, Class::Confirmed);
+        assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
+        let verdict = strict.judge(&flow(servers), &bare);
+        assert_eq!(verdict.class, Class::WrongProtocol);
+        assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
+        for policy in [&lenient, &strict] {
+            let client = policy.judge(&flow(TO_SIP), &bare);
+            assert_eq!((client.class, client.contradiction), (Class::Confirmed, None));
+        }
+    }
+
+    #[test]
+    fn a_connection_without_data_contradicts_nothing() {
+        let policy = policy(SITE);
+        let probe = Identification::default();
+        for from in ["10.0.1.5", "10.0.1.12", "10.0.20.5"] {
+            for port in [5061, 5060, 443, 8060] {
+                let text = format!("tcp {from}:50000 -> 10.0.1.11:{port}");
+                let verdict = policy.judge(&flow(&text), &probe);
+                let told = (verdict.class, verdict.contradiction);
+                assert_eq!(told, (Class::PortOnly, None), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_earlier_editions_have_is_named_and_allowed_by_nothing() {
+        let policy = policy(SITE);
+        let xmpp = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:5269", "");
+        assert_eq!(xmpp.class, Class::Unexpected);
+        let (row, misfit) = xmpp.nearest.unwrap();
+        assert_eq!((id(&policy, Some(row)), misfit), ("P15", Misfit::Edition));
+        assert!(policy.expectation(row).legacy);
+        let elsewhere = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.12:5269", "");
+        assert_ne!(elsewhere.nearest.map(|(_, misfit)| misfit), Some(Misfit::Edition));
+        // A row of the site's own stands in its place, and it can be dropped.
+        let own = "pack = \"site\"\nrow = [{ id = \"P15\", to = \"sql\", transport = \"tcp\", port = \"5269\" }]";
+        for layer in [own, "pack = \"site\"\ndrop = [\"P15\"]"] {
+            let policy = read(SITE, &[layer], false).unwrap();
+            let verdict = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:5269", "");
+            assert_ne!(verdict.nearest.map(|(_, misfit)| misfit), Some(Misfit::Edition));
+        }
+    }
+
+    #[test]
     fn another_application_is_a_contradiction() {
         let policy = policy(SITE);
         for (text, protocol) in [
