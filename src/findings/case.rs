@@ -83,6 +83,12 @@ impl<'a> Case<'a> {
         self.lookup.profile()
     }
 
+    /// Whether it speaks a version of a protocol that is a leftover.
+    pub(super) fn speaks_legacy(&self) -> bool {
+        self.judged.verdict.class != Class::OutOfScope
+            && self.lookup.speaks_legacy(self.judged.identification)
+    }
+
     /// For a flow that nothing explains and whose content is media, plainly: the row whose media ports
     /// it misses, and whose port misses them.
     pub(super) fn media_outside(&self) -> Option<(Row<'a>, Misfit)> {
@@ -238,6 +244,8 @@ pub(super) trait Lookup: fmt::Debug + Sync {
     fn profile(&self) -> Profile;
     /// The media row that a flow of media misses: `OwnPort` for the initiator's, else `Port`.
     fn media_outside(&self, flow: &Flow, what: &Identification) -> Option<(ExpectationId, Misfit)>;
+    /// Whether the content is a version of a protocol that is a leftover.
+    fn speaks_legacy(&self, what: &Identification) -> bool;
     /// Whether rows of few ports speak the flow's protocol, and none of them on its port.
     fn speaks_elsewhere(&self, flow: &Flow, what: &Identification) -> bool;
 }
@@ -281,6 +289,10 @@ impl Lookup for Policy {
 
     fn media_outside(&self, flow: &Flow, what: &Identification) -> Option<(ExpectationId, Misfit)> {
         Self::media_outside(self, flow, what)
+    }
+
+    fn speaks_legacy(&self, what: &Identification) -> bool {
+        Self::speaks_legacy(self, what)
     }
 
     fn speaks_elsewhere(&self, flow: &Flow, what: &Identification) -> bool {

@@ -1,4 +1,5 @@
-//! A service that the edition in force no longer has, or that is a leftover in it.
+//! A service that the edition in force no longer has, or that is a leftover in it, or a version of a
+//! protocol that is one.
 
 use super::{Case, Rule, Severity, Sight, Spark, Telling, unexpected_port};
 use crate::identify::Confidence;
@@ -26,17 +27,31 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         Some((row, Misfit::Edition)) => {
             (row, unexpected_port::severity(case).min(Severity::Warning))
         }
-        // The lenient reading lets leftovers pass.
-        _ => {
-            let row = case.expected_by().filter(|row| row.legacy)?;
-            (row, if case.strict() { Severity::Warning } else { Severity::Note })
-        }
+        // The lenient reading lets leftovers of the tables pass.
+        _ => match case.expected_by().filter(|row| row.legacy) {
+            Some(row) => (row, if case.strict() { Severity::Warning } else { Severity::Note }),
+            None => return old_version(case),
+        },
     };
     Some(Spark {
         severity,
         confidence: case.judged.identification.confidence.unwrap_or(Confidence::Medium),
         expectation: Some(row.key),
         rows: vec![row.key],
+        misfit: None,
+        range: None,
+        frame: None,
+    })
+}
+
+/// A leftover by its content, whatever row or none explains it.
+fn old_version(case: &Case<'_>) -> Option<Spark> {
+    let servers = case.initiator.server || case.responder.server;
+    case.speaks_legacy().then(|| Spark {
+        severity: if servers { Severity::Warning } else { Severity::Note },
+        confidence: case.judged.identification.confidence.unwrap_or(Confidence::Medium),
+        expectation: None,
+        rows: Vec::new(),
         misfit: None,
         range: None,
         frame: None,
@@ -52,21 +67,26 @@ fn message(telling: &Telling<'_>) -> String {
             service => format!("{}, {service}", row.id),
         })
         .collect();
+    let what = match services.as_slice() {
+        [] => "in a version that is left over from earlier systems".into(),
+        rows => {
+            format!("a service left over from earlier editions or systems ({})", rows.join("; "))
+        }
+    };
     format!(
-        "{} {} {} on {}{}, a service left over from earlier editions or systems ({})",
+        "{} {} {} on {}{}, {what}",
         telling.initiator(),
         telling.reaches(),
         telling.responder(),
         telling.service(),
         telling.speaking(),
-        services.join("; "),
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::testbed::{MOBILITY, SIP, Testbed, flow};
+    use crate::findings::testbed::{MOBILITY, SIP, SMB, Testbed, flow};
     use crate::policy::Class;
 
     #[test]
@@ -92,6 +112,23 @@ mod tests {
         assert_eq!(Testbed::default().only_finding(&sample).severity, Severity::Note);
         let strict = Testbed { strict: true, ..Testbed::default() };
         assert_eq!(strict.only_finding(&sample).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_version_may_be_left_over_where_the_service_is_not() {
+        let sample = flow("10.0.1.11:51000", "10.0.1.41:445")
+            .class(Class::Infrastructure)
+            .row(SMB)
+            .protocol("smb");
+        let bed = Testbed::default();
+        assert_eq!(bed.fires(&RULE, &sample), None);
+        let finding = bed.only_finding(&sample.fact("smb_dialect", "1"));
+        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(
+            finding.message,
+            "front-end fe01 reaches domain-controller dc01 on tcp/445, speaking smb, in a version \
+             that is left over from earlier systems"
+        );
     }
 
     #[test]

@@ -310,6 +310,10 @@ impl Lookup for Testbed {
         self.media_outside.filter(|_| what.protocol == Some("rtp"))
     }
 
+    fn speaks_legacy(&self, what: &Identification) -> bool {
+        what.facts.get("smb_dialect") == Some("1")
+    }
+
     fn speaks_elsewhere(&self, flow: &Flow, what: &Identification) -> bool {
         let home = |row: &Row<'_>| row.application == what.protocol;
         let here = |row: &Row<'_>| row.contains(flow.responder().port);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::diagnose::{Diagnosis, suggest};
-use super::file::{self, PolicyFile, RowForm};
+use super::file::{self, LegacyContent, PolicyFile, RowForm};
 use super::index::{Entry, Index};
 use super::layer::Layer;
 use super::names::Names;
@@ -33,6 +33,8 @@ pub struct Policy {
     pub(super) retired: Vec<(Expectation, Terms)>,
     /// Roles that servers play.
     pub(super) servers: RoleSet,
+    /// Contents that are leftovers.
+    pub(super) legacy: Vec<LegacyContent>,
     pub(super) index: Index,
     pub(super) names: Names,
     pub(super) topology: Option<Topology>,
@@ -306,6 +308,7 @@ impl<'l> Compiler<'l> {
             exempt: Vec::new(),
             retired: Vec::new(),
             servers: servers(&self.names),
+            legacy: self.files.iter().flat_map(|file| file.legacy.iter().cloned()).collect(),
             index: Index::default(),
             media_tokens: media_tokens(&self.names),
             media_ports: Vec::new(),

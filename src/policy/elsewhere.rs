@@ -1,5 +1,5 @@
-//! For a flow that nothing explains: where its content belongs. Media outside of the ports that its
-//! host must use, and protocols that the rows know on other ports.
+//! Where content belongs: media outside of the ports that its host must use, protocols that the rows
+//! know on other ports, and versions of protocols that belong to the past.
 
 use super::judge::Ask;
 use super::terms::{Breadth, Terms};
@@ -49,6 +49,14 @@ impl Policy {
         nearest.map(|(_, id)| id)
     }
 
+    /// Whether the content is a version of a protocol that the policy calls a leftover.
+    pub fn speaks_legacy(&self, identification: &Identification) -> bool {
+        self.legacy.iter().any(|legacy| {
+            identification.protocol == Some(&legacy.protocol)
+                && identification.facts.get(&legacy.fact) == Some(&legacy.value)
+        })
+    }
+
     /// Whether rows of few ports speak what the flow speaks, and none of them on its port. Rows that
     /// only earlier editions have do not count, nor do protocols that programs of every kind speak.
     pub fn speaks_elsewhere(&self, flow: &Flow, identification: &Identification) -> bool {
@@ -73,7 +81,7 @@ const EVERYBODYS: [&str; 3] = ["http", "tls", "dtls"];
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{SITE, flow, id, policy, speaks};
+    use super::super::fixture::{SITE, flow, id, policy, read, speaks};
     use super::*;
 
     fn outside(policy: &Policy, text: &str, protocol: &'static str) -> (String, Option<Misfit>) {
@@ -108,6 +116,22 @@ mod tests {
         let policy = policy(&site);
         let told = outside(&policy, "udp 203.0.113.9:6000 -> 10.0.20.5:51000", "rtp");
         assert_eq!(told, ("C08".into(), Some(Misfit::Port)));
+    }
+
+    #[test]
+    fn a_version_of_a_protocol_may_be_a_leftover() {
+        let old = "pack = \"old\"\n[[legacy]]\nprotocol = \"smb\"\nfact = \"smb_dialect\"\nvalue = \"1\"\n";
+        let policy = read(SITE, &[old], false).unwrap();
+        let smb = |dialect: &'static str| {
+            let mut smb = speaks("smb");
+            smb.facts.set("smb_dialect", dialect);
+            policy.speaks_legacy(&smb)
+        };
+        assert!(smb("1"));
+        assert!(!smb("3.1.1"));
+        assert!(!policy.speaks_legacy(&speaks("smb")));
+        let told = read(SITE, &[&old.replace("\"smb\"", "\"smbb\"")], false).unwrap_err();
+        assert!(told.to_string().contains("unknown protocol 'smbb'"), "{told}");
     }
 
     #[test]
