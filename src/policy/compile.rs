@@ -94,6 +94,11 @@ impl Policy {
         self.expectations.iter().find(|expectation| expectation.id.eq_ignore_ascii_case(id))
     }
 
+    /// Rows that only earlier editions have, as verdicts name them.
+    pub fn retired(&self) -> impl Iterator<Item = &Expectation> {
+        self.retired.iter().map(|(row, _)| row)
+    }
+
     /// Roles in declaration order.
     pub fn roles(&self) -> &[Role] {
         self.names.roles.roles()

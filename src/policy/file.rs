@@ -6,7 +6,7 @@
 use super::diagnose::{Diagnosis, Word};
 use super::read::{self, Fields};
 use super::roles::Role;
-use super::{PackKind, Profile};
+use super::{PackKind, Profile, Security};
 use crate::identify::DETECTORS;
 
 /// One policy file as written.
@@ -71,7 +71,7 @@ pub(super) struct Row {
     pub(super) side: Option<MediaSide>,
     pub(super) application: Option<Word>,
     pub(super) security: Option<Word>,
-    pub(super) mtls_between_servers: bool,
+    pub(super) between_servers: Option<Security>,
     pub(super) media: bool,
     pub(super) content_required: bool,
     pub(super) relax: bool,
@@ -276,10 +276,9 @@ fn read_row(fields: &mut Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> R
         row.balances = fields.word("balances", diagnosis);
         row.security = fields.word("application", diagnosis);
         row.security = fields.word("security", diagnosis);
-        let mtls = [("mtls", true)];
-        row.mtls_between_servers =
-            choice("between_servers", "security between servers", &mtls, fields, diagnosis)
-                .unwrap_or(false);
+        let mutual = [("mtls", Security::Mtls)];
+        row.between_servers =
+            choice("between_servers", "security between servers", &mutual, fields, diagnosis);
         row.media = fields.flag("media", diagnosis).unwrap_or(false);
         row.relax = fields.flag("relax", diagnosis).unwrap_or(false);
     }

@@ -78,7 +78,7 @@ impl Policy {
         verdict.exempt = self.exempted(ask);
         let Some((rank, best)) = self.best(ask, &mut verdict.others) else {
             verdict.class = Class::Unexpected;
-            verdict.nearest = self.retired(ask).or_else(|| self.nearest(ask));
+            verdict.nearest = self.retired_row(ask).or_else(|| self.nearest(ask));
             return verdict;
         };
         verdict.class = self.class(rank, best);
@@ -86,7 +86,7 @@ impl Policy {
             Rank::Contradicted(Grade::ClearText) => Some(Contradiction::ClearText),
             Rank::Contradicted(Grade::Certificate) => Some(Contradiction::NoCertificate),
             Rank::Contradicted(_) => Some(Contradiction::Application),
-            _ if ask.content.lacks_certificate && self.mtls_between_servers(best) => {
+            _ if ask.content.lacks_certificate && self.mutual_between_servers(best) => {
                 Some(Contradiction::NoCertificate)
             }
             _ => None,
@@ -105,12 +105,12 @@ impl Policy {
         self.terms.get(row as usize)?.as_ref()
     }
 
-    fn mtls_between_servers(&self, id: ExpectationId) -> bool {
-        self.terms_at(id.0).is_some_and(|terms| terms.mtls_between_servers)
+    fn mutual_between_servers(&self, id: ExpectationId) -> bool {
+        self.terms_at(id.0).is_some_and(Terms::mutual_between_servers)
     }
 
     /// A row of earlier editions that would explain the flow.
-    fn retired(&self, ask: &Ask) -> Option<(ExpectationId, Misfit)> {
+    fn retired_row(&self, ask: &Ask) -> Option<(ExpectationId, Misfit)> {
         let [initiator, responder] = ask.ends;
         let explains = |(row, terms): &(Expectation, Terms)| {
             row.transports.contains(&ask.transport.0)

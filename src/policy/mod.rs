@@ -174,8 +174,8 @@ pub struct Expectation {
     pub application: Option<String>,
     /// What must protect it.
     pub security: Security,
-    /// Between servers both sides show a certificate, whatever else the row allows.
-    pub mtls_between_servers: bool,
+    /// What must protect it between servers, where that is more than the row demands of others.
+    pub between_servers: Option<Security>,
     /// A leftover in the edition in force: allowed, and told.
     pub legacy: bool,
     /// A media row: the ports belong to the role's host whoever sends first (UDP), and count only

@@ -58,7 +58,7 @@ pub(super) fn resolve(row: &Row, context: &Context, diagnosis: &mut Diagnosis) -
         from_ports: None,
         application: row.application.as_ref().map(|word| word.text.clone()),
         security: read_security(row.security.as_ref(), diagnosis),
-        mtls_between_servers: row.mtls_between_servers,
+        between_servers: row.between_servers,
         legacy: row.legacy.is_some_and(|since| since <= context.profile),
         media: row.media,
         infrastructure: context.kind == PackKind::Infrastructure,
@@ -103,7 +103,7 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
         infrastructure: expectation.infrastructure,
         content_required: row.content_required && !set_by_site(row.port.as_ref(), context),
         security: expectation.security,
-        mtls_between_servers: expectation.mtls_between_servers,
+        between_servers: expectation.between_servers,
         speaks: application.map(spoken),
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Terms {
     /// Never explains a flow whose content does not agree.
     pub(super) content_required: bool,
     pub(super) security: Security,
-    /// Between servers both show a certificate, strictly.
-    pub(super) mtls_between_servers: bool,
+    /// What must protect it between servers, strictly.
+    pub(super) between_servers: Option<Security>,
     /// Detector tokens that agree with the row's application, where it names one.
     pub(super) speaks: Option<Vec<String>>,
 }
@@ -148,10 +148,15 @@ impl Terms {
         }
     }
 
+    /// Whether servers show each other certificates, whatever the row demands of others.
+    pub(super) fn mutual_between_servers(&self) -> bool {
+        self.between_servers == Some(Security::Mtls)
+    }
+
     fn grade_tls(&self, content: &Content, agrees: bool, strict: bool) -> Grade {
         let demanded =
             matches!(self.security, Security::Tls | Security::Mtls | Security::TlsOrPlain);
-        let mutual = self.security == Security::Mtls || (self.mtls_between_servers && strict);
+        let mutual = self.security == Security::Mtls || (strict && self.mutual_between_servers());
         if mutual && content.lacks_certificate {
             return Grade::Certificate;
         }

@@ -66,7 +66,7 @@ fn first_certificate(messages: &[u8]) -> Option<&[u8]> {
 /// The names of a certificate; `None` where it ends before the subject.
 fn names(certificate: &[u8]) -> Option<LeafNames> {
     let signed = Reader::new(Reader::new(certificate).inside(SEQUENCE)?);
-    let mut fields = Reader::new(signed.clone().inside(SEQUENCE)?);
+    let mut fields = Reader::new(signed.inside(SEQUENCE)?);
     if fields.rest().first() == Some(&VERSION) {
         fields.value()?;
     }
