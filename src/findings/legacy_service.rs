@@ -25,33 +25,23 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     let (row, severity) = match case.nearest {
         // Nothing in force allows it; attempts of clients among themselves stay a note.
         Some((row, Misfit::Edition)) => {
-            (row, unexpected_port::severity(case).min(Severity::Warning))
+            (Some(row), unexpected_port::severity(case).min(Severity::Warning))
         }
-        // The lenient reading lets leftovers of the tables pass.
-        _ => match case.expected_by().filter(|row| row.legacy) {
-            Some(row) => (row, if case.strict() { Severity::Warning } else { Severity::Note }),
-            None => return old_version(case),
-        },
+        _ => {
+            let row = case.expected_by().filter(|row| row.legacy);
+            if row.is_none() && !case.speaks_legacy() {
+                return None;
+            }
+            // The lenient reading lets leftovers pass.
+            (row, if case.strict() { Severity::Warning } else { Severity::Note })
+        }
     };
+    let row = row.map(|row| row.key);
     Some(Spark {
         severity,
         confidence: case.judged.identification.confidence.unwrap_or(Confidence::Medium),
-        expectation: Some(row.key),
-        rows: vec![row.key],
-        misfit: None,
-        range: None,
-        frame: None,
-    })
-}
-
-/// A leftover by its content, whatever row or none explains it.
-fn old_version(case: &Case<'_>) -> Option<Spark> {
-    let servers = case.initiator.server || case.responder.server;
-    case.speaks_legacy().then(|| Spark {
-        severity: if servers { Severity::Warning } else { Severity::Note },
-        confidence: case.judged.identification.confidence.unwrap_or(Confidence::Medium),
-        expectation: None,
-        rows: Vec::new(),
+        expectation: row,
+        rows: row.into_iter().collect(),
         misfit: None,
         range: None,
         frame: None,
@@ -123,7 +113,7 @@ mod tests {
         let bed = Testbed::default();
         assert_eq!(bed.fires(&RULE, &sample), None);
         let finding = bed.only_finding(&sample.fact("smb_dialect", "1"));
-        assert_eq!(finding.severity, Severity::Warning);
+        assert_eq!(finding.severity, Severity::Note);
         assert_eq!(
             finding.message,
             "front-end fe01 reaches domain-controller dc01 on tcp/445, speaking smb, in a version \

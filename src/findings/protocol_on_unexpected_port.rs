@@ -24,12 +24,14 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     if !case.speaks_elsewhere() || case.media_outside().is_some() {
         return None;
     }
-    // The nearest row is a hint where it speaks the protocol; on its port it would not be.
     let nearest = case.nearest.as_ref().filter(|(_, misfit)| *misfit != Misfit::Peer);
     Some(Spark {
         severity: unexpected_port::severity(case),
         confidence: case.direction_confidence().max(Confidence::Medium),
-        expectation: None,
+        // The nearest row with another port is a hint, not what the finding is about.
+        expectation: nearest
+            .filter(|(_, misfit)| *misfit == Misfit::Content)
+            .map(|(row, _)| row.key),
         rows: nearest.map(|(row, _)| row.key).into_iter().collect(),
         misfit: nearest.map(|&(_, misfit)| misfit),
         range: None,

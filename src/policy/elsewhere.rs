@@ -57,8 +57,9 @@ impl Policy {
         })
     }
 
-    /// Whether rows of few ports speak what the flow speaks, and none of them on its port. Rows that
-    /// only earlier editions have do not count, nor do protocols that programs of every kind speak.
+    /// Whether rows of few ports speak what the flow speaks, and none of them on its port, over any
+    /// transport. Rows that only earlier editions have do not count, nor do protocols that programs of
+    /// every kind speak.
     pub fn speaks_elsewhere(&self, flow: &Flow, identification: &Identification) -> bool {
         if identification.protocol.is_none_or(|protocol| EVERYBODYS.contains(&protocol)) {
             return false;
@@ -66,7 +67,11 @@ impl Policy {
         let ask = self.ask(flow, identification);
         let home = |terms: &Terms| terms.breadth != Breadth::Wide && terms.agrees(&ask.content);
         let [initiator, responder] = ask.ends;
-        let here = |port| self.rows_at(ask.transport, port).any(|(_, terms)| home(terms));
+        let here = |port| {
+            let transports = [Transport::TCP, Transport::UDP, Transport::SCTP];
+            let rows = transports.into_iter().flat_map(|over| self.rows_at(over, port));
+            rows.into_iter().any(|(_, terms)| home(terms))
+        };
         // Answers captured without their requests come from the service's port.
         !here(responder.port) && !here(initiator.port) && self.terms.iter().flatten().any(home)
     }
@@ -140,7 +145,8 @@ mod tests {
         let elsewhere =
             |text: &str, protocol| policy.speaks_elsewhere(&flow(text), &speaks(protocol));
         assert!(elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:8888", "sip"));
-        assert!(elsewhere("udp 10.0.20.5:50000 -> 10.0.1.11:5061", "sip"));
+        assert!(elsewhere("udp 10.0.20.5:50000 -> 10.0.1.11:8888", "sip"));
+        assert!(!elsewhere("udp 10.0.20.5:50000 -> 10.0.1.11:5061", "sip"), "another transport");
         assert!(!elsewhere("tcp 10.0.20.5:50000 -> 10.0.1.11:5062", "sip"));
         assert!(!elsewhere("tcp 10.0.20.5:5062 -> 10.0.1.11:8888", "sip"));
         // A port of the protocol, wherever it is expected.
