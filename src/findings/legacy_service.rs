@@ -22,19 +22,16 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>) -> Option<Spark> {
-    let (row, severity) = match case.nearest {
+    let (row, severity) = if let Some((row, Misfit::Edition)) = case.nearest {
         // Nothing in force allows it; attempts of clients among themselves stay a note.
-        Some((row, Misfit::Edition)) => {
-            (Some(row), unexpected_port::severity(case).min(Severity::Warning))
+        (Some(row), unexpected_port::severity(case).min(Severity::Warning))
+    } else {
+        let row = case.expected_by().filter(|row| row.legacy);
+        if row.is_none() && !case.speaks_legacy() {
+            return None;
         }
-        _ => {
-            let row = case.expected_by().filter(|row| row.legacy);
-            if row.is_none() && !case.speaks_legacy() {
-                return None;
-            }
-            // The lenient reading lets leftovers pass.
-            (row, if case.strict() { Severity::Warning } else { Severity::Note })
-        }
+        // The lenient reading lets leftovers pass.
+        (row, if case.strict() { Severity::Warning } else { Severity::Note })
     };
     let row = row.map(|row| row.key);
     Some(Spark {
@@ -45,6 +42,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: None,
         frame: None,
+        detail: None,
     })
 }
 

@@ -38,6 +38,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
             _ => "outside-media",
         }),
         frame: None,
+        detail: None,
     })
 }
 

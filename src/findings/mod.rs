@@ -137,6 +137,8 @@ pub struct Spark {
     pub range: Option<&'static str>,
     /// A frame that proves it better than the flow's first frame does.
     pub frame: Option<FrameRef>,
+    /// What was seen, in a few words that the message may use.
+    pub detail: Option<&'static str>,
 }
 
 /// Which directions of a flow a rule must see. A mirror port may show one direction only, and

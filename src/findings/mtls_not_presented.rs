@@ -38,6 +38,11 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: None,
         frame: None,
+        detail: match case.judged.identification.facts.get("client_certificate") {
+            Some("declined") => Some("asked for one"),
+            Some(_) => Some("not asked for one"),
+            None => None,
+        },
     })
 }
 
@@ -48,8 +53,12 @@ fn message(telling: &Telling<'_>) -> String {
         [row] => format!("{} expects mutual TLS between servers", row.id),
         _ => telling.rows_do("expects mutual TLS", "expect mutual TLS"),
     };
+    let asked = match telling.details() {
+        details if details.is_empty() => String::new(),
+        details => format!(" ({details})"),
+    };
     format!(
-        "{} {} no certificate to {} on {}, where {demanded}",
+        "{} {} no certificate to {} on {}{asked}, where {demanded}",
         telling.initiator(),
         telling.initiators().verb("shows", "show"),
         telling.responder(),
@@ -69,13 +78,14 @@ mod tests {
             .class(Class::WrongProtocol)
             .row(LOGGING)
             .contradiction(Contradiction::NoCertificate)
+            .fact("client_certificate", "declined")
             .protocol("tls");
         let finding = bed.only_finding(&demanded);
         assert_eq!((finding.rule, finding.severity), ("mtls-not-presented", Severity::Error));
         assert_eq!(
             finding.message,
-            "front-end fe01 shows no certificate to mediation med01 on tcp/50001, \
-             where N13 demands mutual TLS"
+            "front-end fe01 shows no certificate to mediation med01 on tcp/50001 (asked for \
+             one), where N13 demands mutual TLS"
         );
         let shared = flow("10.0.1.31:51000", "10.0.1.11:5061")
             .class(Class::Confirmed)

@@ -21,9 +21,12 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(case: &Case<'_>) -> Option<Spark> {
     let facts = &case.judged.identification.facts;
-    let chosen = facts.get("tls_version").is_some_and(|version| OBSOLETE.contains(&version));
-    let ancient = facts.get("tls_hello") == Some("sslv2");
-    if case.judged.verdict.class == Class::OutOfScope || !(chosen || ancient) {
+    let chosen = facts.get("tls_version").and_then(|version| {
+        OBSOLETE.iter().find(|(token, _)| *token == version).map(|(_, name)| *name)
+    });
+    let ancient = (facts.get("tls_hello") == Some("sslv2")).then_some("a hello of SSL 2.0");
+    let detail = chosen.or(ancient)?;
+    if case.judged.verdict.class == Class::OutOfScope {
         return None;
     }
     let row = case.row.map(|row| row.key);
@@ -39,21 +42,23 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: None,
         frame: None,
+        detail: Some(detail),
     })
 }
 
 fn message(telling: &Telling<'_>) -> String {
     format!(
-        "{} {} {} on {} with a version of TLS that is obsolete",
+        "{} {} {} on {} with {}, which is obsolete",
         telling.initiator(),
         telling.reaches(),
         telling.responder(),
         telling.service(),
+        telling.details(),
     )
 }
 
-/// What the detector calls the versions below 1.2.
-const OBSOLETE: [&str; 3] = ["ssl3", "1.0", "1.1"];
+/// The versions below 1.2, as the detector calls them and for people.
+const OBSOLETE: [(&str, &str); 3] = [("ssl3", "SSL 3.0"), ("1.0", "TLS 1.0"), ("1.1", "TLS 1.1")];
 
 #[cfg(test)]
 mod tests {
@@ -67,20 +72,27 @@ mod tests {
     #[test]
     fn the_version_chosen_counts_not_the_one_offered() {
         let bed = Testbed::default();
-        for version in ["ssl3", "1.0", "1.1"] {
+        for (version, name) in OBSOLETE {
             let finding = bed.only_finding(&tls().fact("tls_version", version));
             assert_eq!((finding.rule, finding.severity), ("obsolete-tls", Severity::Warning));
             assert_eq!(
                 finding.message,
-                "client 10.20.0.101 reaches front-end fe01 on tcp/5061 with a version of TLS that \
-                 is obsolete"
+                format!(
+                    "client 10.20.0.101 reaches front-end fe01 on tcp/5061 with {name}, which is \
+                     obsolete"
+                )
             );
         }
         for version in ["1.2", "1.3"] {
             assert_eq!(bed.fires(&RULE, &tls().fact("tls_version", version)), None);
         }
         assert_eq!(bed.fires(&RULE, &tls().fact("tls_offered", "1.0")), None);
-        assert!(bed.fires(&RULE, &tls().fact("tls_hello", "sslv2")).is_some());
+        let ancient = bed.only_finding(&tls().fact("tls_hello", "sslv2"));
+        assert!(ancient.message.contains("with a hello of SSL 2.0, which"), "{}", ancient.message);
+        let both = ["1.0", "1.1"].map(|version| tls().fact("tls_version", version));
+        let findings = bed.findings(&both);
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].message.contains("TLS 1.0 and TLS 1.1"), "{}", findings[0].message);
     }
 
     #[test]

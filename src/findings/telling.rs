@@ -99,6 +99,12 @@ impl<'a> Telling<'a> {
         self.finding.confidence
     }
 
+    /// What was seen, such as `TLS 1.0 and TLS 1.1`.
+    pub(super) fn details(&self) -> String {
+        let details: Vec<&str> = self.group.details.iter().copied().collect();
+        details.join(" and ")
+    }
+
     /// The failed field, where it is the same in all flows.
     pub(super) fn misfit(&self) -> Option<Misfit> {
         self.group.misfit()

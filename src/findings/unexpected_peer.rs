@@ -35,6 +35,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: Some(Misfit::Peer),
         range: None,
         frame: None,
+        detail: None,
     })
 }
 

@@ -50,6 +50,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: nearest.map(|&(_, misfit)| misfit),
         range: None,
         frame: None,
+        detail: None,
     })
 }
 
