@@ -19,8 +19,15 @@ pub(super) fn explain(args: &args::Explain, _terminal: &Terminal) -> Ended {
         return to_stdout(|out| explain_rule(rule, out));
     }
     let policy = load_policy(&args.expected)?;
-    if let Some(row) = policy.find(subject) {
-        return to_stdout(|out| explain_row(&policy, row, out));
+    let in_force = policy.find(subject);
+    let retired = || policy.retired().find(|row| row.id.eq_ignore_ascii_case(subject));
+    if let Some(row) = in_force.or_else(retired) {
+        let status = match (in_force, row.legacy) {
+            (None, _) => "only earlier editions have it: nothing is allowed by it",
+            (Some(_), true) => "left over from earlier systems: allowed, and told",
+            (Some(_), false) => "",
+        };
+        return to_stdout(|out| explain_row(&policy, row, status, out));
     }
     if subject.contains("->") {
         let tuple: Tuple = subject.parse()?;
@@ -78,10 +85,18 @@ fn paragraph(out: &mut dyn Write, title: &str, words: &str) -> io::Result<()> {
 /// Columns that explanations use.
 const WIDTH: usize = 96;
 
-fn explain_row(policy: &Policy, row: &Expectation, out: &mut dyn Write) -> io::Result<()> {
+fn explain_row(
+    policy: &Policy,
+    row: &Expectation,
+    status: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let words = rule_row(policy, row);
     writeln!(out, "{} {}\n", row.id, row.service)?;
     let ports = row.from_ports.as_ref().map(|ports| text::ports(ports.ranges()));
+    let between_servers = row
+        .between_servers
+        .map_or_else(String::new, |what| format!("{} between them", what.token()));
     for (name, value) in [
         ("from", words.from.as_str()),
         ("from port", ports.as_deref().unwrap_or_default()),
@@ -90,6 +105,8 @@ fn explain_row(policy: &Policy, row: &Expectation, out: &mut dyn Write) -> io::R
         ("port", &words.ports),
         ("application", &words.application),
         ("security", &words.security),
+        ("servers", &between_servers),
+        ("legacy", status),
         ("pack", &words.pack),
         ("layer", &words.layer),
     ] {
@@ -147,6 +164,7 @@ fn explain_tuple(
             Misfit::Port if names_it => "which is for other hosts",
             Misfit::Port => "in which the port does not fit",
             Misfit::OwnPort => "in which the initiator's own port does not fit",
+            Misfit::Edition => "which only earlier editions have",
         };
         writeln!(out, "  the nearest row, {why}:")?;
         write_row(policy, row, out)?;

@@ -7,10 +7,11 @@ use std::net::IpAddr;
 
 use super::Judged;
 use crate::decode::Transport;
-use crate::flow::DirectionBy;
-use crate::identify::Confidence;
+use crate::flow::{DirectionBy, Flow};
+use crate::identify::{Confidence, Identification};
 use crate::policy::{
-    Class, Expectation, ExpectationId, Misfit, Party, Policy, PortSet, Required, RoleSet, Security,
+    Class, Expectation, ExpectationId, Misfit, Party, Policy, PortSet, Profile, Required, RoleSet,
+    Security,
 };
 
 /// A judged flow, who its ends are, and the rows that its verdict names.
@@ -72,6 +73,49 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Whether the strict reading is in force.
+    pub(super) fn strict(&self) -> bool {
+        self.lookup.strict()
+    }
+
+    /// Which edition of the tables is in force.
+    pub(super) fn profile(&self) -> Profile {
+        self.lookup.profile()
+    }
+
+    /// Whether it speaks a version of a protocol that is a leftover.
+    pub(super) fn speaks_legacy(&self) -> bool {
+        self.judged.verdict.class != Class::OutOfScope
+            && self.lookup.speaks_legacy(self.judged.identification)
+    }
+
+    /// For a flow that nothing explains and whose content is media, plainly: the row whose media ports
+    /// it misses, and whose port misses them.
+    pub(super) fn media_outside(&self) -> Option<(Row<'a>, Misfit)> {
+        if self.judged.verdict.class != Class::Unexpected || !self.plainly() {
+            return None;
+        }
+        let (id, misfit) =
+            self.lookup.media_outside(self.judged.flow, self.judged.identification)?;
+        Some((self.lookup.row(id), misfit))
+    }
+
+    /// For a flow that nothing explains: whether the rows know what it plainly speaks, and expect it
+    /// on other ports only.
+    pub(super) fn speaks_elsewhere(&self) -> bool {
+        let edition = matches!(self.nearest, Some((_, Misfit::Edition)));
+        self.judged.verdict.class == Class::Unexpected
+            && self.plainly()
+            && !edition
+            && self.expected_of_others().is_none()
+            && self.lookup.speaks_elsewhere(self.judged.flow, self.judged.identification)
+    }
+
+    /// Whether its content is recognised beyond doubt.
+    fn plainly(&self) -> bool {
+        self.judged.identification.confidence == Some(Confidence::High)
+    }
+
     /// How sure it is that the initiator initiates.
     pub(super) fn direction_confidence(&self) -> Confidence {
         match self.judged.flow.direction {
@@ -113,6 +157,8 @@ pub struct Row<'p> {
     pub media: bool,
     /// Infrastructure rather than the product.
     pub infrastructure: bool,
+    /// A leftover in the edition in force.
+    pub legacy: bool,
 }
 
 impl<'p> Row<'p> {
@@ -131,6 +177,7 @@ impl<'p> Row<'p> {
             security: row.security,
             media: row.media,
             infrastructure: row.infrastructure,
+            legacy: row.legacy,
         }
     }
 
@@ -191,6 +238,16 @@ pub(super) trait Lookup: fmt::Debug + Sync {
     fn exemptions(&self) -> Vec<(ExpectationId, bool)>;
     /// Whether the topology declares IPsec deployed.
     fn ipsec_declared(&self) -> bool;
+    /// Whether the strict reading is in force.
+    fn strict(&self) -> bool;
+    /// Which edition of the tables is in force.
+    fn profile(&self) -> Profile;
+    /// The media row that a flow of media misses: `OwnPort` for the initiator's, else `Port`.
+    fn media_outside(&self, flow: &Flow, what: &Identification) -> Option<(ExpectationId, Misfit)>;
+    /// Whether the content is a version of a protocol that is a leftover.
+    fn speaks_legacy(&self, what: &Identification) -> bool;
+    /// Whether rows of few ports speak the flow's protocol, and none of them on its port.
+    fn speaks_elsewhere(&self, flow: &Flow, what: &Identification) -> bool;
 }
 
 impl Lookup for Policy {
@@ -220,6 +277,26 @@ impl Lookup for Policy {
 
     fn ipsec_declared(&self) -> bool {
         Self::ipsec_declared(self)
+    }
+
+    fn strict(&self) -> bool {
+        Self::strict(self)
+    }
+
+    fn profile(&self) -> Profile {
+        Self::profile(self)
+    }
+
+    fn media_outside(&self, flow: &Flow, what: &Identification) -> Option<(ExpectationId, Misfit)> {
+        Self::media_outside(self, flow, what)
+    }
+
+    fn speaks_legacy(&self, what: &Identification) -> bool {
+        Self::speaks_legacy(self, what)
+    }
+
+    fn speaks_elsewhere(&self, flow: &Flow, what: &Identification) -> bool {
+        Self::speaks_elsewhere(self, flow, what)
     }
 }
 

@@ -38,6 +38,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: None,
         frame: case.judged.flow.icmp.as_ref().map(|icmp| icmp.first_frame),
+        detail: None,
     })
 }
 

@@ -29,6 +29,10 @@ pub(super) struct Group {
     pub(super) frames: BTreeSet<FrameRef>,
     /// Protocols seen; `None` stands for an unknown one. Bounded by the number of detectors.
     pub(super) protocols: BTreeSet<Option<&'static str>>,
+    /// Protocols that claim some flow as surely as the one that it goes by.
+    pub(super) also: BTreeSet<&'static str>,
+    /// What was seen, in a few words. Bounded by the words that rules have.
+    pub(super) details: BTreeSet<&'static str>,
     /// What each flow is about; the lowest [`MAX_ROWS`].
     pub(super) expectations: BTreeSet<Option<ExpectationId>>,
     /// Rows to name; the lowest [`MAX_ROWS`].
@@ -59,6 +63,8 @@ impl Group {
             last: flow.last,
             frames: BTreeSet::from([spark.frame.unwrap_or(flow.first_frame)]),
             protocols: BTreeSet::from([case.judged.identification.protocol]),
+            also: case.judged.identification.also.iter().copied().collect(),
+            details: spark.detail.into_iter().collect(),
             expectations: BTreeSet::from([spark.expectation]),
             rows: rows.collect(),
             misfits: BTreeSet::from([spark.misfit]),
@@ -85,6 +91,8 @@ impl Group {
         self.last = self.last.max(flow.last);
         add_lowest(&mut self.frames, spark.frame.unwrap_or(flow.first_frame), MAX_FRAMES);
         self.protocols.insert(case.judged.identification.protocol);
+        self.also.extend(case.judged.identification.also.iter().copied());
+        self.details.extend(spark.detail);
         add_lowest(&mut self.expectations, spark.expectation, MAX_ROWS);
         for row in spark.rows.iter().copied().chain(spark.expectation) {
             add_lowest(&mut self.rows, row, MAX_ROWS);
@@ -109,6 +117,8 @@ impl Group {
         self.last = self.last.max(other.last);
         merge_lowest(&mut self.frames, &other.frames, MAX_FRAMES);
         self.protocols.extend(&other.protocols);
+        self.also.extend(&other.also);
+        self.details.extend(&other.details);
         merge_lowest(&mut self.expectations, &other.expectations, MAX_ROWS);
         merge_lowest(&mut self.rows, &other.rows, MAX_ROWS);
         self.misfits.extend(&other.misfits);
@@ -263,6 +273,7 @@ mod tests {
                 misfit: (n % 5 == 0).then_some(Misfit::Peer),
                 range: None,
                 frame: None,
+                detail: None,
             };
             let blind = n % 3 == 0;
             let one = Group { blind: u64::from(blind), ..Group::of(&case, &spark) };

@@ -43,6 +43,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: Some("media-range"),
         frame: case.judged.flow.ah.as_ref().map(|ah| ah.first_frame),
+        detail: None,
     })
 }
 

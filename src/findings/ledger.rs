@@ -182,6 +182,7 @@ mod tests {
             misfit: None,
             range: None,
             frame: None,
+            detail: None,
         };
         Group::of(&Case::of(&judged, &bed), &spark)
     }

@@ -38,6 +38,16 @@ mod unknown_host_talks_to_role;
 
 mod range_only_match;
 
+mod mtls_not_presented;
+
+mod protocol_on_unexpected_port;
+
+mod media_outside_range;
+
+mod obsolete_tls;
+
+mod legacy_service;
+
 #[cfg(test)]
 mod testbed;
 
@@ -58,14 +68,19 @@ use crate::policy::{ExpectationId, Misfit, Verdict};
 /// Every rule, in reading order; findings of one severity are reported in this order.
 pub const RULES: &[Rule] = &[
     unexpected_port::RULE,
+    protocol_on_unexpected_port::RULE,
+    media_outside_range::RULE,
     unexpected_peer::RULE,
     wrong_protocol::RULE,
     cleartext_where_tls_expected::RULE,
+    mtls_not_presented::RULE,
     expected_but_prohibited::RULE,
     expected_but_refused::RULE,
     expected_but_unanswered::RULE,
     ipsec_on_media_range::RULE,
     unknown_host_talks_to_role::RULE,
+    obsolete_tls::RULE,
+    legacy_service::RULE,
     range_only_match::RULE,
 ];
 
@@ -122,6 +137,8 @@ pub struct Spark {
     pub range: Option<&'static str>,
     /// A frame that proves it better than the flow's first frame does.
     pub frame: Option<FrameRef>,
+    /// What was seen, in a few words that the message may use.
+    pub detail: Option<&'static str>,
 }
 
 /// Which directions of a flow a rule must see. A mirror port may show one direction only, and
@@ -246,6 +263,6 @@ mod tests {
                 assert!(!text.contains("  "), "{}: {text:?}", rule.name);
             }
         }
-        assert_eq!(names.len(), 10);
+        assert_eq!(names.len(), 15);
     }
 }

@@ -76,19 +76,38 @@ impl<'a> Telling<'a> {
         format!("{transport}/{}{more}", shown.join(","))
     }
 
-    /// The protocol seen, or `fallback`.
-    pub(super) fn protocol_or(&self, fallback: &'a str) -> &'a str {
-        self.finding.protocol.unwrap_or(fallback)
+    /// The protocol seen, or `fallback`. Other claims on the same content stand beside it.
+    pub(super) fn protocol_or(&self, fallback: &str) -> String {
+        let Some(protocol) = self.finding.protocol else { return fallback.to_owned() };
+        let also: Vec<&str> = self.group.also.iter().copied().collect();
+        match also.as_slice() {
+            [] => protocol.to_owned(),
+            also => format!("{protocol} (also {})", also.join(", ")),
+        }
     }
 
     /// `, speaking http`, where the protocol is known.
     pub(super) fn speaking(&self) -> String {
-        self.finding.protocol.map(|protocol| format!(", speaking {protocol}")).unwrap_or_default()
+        match self.finding.protocol {
+            Some(_) => format!(", speaking {}", self.protocol_or("")),
+            None => String::new(),
+        }
     }
 
     /// How sure the finding is.
     pub(super) fn confidence(&self) -> Confidence {
         self.finding.confidence
+    }
+
+    /// What was seen, such as `TLS 1.0 and TLS 1.1`.
+    pub(super) fn details(&self) -> String {
+        let details: Vec<&str> = self.group.details.iter().copied().collect();
+        details.join(" and ")
+    }
+
+    /// The failed field, where it is the same in all flows.
+    pub(super) fn misfit(&self) -> Option<Misfit> {
+        self.group.misfit()
     }
 
     /// Every row the finding names, such as `X05, X06`.
@@ -131,6 +150,7 @@ impl<'a> Telling<'a> {
             Some(Misfit::Peer) => ", for other peers",
             Some(Misfit::Port) if self.same_service(row) => ", for other hosts",
             Some(Misfit::OwnPort) => ", for the initiator's own port",
+            Some(Misfit::Edition) => ", of an earlier edition",
             Some(Misfit::Port) | None => "",
         };
         format!(" (nearest: {row}{aside})")

@@ -1,6 +1,8 @@
 //! A small site for tests: a client network, a front-end, a mediation server, a domain controller,
 //! an edge server, and flows between them, judged by hand.
 
+mod rows;
+
 use std::net::{IpAddr, SocketAddr};
 
 use super::audit::{Audit, Summary};
@@ -13,8 +15,11 @@ use crate::flow::{
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
 use crate::policy::{
-    Class, Contradiction, ExpectationId, Misfit, Party, Required, RoleSet, Security, Verdict,
+    Class, Contradiction, ExpectationId, Misfit, Party, Profile, Required, RoleSet, Verdict,
 };
+
+use rows::ANYONE;
+pub(super) use rows::*;
 
 const ROLES: [(&str, bool); 6] = [
     ("client", false),
@@ -24,171 +29,16 @@ const ROLES: [(&str, bool); 6] = [
     ("access-edge", true),
     ("exchange-um", true),
 ];
-const FRONT_END: RoleSet = RoleSet(2);
-const MEDIATION: RoleSet = RoleSet(4);
-const ANYONE: RoleSet = RoleSet(0);
-
-const BASE: Row<'static> = Row {
-    key: ExpectationId(0),
-    id: "",
-    layer: "built-in",
-    service: "",
-    from: ANYONE,
-    to: ANYONE,
-    transports: &[6],
-    ports: &[],
-    from_ports: None,
-    application: None,
-    security: Security::Unspecified,
-    media: false,
-    infrastructure: false,
-};
-
-pub(super) const SIP: Row<'static> = Row {
-    key: ExpectationId(0),
-    id: "S03",
-    service: "Front-End service",
-    to: FRONT_END,
-    ports: &[(5061, 5061)],
-    application: Some("sip"),
-    security: Security::Tls,
-    ..BASE
-};
-pub(super) const WEB: Row<'static> = Row {
-    key: ExpectationId(1),
-    id: "S13",
-    service: "Web Compatibility service",
-    to: FRONT_END,
-    ports: &[(8080, 8080)],
-    application: Some("http"),
-    ..BASE
-};
-pub(super) const AUDIO: Row<'static> = Row {
-    key: ExpectationId(2),
-    id: "S40",
-    service: "audio",
-    to: RoleSet(6),
-    transports: &[6, 17],
-    ports: &[(49152, 57500)],
-    application: Some("media:audio"),
-    media: true,
-    ..BASE
-};
-pub(super) const MEDIATION_SIP: Row<'static> = Row {
-    key: ExpectationId(3),
-    id: "S47",
-    service: "Mediation service",
-    from: FRONT_END,
-    to: MEDIATION,
-    ports: &[(5070, 5070)],
-    application: Some("sip"),
-    ..BASE
-};
-pub(super) const LDAP: Row<'static> = Row {
-    key: ExpectationId(4),
-    id: "I05",
-    service: "LDAP",
-    to: RoleSet(8),
-    transports: &[6, 17],
-    ports: &[(389, 389)],
-    application: Some("ldap"),
-    infrastructure: true,
-    ..BASE
-};
-pub(super) const DNS: Row<'static> = Row {
-    key: ExpectationId(5),
-    id: "I01",
-    service: "DNS",
-    transports: &[6, 17],
-    ports: &[(53, 53)],
-    application: Some("dns"),
-    infrastructure: true,
-    ..BASE
-};
-pub(super) const SYSLOG: Row<'static> = Row {
-    key: ExpectationId(6),
-    id: "I20",
-    service: "syslog",
-    transports: &[17],
-    ports: &[(514, 514)],
-    application: Some("syslog"),
-    infrastructure: true,
-    ..BASE
-};
-pub(super) const SMB: Row<'static> = Row {
-    key: ExpectationId(7),
-    id: "I09",
-    service: "SMB and NetBIOS",
-    ports: &[(139, 139), (445, 445)],
-    infrastructure: true,
-    ..BASE
-};
-pub(super) const EDGE_SIP: Row<'static> = Row {
-    key: ExpectationId(8),
-    id: "E01",
-    service: "Access Edge",
-    to: RoleSet(16),
-    ports: &[(443, 443)],
-    ..BASE
-};
-pub(super) const EXEMPT_IN: Row<'static> = Row {
-    key: ExpectationId(9),
-    id: "X05",
-    service: "Mediation Server Inbound",
-    to: MEDIATION,
-    transports: &[6, 17],
-    ..BASE
-};
-pub(super) const EXEMPT_OUT: Row<'static> = Row {
-    key: ExpectationId(10),
-    id: "X06",
-    service: "Mediation Server Outbound",
-    from: MEDIATION,
-    transports: &[6, 17],
-    ports: &[(0, 65535)],
-    ..BASE
-};
-pub(super) const EXEMPT_EXCHANGE: Row<'static> = Row {
-    key: ExpectationId(11),
-    id: "X11",
-    service: "Exchange Inbound",
-    to: RoleSet(32),
-    transports: &[6, 17],
-    ..BASE
-};
-
-pub(super) const RPC: Row<'static> = Row {
-    key: ExpectationId(12),
-    id: "I29",
-    service: "RPC",
-    to: RoleSet(8),
-    ports: &[(49152, 65535)],
-    application: Some("dcerpc"),
-    infrastructure: true,
-    ..BASE
-};
-
-pub(super) const ROWS: [Row<'static>; 13] = [
-    SIP,
-    WEB,
-    AUDIO,
-    MEDIATION_SIP,
-    LDAP,
-    DNS,
-    SYSLOG,
-    SMB,
-    EDGE_SIP,
-    EXEMPT_IN,
-    EXEMPT_OUT,
-    EXEMPT_EXCHANGE,
-    RPC,
-];
 
 /// The site's policy and topology.
 #[derive(Debug, Default)]
 pub(super) struct Testbed {
     pub(super) required: Vec<Required>,
     pub(super) ipsec_declared: bool,
+    pub(super) strict: bool,
+    pub(super) profile: Profile,
+    /// The media row that every flow of media misses.
+    pub(super) media_outside: Option<(ExpectationId, Misfit)>,
 }
 
 impl Testbed {
@@ -267,6 +117,28 @@ impl Lookup for Testbed {
 
     fn ipsec_declared(&self) -> bool {
         self.ipsec_declared
+    }
+
+    fn strict(&self) -> bool {
+        self.strict
+    }
+
+    fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    fn media_outside(&self, _: &Flow, what: &Identification) -> Option<(ExpectationId, Misfit)> {
+        self.media_outside.filter(|_| what.protocol == Some("rtp"))
+    }
+
+    fn speaks_legacy(&self, what: &Identification) -> bool {
+        what.facts.get("smb_dialect") == Some("1")
+    }
+
+    fn speaks_elsewhere(&self, flow: &Flow, what: &Identification) -> bool {
+        let home = |row: &Row<'_>| row.application == what.protocol;
+        let here = |row: &Row<'_>| row.contains(flow.responder().port);
+        ROWS.iter().any(home) && !ROWS.iter().any(|row| home(row) && here(row))
     }
 }
 
@@ -375,6 +247,16 @@ impl Sample {
     pub(super) fn protocol(mut self, token: &'static str) -> Self {
         self.identification.protocol = Some(token);
         self.confidence(Confidence::High)
+    }
+
+    pub(super) fn also(mut self, token: &'static str) -> Self {
+        self.identification.also.push(token);
+        self
+    }
+
+    pub(super) fn fact(mut self, name: &'static str, value: &'static str) -> Self {
+        self.identification.facts.set(name, value);
+        self
     }
 
     pub(super) fn confidence(mut self, confidence: Confidence) -> Self {

@@ -24,6 +24,9 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         return None;
     }
     let row = case.expected_of_others()?;
+    if case.media_outside().is_some() {
+        return None;
+    }
     Some(Spark {
         severity: unexpected_port::severity(case),
         confidence: case.direction_confidence(),
@@ -32,6 +35,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: Some(Misfit::Peer),
         range: None,
         frame: None,
+        detail: None,
     })
 }
 

@@ -26,7 +26,10 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     if case.judged.verdict.class != Class::Unexpected {
         return None;
     }
-    if case.expected_of_others().is_some() {
+    // Rules that say more speak instead.
+    let edition = matches!(case.nearest, Some((_, Misfit::Edition)));
+    let named = edition || case.media_outside().is_some() || case.speaks_elsewhere();
+    if named || case.expected_of_others().is_some() {
         return None;
     }
     // Security associations belong to the exemption rows, which look at both ends.
@@ -47,6 +50,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: nearest.map(|&(_, misfit)| misfit),
         range: None,
         frame: None,
+        detail: None,
     })
 }
 

@@ -43,6 +43,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: None,
         frame: None,
+        detail: None,
     })
 }
 

@@ -38,6 +38,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: None,
         frame: None,
+        detail: None,
     })
 }
 

@@ -62,6 +62,7 @@ use crate::flow::sample::{Carrier, Heard};
 pub use appetite::appetite;
 pub use facts::Facts;
 pub use gate::FirstBytes;
+pub use tls::certificate::LeafNames;
 pub use view::View;
 
 /// How sure an identification is.

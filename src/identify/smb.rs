@@ -105,7 +105,8 @@ fn smb1(mut reader: Reader<'_>) -> Seen<Head> {
     Seen::Fits(Head {
         kind: if flags & 0x80 == 0 { Kind::Request } else { Kind::Response },
         evidence: "SMB 1 header",
-        dialect: None,
+        // A request may only offer to go on with SMB 2; the answer tells.
+        dialect: (flags & 0x80 != 0).then_some("1"),
     })
 }
 

@@ -16,9 +16,13 @@
 //! and are followed by no TLS at all (the STUN detector has it); DTLS, whose versions count
 //! downwards from `fe ff`.
 //!
-//! Hellos outgrow the bytes kept, so the extensions are read as far as they go.
+//! Hellos outgrow the bytes kept, so the extensions are read as far as they go. Whether the client
+//! showed a certificate is read off what it sends next; `second_flight` has the rule.
+
+pub(super) mod certificate;
 
 mod hello;
+mod second_flight;
 
 use super::bytes::{self, Reader};
 use super::sides::{self, SIDES, Seen};
@@ -71,7 +75,23 @@ fn probe(view: &View<'_>) -> Probe {
             Head::Alert | Head::Records => claim,
         };
     }
-    Probe::Match(claim)
+    Probe::Match(claim.fact("client_certificate", Some(client_certificate(view, &seen, asked))))
+}
+
+/// What is known of the client's certificate, given which sides sent a client's hello.
+fn client_certificate(
+    view: &View<'_>,
+    seen: &[Seen<Head<'_>>; 2],
+    asked: [bool; 2],
+) -> &'static str {
+    let Some(client) = sides::only(asked) else {
+        return second_flight::NOT_OBSERVABLE;
+    };
+    let chosen = match seen[client.other().index()].fits() {
+        Some(Head::Server(hello)) => hello.version(),
+        _ => None,
+    };
+    second_flight::told(view.pieces(client), view.stream(client), chosen)
 }
 
 fn claim(seen: &[Seen<Head<'_>>; 2]) -> Option<Claim> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::diagnose::{Diagnosis, suggest};
-use super::file::{self, PolicyFile, RowForm};
+use super::file::{self, LegacyContent, PolicyFile, RowForm};
 use super::index::{Entry, Index};
 use super::layer::Layer;
 use super::names::Names;
@@ -28,6 +28,13 @@ pub struct Policy {
     /// By position in `expectations`; exemption rows explain nothing and have none.
     pub(super) terms: Vec<Option<Terms>>,
     pub(super) exempt: Vec<ExemptTerms>,
+    /// Rows that the edition in force no longer has. They allow nothing; what still uses them is told
+    /// by their names. Their positions follow those of `expectations`.
+    pub(super) retired: Vec<(Expectation, Terms)>,
+    /// Roles that servers play.
+    pub(super) servers: RoleSet,
+    /// Contents that are leftovers.
+    pub(super) legacy: Vec<LegacyContent>,
     pub(super) index: Index,
     pub(super) names: Names,
     pub(super) topology: Option<Topology>,
@@ -61,11 +68,11 @@ impl Policy {
     ) -> Result<Self> {
         let mut compiler = Compiler::new(layers, profile, strict);
         let topology = topology.map(|layer| compiler.read_topology(layer));
-        let (rows, overrides) = compiler.merge(topology.as_ref());
+        let merged = compiler.merge(topology.as_ref());
         if let Some(text) = compiler.problems() {
             return Err(Error::Policy(text));
         }
-        Ok(compiler.finish(rows, overrides, topology))
+        Ok(compiler.finish(merged, topology))
     }
 
     /// Rows in force, sorted by pack and id.
@@ -73,14 +80,23 @@ impl Policy {
         &self.expectations
     }
 
-    /// One row.
+    /// One row; also one that the edition in force no longer has, where a verdict names it.
     pub fn expectation(&self, id: ExpectationId) -> &Expectation {
-        &self.expectations[id.0 as usize]
+        let position = id.0 as usize;
+        match self.expectations.get(position) {
+            Some(row) => row,
+            None => &self.retired[position - self.expectations.len()].0,
+        }
     }
 
     /// Rows with this id (case-insensitive).
     pub fn find(&self, id: &str) -> Option<&Expectation> {
         self.expectations.iter().find(|expectation| expectation.id.eq_ignore_ascii_case(id))
+    }
+
+    /// Rows that only earlier editions have, as verdicts name them.
+    pub fn retired(&self) -> impl Iterator<Item = &Expectation> {
+        self.retired.iter().map(|(row, _)| row)
     }
 
     /// Roles in declaration order.
@@ -173,7 +189,17 @@ struct Compiler<'l> {
     strict: bool,
 }
 
-type Merged = BTreeMap<String, (usize, Resolved)>;
+/// Rows by id in lower case, with the position of their pack.
+type Rows = BTreeMap<String, (usize, Resolved)>;
+
+/// What is left of the rows of all layers.
+#[derive(Debug, Default)]
+struct Merged {
+    rows: Rows,
+    /// Rows that only earlier editions have.
+    retired: Rows,
+    overrides: Vec<Override>,
+}
 
 impl<'l> Compiler<'l> {
     /// Reads every file and gathers the names.
@@ -221,10 +247,9 @@ impl<'l> Compiler<'l> {
     }
 
     /// Resolves every row and lets later layers win, by id.
-    fn merge(&mut self, topology: Option<&Topology>) -> (Merged, Vec<Override>) {
+    fn merge(&mut self, topology: Option<&Topology>) -> Merged {
         let declared = topology.map_or(RoleSet::EMPTY, Topology::roles);
-        let mut rows = Merged::new();
-        let mut overrides = Vec::new();
+        let mut merged = Merged::default();
         let every = self.files.iter().zip(self.layers).zip(&mut self.diagnoses);
         for (position, ((file, layer), diagnosis)) in every.enumerate() {
             let context = Context {
@@ -234,22 +259,29 @@ impl<'l> Compiler<'l> {
                 kind: file.kind,
                 declared,
                 strict: self.strict,
+                profile: self.profile,
             };
-            drop_rows(file, &mut rows, &mut overrides, &context, diagnosis);
+            drop_rows(file, &mut merged, &context, diagnosis);
             check_unique(&file.rows, diagnosis);
             for form in &file.rows {
                 let resolved = resolve_both(form, &context, diagnosis);
                 let row = form.reading(self.strict);
-                if row.profile.is_some_and(|profile| profile != self.profile) {
-                    continue;
-                }
                 let key = row.id.text.to_lowercase();
-                if let Some((_, old)) = rows.insert(key, (position, resolved)) {
-                    overrides.push(overridden(&old, &context, false));
+                match row.profile {
+                    Some(profile) if profile > self.profile => {}
+                    Some(profile) if profile < self.profile => {
+                        merged.retired.insert(key, (position, resolved));
+                    }
+                    _ => {
+                        merged.retired.remove(&key);
+                        if let Some((_, old)) = merged.rows.insert(key, (position, resolved)) {
+                            merged.overrides.push(overridden(&old, &context, false));
+                        }
+                    }
                 }
             }
         }
-        (rows, overrides)
+        merged
     }
 
     fn problems(&mut self) -> Option<String> {
@@ -260,7 +292,7 @@ impl<'l> Compiler<'l> {
         (!texts.is_empty()).then(|| texts.join("\n"))
     }
 
-    fn finish(self, rows: Merged, overrides: Vec<Override>, topology: Option<Topology>) -> Policy {
+    fn finish(self, merged: Merged, topology: Option<Topology>) -> Policy {
         let mut packs: Vec<Pack> = self
             .files
             .iter()
@@ -274,19 +306,21 @@ impl<'l> Compiler<'l> {
                 rows: 0,
             })
             .collect();
-        let mut sorted: Vec<(usize, Resolved)> = rows.into_values().collect();
-        sorted.sort_by_cached_key(|(pack, row)| (*pack, natural(&row.expectation.id)));
+        let sorted = in_order(merged.rows);
         let mut policy = Policy {
             expectations: Vec::with_capacity(sorted.len()),
             terms: Vec::with_capacity(sorted.len()),
             exempt: Vec::new(),
+            retired: Vec::new(),
+            servers: servers(&self.names),
+            legacy: self.files.iter().flat_map(|file| file.legacy.iter().cloned()).collect(),
             index: Index::default(),
             media_tokens: media_tokens(&self.names),
             media_ports: Vec::new(),
             names: self.names,
             topology,
             packs: Vec::new(),
-            overrides,
+            overrides: merged.overrides,
             required: Vec::new(),
             strict: self.strict,
             profile: self.profile,
@@ -305,12 +339,30 @@ impl<'l> Compiler<'l> {
                 }
             }
         }
+        for (_, row) in in_order(merged.retired) {
+            if let Duty::Explain(terms) = row.duty {
+                policy.retired.push((Expectation { legacy: true, ..row.expectation }, terms));
+            }
+        }
         policy.packs = packs;
         policy.index = index(&policy);
         policy.media_ports = media_ports(&policy);
         policy.required = required::list(&policy);
         policy
     }
+}
+
+/// Rows by pack, then by id.
+fn in_order(rows: Rows) -> Vec<(usize, Resolved)> {
+    let mut sorted: Vec<_> = rows.into_values().collect();
+    sorted.sort_by_cached_key(|(pack, row)| (*pack, natural(&row.expectation.id)));
+    sorted
+}
+
+/// Roles that servers play.
+fn servers(names: &Names) -> RoleSet {
+    let roles = names.roles.roles().iter().enumerate().filter(|(_, role)| role.server);
+    roles.fold(RoleSet::EMPTY, |set, (position, _)| set.with(RoleSet(1 << position)))
 }
 
 /// The row under the reading in force; the other reading is checked as well.
@@ -321,18 +373,13 @@ fn resolve_both(form: &RowForm, context: &Context, diagnosis: &mut Diagnosis) ->
     rows::resolve(form.reading(context.strict), context, diagnosis)
 }
 
-fn drop_rows(
-    file: &PolicyFile,
-    rows: &mut Merged,
-    overrides: &mut Vec<Override>,
-    context: &Context,
-    diagnosis: &mut Diagnosis,
-) {
+fn drop_rows(file: &PolicyFile, merged: &mut Merged, context: &Context, diagnosis: &mut Diagnosis) {
     for word in &file.dropped {
-        if let Some((_, old)) = rows.remove(&word.text.to_lowercase()) {
-            overrides.push(overridden(&old, context, true));
-        } else {
-            let valid = rows.values().map(|(_, row)| row.expectation.id.as_str());
+        let key = word.text.to_lowercase();
+        if let Some((_, old)) = merged.rows.remove(&key) {
+            merged.overrides.push(overridden(&old, context, true));
+        } else if merged.retired.remove(&key).is_none() {
+            let valid = merged.rows.values().map(|(_, row)| row.expectation.id.as_str());
             let message = format!("there is no row '{}' to drop", word.text);
             diagnosis.advise(&word.span, message, suggest(&word.text, valid));
         }

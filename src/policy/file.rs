@@ -6,7 +6,8 @@
 use super::diagnose::{Diagnosis, Word};
 use super::read::{self, Fields};
 use super::roles::Role;
-use super::{PackKind, Profile};
+use super::{PackKind, Profile, Security};
+use crate::identify::DETECTORS;
 
 /// One policy file as written.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct PolicyFile {
     pub(super) spoken: Vec<Word>,
     pub(super) ranges: Vec<(Word, Vec<Word>)>,
     pub(super) rows: Vec<RowForm>,
+    /// Contents that are leftovers, whoever speaks them.
+    pub(super) legacy: Vec<LegacyContent>,
     pub(super) dropped: Vec<Word>,
 }
 
@@ -68,10 +71,12 @@ pub(super) struct Row {
     pub(super) side: Option<MediaSide>,
     pub(super) application: Option<Word>,
     pub(super) security: Option<Word>,
+    pub(super) between_servers: Option<Security>,
     pub(super) media: bool,
     pub(super) content_required: bool,
     pub(super) relax: bool,
     pub(super) profile: Option<Profile>,
+    pub(super) legacy: Option<Profile>,
     pub(super) service: String,
     pub(super) purpose: String,
     pub(super) note: String,
@@ -112,6 +117,7 @@ pub(super) fn read(text: &str, diagnosis: &mut Diagnosis) -> PolicyFile {
         spoken: Vec::new(),
         ranges: named_lists("ranges", &mut top, diagnosis),
         rows: Vec::new(),
+        legacy: Vec::new(),
         dropped: top.words("drop", diagnosis),
     };
     for fields in top.tables("role", diagnosis) {
@@ -119,6 +125,9 @@ pub(super) fn read(text: &str, diagnosis: &mut Diagnosis) -> PolicyFile {
     }
     for fields in top.tables("application", diagnosis) {
         read_application(fields, &mut file, diagnosis);
+    }
+    for fields in top.tables("legacy", diagnosis) {
+        file.legacy.extend(read_legacy(fields, diagnosis));
     }
     for fields in top.tables("row", diagnosis) {
         file.rows.push(read_row_form(fields, kind, diagnosis));
@@ -194,6 +203,28 @@ pub(super) fn named_lists(
     lists
 }
 
+/// A version of a protocol that is a leftover, by a fact that the detector tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LegacyContent {
+    pub(super) protocol: String,
+    pub(super) fact: String,
+    pub(super) value: String,
+}
+
+fn read_legacy(mut fields: Fields, diagnosis: &mut Diagnosis) -> Option<LegacyContent> {
+    let what = "a [[legacy]]";
+    let protocol = fields.required("protocol", what, diagnosis);
+    let fact = fields.required("fact", what, diagnosis);
+    let value = fields.required("value", what, diagnosis);
+    if let Some(word) = &protocol
+        && !DETECTORS.iter().any(|detector| detector.token == word.text)
+    {
+        diagnosis.unknown("protocol", word, DETECTORS.iter().map(|detector| detector.token));
+    }
+    fields.close(what, diagnosis);
+    Some(LegacyContent { protocol: protocol?.text, fact: fact?.text, value: value?.text })
+}
+
 fn read_row_form(mut fields: Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> RowForm {
     let over = fields.table("strict", diagnosis);
     let strict = over.map(|over| {
@@ -224,6 +255,7 @@ fn read_row(fields: &mut Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> R
         content_required: choice("content", "content", &[("required", true)], fields, diagnosis)
             .unwrap_or(false),
         profile: choice("profile", "profile", &profiles, fields, diagnosis),
+        legacy: choice("legacy", "profile", &profiles, fields, diagnosis),
         application: fields.word("application", diagnosis),
         service: fields.text("service", diagnosis),
         purpose: fields.text("purpose", diagnosis),
@@ -244,6 +276,9 @@ fn read_row(fields: &mut Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> R
         row.balances = fields.word("balances", diagnosis);
         row.security = fields.word("application", diagnosis);
         row.security = fields.word("security", diagnosis);
+        let mutual = [("mtls", Security::Mtls)];
+        row.between_servers =
+            choice("between_servers", "security between servers", &mutual, fields, diagnosis);
         row.media = fields.flag("media", diagnosis).unwrap_or(false);
         row.relax = fields.flag("relax", diagnosis).unwrap_or(false);
     }

@@ -58,7 +58,7 @@ pub(super) const SERVERS: &str = r#"
 pack = "servers"
 row = [
   { id = "S02", to = "front-end", transport = "tcp", port = "5060", application = "sip", security = "none" },
-  { id = "S03", from = "any", to = "front-end", transport = "tcp", port = "5061", application = "sip", security = "tls" },
+  { id = "S03", from = "any", to = "front-end", transport = "tcp", port = "5061", application = "sip", security = "tls", between_servers = "mtls" },
   { id = "S04", to = "front-end", transport = "tcp", port = "444", application = "https", security = "tls-or-plain" },
   { id = "S06", to = "front-end", transport = "tcp", port = "5062", application = "sip" },
   { id = "S12", to = "front-end", transport = "tcp", port = "443", application = "https", security = "tls" },
@@ -203,6 +203,13 @@ pub(super) fn speaks(protocol: &'static str) -> Identification {
         payload_seen: true,
         ..Identification::default()
     }
+}
+
+/// TLS whose handshake tells this of the client's certificate.
+pub(super) fn tls(client_certificate: &'static str) -> Identification {
+    let mut tls = speaks("tls");
+    tls.facts.set("client_certificate", client_certificate);
+    tls
 }
 
 /// The verdict on a flow with a protocol.

@@ -84,7 +84,7 @@ impl Policy {
             let factor = match terms.grade(&content, false) {
                 Grade::Agrees => AGREEING,
                 Grade::Unseen | Grade::Uncompared => UNSEEN,
-                Grade::ClearText | Grade::Application => continue,
+                Grade::Certificate | Grade::ClearText | Grade::Application => continue,
             };
             for position in named.positions() {
                 let known = factors.entry(position).or_default();

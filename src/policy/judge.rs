@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::file::MediaSide;
 use super::terms::{Breadth, Content, End, ExemptTerms, Grade, Terms};
-use super::{Class, Contradiction, ExpectationId, Misfit, Policy, Verdict};
+use super::{Class, Contradiction, Expectation, ExpectationId, Misfit, Policy, Verdict};
 use crate::decode::Transport;
 use crate::flow::{Flow, is_group};
 use crate::identify::Identification;
@@ -52,11 +52,13 @@ impl Policy {
 
     /// The flow as the judge sees it.
     pub(super) fn ask<'i>(&self, flow: &Flow, identification: &'i Identification) -> Ask<'i> {
+        let ends = flow.ends.map(|end| self.end(end.address, Some(end.port)));
+        let between_servers = ends.iter().all(|end| end.roles.meets(self.servers));
         Ask {
             transport: flow.transport,
-            ends: flow.ends.map(|end| self.end(end.address, Some(end.port))),
+            ends,
             sent: flow.counters.map(|counters| counters.packets > 0),
-            content: Content::of(identification),
+            content: Content::of(identification, between_servers),
         }
     }
 
@@ -76,13 +78,17 @@ impl Policy {
         verdict.exempt = self.exempted(ask);
         let Some((rank, best)) = self.best(ask, &mut verdict.others) else {
             verdict.class = Class::Unexpected;
-            verdict.nearest = self.nearest(ask);
+            verdict.nearest = self.retired_row(ask).or_else(|| self.nearest(ask));
             return verdict;
         };
         verdict.class = self.class(rank, best);
         verdict.contradiction = match rank {
             Rank::Contradicted(Grade::ClearText) => Some(Contradiction::ClearText),
+            Rank::Contradicted(Grade::Certificate) => Some(Contradiction::NoCertificate),
             Rank::Contradicted(_) => Some(Contradiction::Application),
+            _ if ask.content.lacks_certificate && self.mutual_between_servers(best) => {
+                Some(Contradiction::NoCertificate)
+            }
             _ => None,
         };
         if verdict.class == Class::Unexpected {
@@ -97,6 +103,23 @@ impl Policy {
     /// The conditions of a row that explains flows.
     pub(super) fn terms_at(&self, row: u32) -> Option<&Terms> {
         self.terms.get(row as usize)?.as_ref()
+    }
+
+    fn mutual_between_servers(&self, id: ExpectationId) -> bool {
+        self.terms_at(id.0).is_some_and(Terms::mutual_between_servers)
+    }
+
+    /// A row of earlier editions that would explain the flow.
+    fn retired_row(&self, ask: &Ask) -> Option<(ExpectationId, Misfit)> {
+        let [initiator, responder] = ask.ends;
+        let explains = |(row, terms): &(Expectation, Terms)| {
+            row.transports.contains(&ask.transport.0)
+                && responder.port_within(&row.ports)
+                && terms.fits(&initiator, &responder)
+                && terms.grade(&ask.content, self.strict) != Grade::Application
+        };
+        let at = self.retired.iter().position(explains)?;
+        Some((ExpectationId((self.expectations.len() + at) as u32), Misfit::Edition))
     }
 
     /// Rows that name a port, with their conditions.
@@ -310,6 +333,78 @@ mod tests {
         assert_eq!(id(&policy, verdict.expectation), "S03");
         let bare = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:8060", "http");
         assert_eq!(bare.contradiction, Some(Contradiction::ClearText));
+    }
+
+    #[test]
+    fn servers_show_each_other_certificates_where_the_row_demands_it() {
+        let policy = policy(SITE);
+        let logging = "tcp 10.0.1.11:50000 -> 10.0.1.12:50001";
+        for bare in ["declined", "not-requested"] {
+            let verdict = policy.judge(&flow(logging), &fixture::tls(bare));
+            assert_eq!(verdict.class, Class::WrongProtocol, "{bare}");
+            assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
+            assert_eq!(id(&policy, verdict.expectation), "L01");
+        }
+        for fine in ["seen", "not-observable"] {
+            let verdict = policy.judge(&flow(logging), &fixture::tls(fine));
+            assert_eq!((verdict.class, verdict.contradiction), (Class::Confirmed, None), "{fine}");
+        }
+        // A client has no certificate to show, and who is behind a balancer is hidden.
+        for from in ["10.0.20.5", "10.0.1.5", "203.0.113.9"] {
+            let text = format!("tcp {from}:50000 -> 10.0.1.11:50001");
+            let verdict = policy.judge(&flow(&text), &fixture::tls("not-requested"));
+            assert_eq!((verdict.class, verdict.contradiction), (Class::Confirmed, None), "{text}");
+        }
+    }
+
+    #[test]
+    fn on_a_port_that_clients_share_it_depends_on_who_connects() {
+        let (lenient, strict) = (policy(SITE), strict(SITE));
+        let servers = "tcp 10.0.1.12:50000 -> 10.0.1.11:5061";
+        let bare = fixture::tls("not-requested");
+        let verdict = lenient.judge(&flow(servers), &bare);
+        assert_eq!(verdict.class, Class::Confirmed);
+        assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
+        let verdict = strict.judge(&flow(servers), &bare);
+        assert_eq!(verdict.class, Class::WrongProtocol);
+        assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
+        for policy in [&lenient, &strict] {
+            let client = policy.judge(&flow(TO_SIP), &bare);
+            assert_eq!((client.class, client.contradiction), (Class::Confirmed, None));
+        }
+    }
+
+    #[test]
+    fn a_connection_without_data_contradicts_nothing() {
+        let policy = policy(SITE);
+        let probe = Identification::default();
+        for from in ["10.0.1.5", "10.0.1.12", "10.0.20.5"] {
+            for port in [5061, 5060, 443, 8060] {
+                let text = format!("tcp {from}:50000 -> 10.0.1.11:{port}");
+                let verdict = policy.judge(&flow(&text), &probe);
+                let told = (verdict.class, verdict.contradiction);
+                assert_eq!(told, (Class::PortOnly, None), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_earlier_editions_have_is_named_and_allowed_by_nothing() {
+        let policy = policy(SITE);
+        let xmpp = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:5269", "");
+        assert_eq!(xmpp.class, Class::Unexpected);
+        let (row, misfit) = xmpp.nearest.unwrap();
+        assert_eq!((id(&policy, Some(row)), misfit), ("P15", Misfit::Edition));
+        assert!(policy.expectation(row).legacy);
+        let elsewhere = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.12:5269", "");
+        assert_ne!(elsewhere.nearest.map(|(_, misfit)| misfit), Some(Misfit::Edition));
+        // A row of the site's own stands in its place, and it can be dropped.
+        let own = "pack = \"site\"\nrow = [{ id = \"P15\", to = \"sql\", transport = \"tcp\", port = \"5269\" }]";
+        for layer in [own, "pack = \"site\"\ndrop = [\"P15\"]"] {
+            let policy = read(SITE, &[layer], false).unwrap();
+            let verdict = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:5269", "");
+            assert_ne!(verdict.nearest.map(|(_, misfit)| misfit), Some(Misfit::Edition));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod roles;
 pub mod topology;
 
+mod elsewhere;
 mod intervals;
 mod layer;
 mod names;
@@ -173,6 +174,10 @@ pub struct Expectation {
     pub application: Option<String>,
     /// What must protect it.
     pub security: Security,
+    /// What must protect it between servers, where that is more than the row demands of others.
+    pub between_servers: Option<Security>,
+    /// A leftover in the edition in force: allowed, and told.
+    pub legacy: bool,
     /// A media row: the ports belong to the role's host whoever sends first (UDP), and count only
     /// on the listening side for TCP.
     pub media: bool,
@@ -261,6 +266,8 @@ pub enum Contradiction {
     ClearText,
     /// Another application than the row's.
     Application,
+    /// TLS between two servers without the initiator's certificate, where both must show one.
+    NoCertificate,
 }
 
 /// The field of the nearest expectation that did not fit.
@@ -278,6 +285,8 @@ pub enum Misfit {
     Port,
     /// The initiator sends media from a port outside of its own range.
     OwnPort,
+    /// The row fits, but only earlier editions have it.
+    Edition,
 }
 
 /// What the policy says about one flow.
@@ -289,7 +298,8 @@ pub struct Verdict {
     pub expectation: Option<ExpectationId>,
     /// Further rows that explain it equally well (duplicates of the tables, overlapping ranges).
     pub others: Vec<ExpectationId>,
-    /// Why the content contradicts the expectation.
+    /// Why the content contradicts the expectation. Also set for a flow that its row explains, where
+    /// the lenient reading alone lets a missing certificate pass.
     pub contradiction: Option<Contradiction>,
     /// For unexpected flows: the nearest row and the field that failed.
     pub nearest: Option<(ExpectationId, Misfit)>,

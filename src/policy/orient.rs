@@ -66,7 +66,7 @@ impl Policy {
     /// Media has no initiator. Where one end alone is outside of its own media ports, that port is
     /// what there is to say, whoever happened to send first.
     fn orient_by_media_ports(&self, flow: &Flow, identification: &Identification) -> Option<Side> {
-        let media = self.shows_media(&Content::of(identification));
+        let media = self.shows_media(&Content::of(identification, false));
         if !media || flow.transport != Transport::UDP {
             return None;
         }

@@ -6,7 +6,7 @@ use super::names::Names;
 use super::ports::{self, PortSet};
 use super::roles::RoleSet;
 use super::terms::{Breadth, ExemptTerms, Responders, Terms};
-use super::{Expectation, ExpectationId, PackKind, Security};
+use super::{Expectation, ExpectationId, PackKind, Profile, Security};
 use crate::decode::Transport;
 
 /// A row with every name resolved.
@@ -35,6 +35,8 @@ pub(super) struct Context<'c> {
     /// Roles that the topology gives to someone.
     pub(super) declared: RoleSet,
     pub(super) strict: bool,
+    /// The edition in force.
+    pub(super) profile: Profile,
 }
 
 /// Resolves a row; what is wrong with it goes to the diagnosis.
@@ -56,6 +58,8 @@ pub(super) fn resolve(row: &Row, context: &Context, diagnosis: &mut Diagnosis) -
         from_ports: None,
         application: row.application.as_ref().map(|word| word.text.clone()),
         security: read_security(row.security.as_ref(), diagnosis),
+        between_servers: row.between_servers,
+        legacy: row.legacy.is_some_and(|since| since <= context.profile),
         media: row.media,
         infrastructure: context.kind == PackKind::Infrastructure,
         service: row.service.clone(),
@@ -99,6 +103,7 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
         infrastructure: expectation.infrastructure,
         content_required: row.content_required && !set_by_site(row.port.as_ref(), context),
         security: expectation.security,
+        between_servers: expectation.between_servers,
         speaks: application.map(spoken),
     }
 }

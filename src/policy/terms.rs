@@ -24,6 +24,8 @@ pub(super) struct Terms {
     /// Never explains a flow whose content does not agree.
     pub(super) content_required: bool,
     pub(super) security: Security,
+    /// What must protect it between servers, strictly.
+    pub(super) between_servers: Option<Security>,
     /// Detector tokens that agree with the row's application, where it names one.
     pub(super) speaks: Option<Vec<String>>,
 }
@@ -135,7 +137,7 @@ impl Terms {
         }
         let agrees = self.agrees(content);
         if content.is_tls() {
-            return self.grade_tls(agrees, strict);
+            return self.grade_tls(content, agrees, strict);
         }
         let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
         match (agrees || self.speaks.is_none(), demands_tls) {
@@ -146,9 +148,18 @@ impl Terms {
         }
     }
 
-    fn grade_tls(&self, agrees: bool, strict: bool) -> Grade {
+    /// Whether servers show each other certificates, whatever the row demands of others.
+    pub(super) fn mutual_between_servers(&self) -> bool {
+        self.between_servers == Some(Security::Mtls)
+    }
+
+    fn grade_tls(&self, content: &Content, agrees: bool, strict: bool) -> Grade {
         let demanded =
             matches!(self.security, Security::Tls | Security::Mtls | Security::TlsOrPlain);
+        let mutual = self.security == Security::Mtls || (strict && self.mutual_between_servers());
+        if mutual && content.lacks_certificate {
+            return Grade::Certificate;
+        }
         if agrees || demanded {
             return Grade::Agrees;
         }
@@ -172,6 +183,8 @@ pub(super) enum Grade {
     Agrees,
     /// Nothing speaks against it.
     Unseen,
+    /// TLS without the certificate that a server shows to a server.
+    Certificate,
     /// The right application, or any where the row names none, without the TLS demanded.
     ClearText,
     /// Another application.
@@ -186,25 +199,35 @@ pub(super) enum Grade {
 pub(super) struct Content<'i> {
     protocol: Option<&'i str>,
     also: &'i [&'static str],
+    /// A server opened TLS to a server and plainly showed no certificate.
+    pub(super) lacks_certificate: bool,
 }
 
 impl<'i> Content<'i> {
     /// Nothing known.
-    pub(super) const UNSEEN: Content<'static> = Content { protocol: None, also: &[] };
+    pub(super) const UNSEEN: Content<'static> =
+        Content { protocol: None, also: &[], lacks_certificate: false };
 
-    /// Low confidence counts as nothing known.
-    pub(super) fn of(identification: &'i Identification) -> Self {
+    /// Low confidence counts as nothing known. Only between servers does it matter whether the
+    /// initiator showed a certificate: the same listener serves clients, who have none to show.
+    pub(super) fn of(identification: &'i Identification, between_servers: bool) -> Self {
+        let bare = || {
+            let fact = identification.facts.get("client_certificate");
+            fact.is_some_and(|fact| BARE.contains(&fact))
+        };
         match identification.confidence {
-            Some(Confidence::Medium | Confidence::High) => {
-                Self { protocol: identification.protocol, also: &identification.also }
-            }
+            Some(Confidence::Medium | Confidence::High) => Self {
+                protocol: identification.protocol,
+                also: &identification.also,
+                lacks_certificate: between_servers && bare(),
+            },
             Some(Confidence::Low) | None => Self::UNSEEN,
         }
     }
 
     /// A protocol by name.
     pub(super) fn named(protocol: Option<&'i str>) -> Self {
-        Self { protocol, also: &[] }
+        Self { protocol, ..Self::UNSEEN }
     }
 
     pub(super) fn known(&self) -> bool {
@@ -226,3 +249,6 @@ impl<'i> Content<'i> {
 
 /// Detector tokens of TLS over streams and over datagrams.
 const TLS: [&str; 2] = ["tls", "dtls"];
+/// What the detector says of a client that plainly showed no certificate. Where that is hidden, by
+/// TLS 1.3 or an earlier session, nothing is demanded.
+const BARE: [&str; 2] = ["not-requested", "declined"];

@@ -16,7 +16,7 @@ use super::table::{Align, Grid, Page};
 use super::text::{bytes, clock, count, time};
 use super::{Style, json::line};
 use crate::flow::{Endpoint, Flow};
-use crate::identify::Identification;
+use crate::identify::{Confidence, Identification};
 use crate::policy::{Class, Verdict};
 use json::FlowJson;
 
@@ -57,9 +57,14 @@ pub const FORMATS: &[FlowsFormat] = &[
 ];
 
 fn write_table(rows: Rows<'_, '_>, style: Style, out: &mut dyn io::Write) -> io::Result<()> {
-    // The order tells the start and the bytes tell the packets where a terminal has no room.
-    let narrow = style.width.is_some_and(|width| width < ROOMY);
-    let shown = |title: &str| !(narrow && matches!(title, "Start" | "Packets"));
+    // The order tells the start and the bytes tell the packets where a terminal has no room. Facts
+    // and names for other tools are for files and the widest of terminals.
+    let below = |room: u16| style.width.is_some_and(|width| width < room);
+    let shown = |title: &str| match title {
+        "Start" | "Packets" | "Confidence" => !below(ROOMY),
+        "Facts" | "Community ID" => !below(VERY_ROOMY),
+        _ => true,
+    };
     let columns: Vec<(&str, Align)> = COLUMNS.into_iter().filter(|c| shown(c.0)).collect();
     let mut grid = Grid::new(&columns);
     let mut none = true;
@@ -113,7 +118,7 @@ fn write_markdown(rows: Rows<'_, '_>, _style: Style, out: &mut dyn io::Write) ->
 
 impl FlowRow<'_> {
     /// Cells for people.
-    fn people(&self) -> [String; 10] {
+    fn people(&self) -> [String; 13] {
         let flow = self.flow;
         let mut transport = flow.transport.to_string();
         for layer in flow.layers() {
@@ -127,10 +132,29 @@ impl FlowRow<'_> {
             count(flow.packets()),
             bytes(flow.bytes()),
             flow.outcome().token().into(),
-            self.identification.protocol.unwrap_or("-").into(),
+            self.claims(),
+            self.identification.confidence.map_or("-", Confidence::token).into(),
             self.class().unwrap_or("-").into(),
             self.expectation.unwrap_or("-").into(),
+            or_dash(self.facts(", ")),
+            or_dash(community_id(flow).unwrap_or_default()),
         ]
+    }
+
+    /// Every protocol that claims the flow, such as `rtp, also stun`.
+    fn claims(&self) -> String {
+        let protocol = self.identification.protocol.unwrap_or("-");
+        match self.identification.also.as_slice() {
+            [] => protocol.into(),
+            also => format!("{protocol}, also {}", also.join(", ")),
+        }
+    }
+
+    /// Facts by name, such as `sni=fe01, tls_version=1.3`.
+    fn facts(&self, between: &str) -> String {
+        let facts = self.identification.facts.iter();
+        let facts: Vec<String> = facts.map(|(name, value)| format!("{name}={value}")).collect();
+        facts.join(between)
     }
 
     /// Cells for programs, in the order of [`CSV_COLUMNS`].
@@ -166,12 +190,18 @@ impl FlowRow<'_> {
             flow.first_frame.capture.to_string(),
             flow.first_frame.frame.to_string(),
             community_id(flow).unwrap_or_default(),
+            self.facts("; "),
+            self.identification.also.join(" "),
         ]
     }
 
     fn class(&self) -> Option<&'static str> {
         self.verdict.map(|verdict| Class::token(verdict.class))
     }
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".into() } else { text }
 }
 
 /// An end as people write it: `10.0.0.1:5061`, `[fe80::1]:5061`, or the address alone.
@@ -183,7 +213,7 @@ fn end(flow: &Flow, end: Endpoint) -> String {
 }
 
 /// The columns for people.
-const COLUMNS: [(&str, Align); 10] = [
+const COLUMNS: [(&str, Align); 13] = [
     ("Start", Align::Word),
     ("Transport", Align::Word),
     ("Initiator", Align::Word),
@@ -192,15 +222,20 @@ const COLUMNS: [(&str, Align); 10] = [
     ("Bytes", Align::Right),
     ("Outcome", Align::Word),
     ("Protocol", Align::Left),
+    ("Confidence", Align::Word),
     ("Class", Align::Word),
     ("Row", Align::Word),
+    ("Facts", Align::Left),
+    ("Community ID", Align::Word),
 ];
 
-/// From this many columns on a terminal shows every column of the flow table.
-const ROOMY: u16 = 140;
+/// From this many columns on a terminal shows all that is said of a flow but its facts.
+const ROOMY: u16 = 150;
+/// From this many it shows them as well.
+const VERY_ROOMY: u16 = 240;
 
 /// The titles of the sheet's columns. Additions go to the end.
-const CSV_COLUMNS: [&str; 23] = [
+const CSV_COLUMNS: [&str; 25] = [
     "first",
     "last",
     "transport",
@@ -224,6 +259,8 @@ const CSV_COLUMNS: [&str; 23] = [
     "first_capture",
     "first_frame",
     "community_id",
+    "protocol_facts",
+    "protocol_also",
 ];
 
 /// What an empty table says.
@@ -233,14 +270,14 @@ const NOTHING: &str = "No flow was found in the captures.";
 mod tests {
     use super::*;
     use crate::decode::Transport;
-    use crate::identify::Confidence;
     use crate::report::specimen::{NASTY, flow};
 
     fn written(name: &str, facts: &str, width: Option<u16>) -> String {
         let tls = Identification {
             protocol: Some("tls"),
             confidence: Some(Confidence::High),
-            facts: [("sni", facts.to_string())].into(),
+            facts: [("sni", facts.to_string()), ("tls_version", "1.2".into())].into(),
+            also: vec!["stun"],
             ..Identification::default()
         };
         let verdict = Verdict {
@@ -294,7 +331,8 @@ mod tests {
                 r#""first":"2024-05-01T12:00:00.000000000Z","last":"2024-05-01T12:00:02.000000000Z","#,
                 r#""first_frame":{"capture":0,"frame":7},"vlan":[20],"tunnel":["ah"],"#,
                 r#""outcome":"established","protocol":"tls","protocol_confidence":"high","#,
-                r#""protocol_facts":{"sni":"fe01"},"protocol_also":[],"spi":null,"#,
+                r#""protocol_facts":{"sni":"fe01","tls_version":"1.2"},"protocol_also":["stun"],"#,
+                r#""spi":null,"#,
                 r#""class":"confirmed","expectation":"S03","#,
                 r#""community_id":"1:zp+i52LlZE9crAbXG64MGXhyjSc="}"#
             )
@@ -315,22 +353,27 @@ mod tests {
 
     #[test]
     fn a_terminal_drops_what_it_has_no_room_for() {
-        let got = written("table", "fe01", Some(100));
+        let got = written("table", "fe01", Some(110));
         let lines: Vec<&str> = got.lines().collect();
         assert_eq!(
             lines[0],
-            "  Transport  Initiator        Responder        Bytes  Outcome      Protocol  Class      Row"
+            "  Transport  Initiator        Responder        Bytes  Outcome      Protocol        Class      Row"
         );
         assert_eq!(
             lines[2],
-            "  tcp in ah  [fe80::1]:40000  [fe80::2]:5061  3.1 kB  established  tls       confirmed  S03"
+            "  tcp in ah  [fe80::1]:40000  [fe80::2]:5061  3.1 kB  established  tls, also stun  confirmed  S03"
         );
         assert_eq!(
             lines[3],
-            "  esp in ah  fe80::1          fe80::2         3.1 kB  datagram     -         -          -"
+            "  esp in ah  fe80::1          fe80::2         3.1 kB  datagram     -               -          -"
         );
         let wide = written("table", "fe01", Some(160));
         assert!(wide.contains("2024-05-01 12:00:00 UTC"));
+        assert!(wide.contains("tls, also stun  high        confirmed  S03"), "{wide}");
+        assert!(!wide.contains("sni=fe01"), "{wide}");
+        let file = written("table", "fe01", None);
+        let all = "S03  sni=fe01, tls_version=1.2  1:zp+i52LlZE9crAbXG64MGXhyjSc=";
+        assert!(file.contains(all), "{file}");
         let sliver = written("table", "fe01", Some(40));
         assert!(sliver.lines().all(|line| line.chars().count() <= 40));
         assert!(sliver.contains("established"));
@@ -342,6 +385,7 @@ mod tests {
         let lines: Vec<&str> = sheet.lines().collect();
         assert_eq!(lines[0], CSV_COLUMNS.join(","));
         assert!(lines[1].contains(",tcp,fe80::1,40000,fe80::2,5061,syn,1,2,100,3000,established,"));
+        assert!(lines[1].ends_with("=,sni=fe01; tls_version=1.2,stun"), "{}", lines[1]);
         assert!(lines[2].contains(",esp,fe80::1,,fe80::2,,syn,"));
         let markdown = written("markdown", "fe01", None);
         assert!(

@@ -25,6 +25,12 @@ pub(super) fn server_rows() -> BTreeMap<String, Fields> {
         if line["role"] == "persistent-chat-front-end" {
             row.insert("profile".into(), "2015".into());
         }
+        if id == "S03" {
+            // The purpose says it: TLS with clients, MTLS with servers.
+            assert!(line["purpose"].contains("server to server (MTLS)"));
+            row.insert("between_servers".into(), "mtls".into());
+        }
+        add_legacy(&mut row, &id);
         add_strict(&mut row, &id);
         expected.insert(id, row);
     }
@@ -95,6 +101,7 @@ pub(super) fn client_rows() -> BTreeMap<String, Fields> {
             assert_eq!(line["tls"], "mtls");
             row.insert("security".into(), "tls".into());
         }
+        add_legacy(&mut row, &id);
         add_strict(&mut row, &id);
         expected.insert(id, row);
     }
@@ -135,6 +142,14 @@ pub(super) fn exemption_rows() -> BTreeMap<String, Fields> {
         expected.insert(id, row);
     }
     expected
+}
+
+fn add_legacy(row: &mut Fields, id: &str) {
+    for (ids, edition) in LEGACY {
+        if ids.split(' ').any(|legacy| legacy == id) {
+            row.insert("legacy".into(), (*edition).into());
+        }
+    }
 }
 
 /// The columns that mean the same in every table of ports.
@@ -215,6 +230,9 @@ const MEDIA_PORTS: &[(&str, &str, &str)] = &[
     ("endpoints", "1024-65535", ""),
 ];
 
+/// Services that are left over from earlier editions, and from which edition on.
+const LEGACY: &[(&str, &str)] = &[("S08 C07", "2015"), ("S17 S18", "2019")];
+
 /// What the strict reading narrows.
 const STRICT: &[(&str, &str, &str)] = &[
     ("S01", "from", "all-servers+management"),
@@ -233,6 +251,7 @@ const STRICT: &[(&str, &str, &str)] = &[
     ("S43", "from", "front-end+director"),
     ("S43", "security", "tls"),
     ("S46", "security", "tls"),
+    ("S46", "between_servers", "mtls"),
     ("S47", "security", "mtls"),
     ("H19", "security", "tls"),
     ("C01", "content", "required"),
