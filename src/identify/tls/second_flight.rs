@@ -158,7 +158,7 @@ mod tests {
             };
             sample.push(Side::A, &piece);
         }
-        let [a, _] = sample.said();
+        let [a, _] = Heard::from(&sample).said;
         told(a.pieces(), &a.stream(), chosen)
     }
 
