@@ -4,12 +4,16 @@
 //! The folder is named by `PORTASSAY_CAPTURES` and defaults to `../shared/captures`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use portassay::decode::{Stop, Transport, fragments};
-use portassay::flow::Limits;
+use portassay::decode::{Decoded, Stop, Transport, fragments, general};
+use portassay::flow::sample::Sample;
+use portassay::flow::{Flow, FlowTable, Limits};
+use portassay::identify;
 use portassay::input::savefile::Records;
+use portassay::input::unpack::unpack;
 use portassay::pipeline::intake::Duplicates;
 use portassay::pipeline::read::{Progress, Reading, Survey, read};
 use serde_json::Value;
@@ -292,6 +296,42 @@ fn frames_are_counted_exactly_once_at_any_thread_count() {
     }
 }
 
+/// The flows of a capture by the plain way: frame after frame, header after header, without batches,
+/// parts and threads.
+fn plain(path: &Path) -> Vec<(Flow, Sample)> {
+    let stream = Box::new(File::open(path).unwrap());
+    let unpacked = unpack(stream).unwrap();
+    let mut records = Records::from_stream("plain", unpacked.stream).unwrap();
+    let mut table = FlowTable::new(Limits::default()).sampling(identify::appetite);
+    while let Some(frame) = records.next() {
+        match general(&frame) {
+            Decoded::Packet(packet) if packet.first_fragment => {
+                table.observe_first(0, &packet, &fragments(&frame));
+            }
+            Decoded::Packet(packet) => table.observe(0, &packet),
+            Decoded::Stopped(Stop::Fragment) => {
+                table.observe_later(0, &frame, &fragments(&frame));
+            }
+            Decoded::Stopped(_) => {}
+        }
+    }
+    let _ = table.finish_fragments();
+    table.into_flows().collect()
+}
+
+#[test]
+fn the_fast_way_gives_the_flows_of_the_plain_way() {
+    let Some(folder) = folder() else { return };
+    for (name, path, _) in captures(&folder) {
+        let fast = survey(&path, 2);
+        if fast.captures.is_empty() {
+            continue;
+        }
+        let fast: Vec<_> = fast.table.into_flows().collect();
+        assert!(fast == plain(&path), "{name}");
+    }
+}
+
 #[test]
 fn security_associations_are_counted() {
     let Some(folder) = folder() else { return };
@@ -339,7 +379,7 @@ fn every_fragment_is_counted_to_the_flow_of_its_datagram() {
     let Some(folder) = folder() else { return };
     for (name, [datagrams, complete, overlapping, strays], shown) in FRAGMENTED {
         let path = folder.join(name);
-        let file = Box::new(std::fs::File::open(&path).unwrap());
+        let file = Box::new(File::open(&path).unwrap());
         let mut records = Records::from_stream(name, file).unwrap();
         for _ in 1..*shown {
             records.next().unwrap();

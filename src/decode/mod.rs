@@ -440,9 +440,9 @@ pub fn common<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
     if frame.link_type == LinkType::ETHERNET { common::packet(frame) } else { None }
 }
 
-/// Reads the headers of any frame.
+/// Reads the headers of any frame, one after the other. [`decode`] gives the same, sooner.
 #[inline(never)]
-fn general<'a>(frame: &Frame<'a>) -> Decoded<'a> {
+pub fn general<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     let mut path = layer::Path::new();
     match link::strip(frame, &mut path) {
         Ok(span) => ip::read(frame, span, &mut path),

@@ -135,7 +135,7 @@ const MIN_PROTECTED_HELLO: u16 = 100;
 mod tests {
     use super::*;
     use crate::flow::key::Side;
-    use crate::flow::sample::{Carrier, Sample};
+    use crate::flow::sample::{Carrier, Heard, Sample};
     use crate::identify::craft::hex;
 
     const START: u32 = 0xffff_ff80;
