@@ -302,7 +302,7 @@ fn plain(path: &Path) -> Vec<(Flow, Sample)> {
     let stream = Box::new(File::open(path).unwrap());
     let unpacked = unpack(stream).unwrap();
     let mut records = Records::from_stream("plain", unpacked.stream).unwrap();
-    let mut table = FlowTable::new(Limits::default()).sampling(identify::appetite);
+    let mut table = FlowTable::new(Limits::default()).tasting(identify::TASTE);
     while let Some(frame) = records.next() {
         match general(&frame) {
             Decoded::Packet(packet) if packet.first_fragment => {

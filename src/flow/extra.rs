@@ -1,6 +1,6 @@
 //! What few flows have, kept apart from the entries that every packet touches.
 
-use super::sample::Appetite;
+use super::sample::Taste;
 use super::samples::Samples;
 use super::{AhSeen, FrameRef, IcmpSeen, Wrapping};
 use crate::decode::Layer;
@@ -26,8 +26,8 @@ pub(super) struct Store {
 
 impl Store {
     /// Nothing yet, and what will be kept of payload.
-    pub(super) fn wanting(appetite: Appetite) -> Self {
-        Self { samples: Samples::wanting(appetite), extras: Vec::new() }
+    pub(super) fn tasting(taste: Taste) -> Self {
+        Self { samples: Samples::tasting(taste), extras: Vec::new() }
     }
 
     /// Nothing, and what is kept of payload here.

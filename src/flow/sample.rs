@@ -7,6 +7,7 @@
 mod said;
 
 use super::key::Side;
+use super::samples::{Chain, Samples};
 
 pub use said::{Heard, Said};
 
@@ -58,15 +59,31 @@ impl Piece<'_> {
     }
 }
 
-/// How many bytes of a payload are of use at most, by how it begins: of some there is nothing to learn
-/// behind the header. Asked again about what was kept it must not want less, so it looks at no more than
-/// the [`MAX_NEXT_DATAGRAM`] or [`MIN_PIECE`] bytes that any piece may have.
-pub type Appetite = fn(Carrier, &[u8]) -> usize;
-
-/// The appetite for all that the bounds allow.
-pub(super) fn everything(_: Carrier, _: &[u8]) -> usize {
-    usize::MAX
+/// What is of use in a payload, told by who reads samples.
+#[derive(Debug, Clone, Copy)]
+pub struct Taste {
+    /// How many of its bytes at most: of some there is nothing to learn behind the header. Asked again
+    /// about what was kept it must not want less, so it looks at no more than the [`MAX_NEXT_DATAGRAM`]
+    /// or [`MIN_PIECE`] bytes that any piece may have.
+    pub keep: fn(Carrier, &[u8]) -> usize,
+    /// What else is to be known of all that was captured of it: written to the end of the list, at most
+    /// [`MAX_GIST`] bytes, nothing mostly.
+    pub gist: fn(Carrier, &[u8], &mut Vec<u8>),
 }
+
+impl Taste {
+    /// All that the bounds allow, and nothing else.
+    pub const PLAIN: Self = Self { keep: |_, _| usize::MAX, gist: |_, _, _| {} };
+}
+
+impl Default for Taste {
+    fn default() -> Self {
+        Self::PLAIN
+    }
+}
+
+/// Bytes of a gist.
+pub const MAX_GIST: usize = 255;
 
 /// How much a sample holds, and so what it still takes.
 ///
@@ -121,23 +138,17 @@ impl Measure {
 }
 
 /// First payload bytes of both sides of a flow, in capture order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Sample {
     carrier: Carrier,
-    measure: Measure,
-    /// Pieces one behind the other, each a header of [`HEADER`] bytes and its payload.
-    records: Vec<u8>,
+    store: Samples,
+    chain: Chain,
 }
-
-/// Side and length (2 bytes), length on the wire (2), sequence number (4), in native order.
-const HEADER: usize = 8;
-/// The bit of a record's first two bytes that says side B.
-const SIDE_B: u16 = 0x8000;
 
 impl Sample {
     /// An empty sample.
     pub fn new(carrier: Carrier) -> Self {
-        Self { carrier, measure: Measure::default(), records: Vec::new() }
+        Self { carrier, store: Samples::default(), chain: Chain::default() }
     }
 
     /// How the payload is carried.
@@ -147,36 +158,30 @@ impl Sample {
 
     /// Whether neither side sent payload.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.chain.is_empty()
     }
 
     /// Whether `side` still takes payload.
     pub fn wants(&self, side: Side) -> bool {
-        self.measure.wants(side)
+        self.chain.wants(side)
     }
 
     /// Keeps a packet's payload as far as the bounds allow.
     pub fn push(&mut self, side: Side, piece: &Piece<'_>) {
-        let Some(kept) = self.measure.take(self.carrier, side, piece) else {
-            return;
-        };
-        if self.records.is_empty() {
-            self.records.reserve(FIRST_ROOM);
-        }
-        let flag = if side == Side::B { SIDE_B } else { 0 };
-        self.records.extend_from_slice(&(kept.len() as u16 | flag).to_ne_bytes());
-        self.records.extend_from_slice(&piece.wire_len_16().to_ne_bytes());
-        self.records.extend_from_slice(&piece.sequence.to_ne_bytes());
-        self.records.extend_from_slice(kept);
+        self.put(side, piece, &[]);
+    }
+
+    /// The same with the gist of the payload.
+    pub(super) fn put(&mut self, side: Side, piece: &Piece<'_>, gist: &[u8]) {
+        self.store.put(&mut self.chain, self.carrier, side, (piece, gist));
     }
 
     /// Appends the sample of the part that follows; `flipped` when its sides are the other way
     /// round.
     pub fn merge(&mut self, next: &Self, flipped: bool) {
-        for (side, piece) in next.all() {
-            let side = if flipped { side.other() } else { side };
-            self.push(side, &piece);
-        }
+        next.store.each(next.chain, |side, piece, gist| {
+            self.put(if flipped { side.other() } else { side }, &piece, gist);
+        });
     }
 
     /// Swaps the sides.
@@ -185,31 +190,16 @@ impl Sample {
         flipped.merge(self, true);
         *self = flipped;
     }
+}
 
-    /// The pieces of one side in capture order.
-    pub fn pieces(&self, side: Side) -> impl Iterator<Item = Piece<'_>> {
-        self.all().filter(move |(of, _)| *of == side).map(|(_, piece)| piece)
-    }
-
-    /// The pieces of both sides in capture order.
-    fn all(&self) -> impl Iterator<Item = (Side, Piece<'_>)> {
-        let mut rest = self.records.as_slice();
-        std::iter::from_fn(move || {
-            let (head, tail) = rest.split_at_checked(HEADER)?;
-            let &[s0, s1, w0, w1, q0, q1, q2, q3] = head else { return None };
-            let flagged = u16::from_ne_bytes([s0, s1]);
-            let (bytes, next) = tail.split_at_checked(usize::from(flagged & !SIDE_B))?;
-            rest = next;
-            let side = if flagged & SIDE_B == 0 { Side::A } else { Side::B };
-            let wire_len = u32::from(u16::from_ne_bytes([w0, w1]));
-            let sequence = u32::from_ne_bytes([q0, q1, q2, q3]);
-            Some((side, Piece { sequence, wire_len, bytes }))
-        })
+/// Samples are equal that say the same and have as much room left.
+impl PartialEq for Sample {
+    fn eq(&self, other: &Self) -> bool {
+        self.chain.measures_as(other.chain) && Heard::from(self) == Heard::from(other)
     }
 }
 
-/// Room for a common sample in bytes, so that it is not moved while it grows.
-const FIRST_ROOM: usize = 256;
+impl Eq for Sample {}
 
 #[cfg(test)]
 mod tests {
@@ -248,7 +238,8 @@ mod tests {
         for n in 0..9 {
             push(&mut sample, Side::A, n * 1214, &[7; 1214], 1214);
         }
-        let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
+        let kept: Vec<usize> =
+            Heard::from(&sample).said[0].pieces().iter().map(|p| p.bytes.len()).collect();
         assert_eq!(kept, [255, 16, 16, 16, 16]);
         // What was left out is a gap.
         assert_eq!(stream(&sample, Side::A).len(), 255);
@@ -262,7 +253,8 @@ mod tests {
             push(&mut sample, Side::A, 0, &[7; 1400], 1400);
         }
         assert!(!sample.wants(Side::A));
-        let kept: Vec<usize> = sample.pieces(Side::A).map(|p| p.bytes.len()).collect();
+        let kept: Vec<usize> =
+            Heard::from(&sample).said[0].pieces().iter().map(|p| p.bytes.len()).collect();
         assert_eq!(kept, [248, 36, 36, 36, 36]);
         assert!(kept.iter().sum::<usize>() <= MAX_BYTES);
     }

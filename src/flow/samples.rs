@@ -5,19 +5,15 @@
 //! moved for it; and the blocks of one store go into another as they are.
 
 use super::key::Side;
-use super::sample::{Appetite, Carrier, Heard, Measure, Piece, Sample, everything};
+use super::sample::{Carrier, Heard, MAX_GIST, Measure, Piece, Sample, Taste};
 
 /// Pieces of many flows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Samples {
     blocks: Vec<Vec<u8>>,
-    appetite: Appetite,
-}
-
-impl Default for Samples {
-    fn default() -> Self {
-        Self::wanting(everything)
-    }
+    taste: Taste,
+    /// Room for the gist of a payload.
+    gist: Vec<u8>,
 }
 
 /// The sample of one flow: its last piece, and how much it holds.
@@ -35,6 +31,16 @@ impl Chain {
         self.measure.wants(side)
     }
 
+    /// Whether it has no piece.
+    pub(super) fn is_empty(self) -> bool {
+        self.last == 0
+    }
+
+    /// Whether another has as much room left.
+    pub(super) fn measures_as(self, other: Self) -> bool {
+        self.measure == other.measure
+    }
+
     /// The same sample after its store was adopted by another.
     pub(super) fn shifted(self, shift: u32) -> Self {
         let last = if self.last == 0 { 0 } else { self.last + shift };
@@ -44,13 +50,13 @@ impl Chain {
 
 impl Samples {
     /// No pieces yet, and what will be kept of them.
-    pub(super) fn wanting(appetite: Appetite) -> Self {
-        Self { blocks: Vec::new(), appetite }
+    pub(super) fn tasting(taste: Taste) -> Self {
+        Self { taste, ..Self::default() }
     }
 
     /// No pieces, and what is kept of them here.
     pub(super) fn anew(&self) -> Self {
-        Self::wanting(self.appetite)
+        Self::tasting(self.taste)
     }
 
     /// Adds a packet's payload to a flow's sample, as far as the bounds allow.
@@ -61,11 +67,28 @@ impl Samples {
         side: Side,
         piece: &Piece<'_>,
     ) {
+        let mut gist = std::mem::take(&mut self.gist);
+        gist.clear();
+        (self.taste.gist)(carrier, piece.bytes, &mut gist);
+        gist.truncate(MAX_GIST);
+        self.put(chain, carrier, side, (piece, &gist));
+        self.gist = gist;
+    }
+
+    /// The same for a payload of which the gist is known.
+    pub(super) fn put(
+        &mut self,
+        chain: &mut Chain,
+        carrier: Carrier,
+        side: Side,
+        (piece, gist): (&Piece<'_>, &[u8]),
+    ) {
         let Some(kept) = chain.measure.take(carrier, side, piece) else {
             return;
         };
-        let kept = kept.get(..(self.appetite)(carrier, kept)).unwrap_or(kept);
-        let len = HEADER + kept.len().next_multiple_of(WORD);
+        let kept = kept.get(..(self.taste.keep)(carrier, kept)).unwrap_or(kept);
+        let gist_len = if gist.is_empty() { 0 } else { 1 + gist.len() };
+        let len = HEADER + (kept.len() + gist_len).next_multiple_of(WORD);
         let fits = self.blocks.last().is_some_and(|block| block.len() + len <= BLOCK);
         if !fits {
             if self.blocks.len() >= MAX_BLOCKS {
@@ -80,14 +103,21 @@ impl Samples {
         let at = above + block.len();
         let place = (at / WORD) as u32 + 1;
         let back = if chain.last == 0 { 0 } else { place - chain.last };
-        let flag = if side == Side::B { SIDE_B } else { 0 };
+        let mut flags = if side == Side::B { SIDE_B } else { 0 };
+        if !gist.is_empty() {
+            flags |= HAS_GIST;
+        }
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&back.to_ne_bytes());
-        header[4..6].copy_from_slice(&(kept.len() as u16 | flag).to_ne_bytes());
+        header[4..6].copy_from_slice(&(kept.len() as u16 | flags).to_ne_bytes());
         header[6..8].copy_from_slice(&piece.wire_len_16().to_ne_bytes());
         header[8..].copy_from_slice(&piece.sequence.to_ne_bytes());
         block.extend_from_slice(&header);
         block.extend_from_slice(kept);
+        if !gist.is_empty() {
+            block.push(gist.len() as u8);
+            block.extend_from_slice(gist);
+        }
         block.resize(at - above + len, 0);
         chain.last = place;
     }
@@ -95,7 +125,7 @@ impl Samples {
     /// The sample of a flow, for itself.
     pub(super) fn sample(&self, chain: Chain, carrier: Carrier) -> Sample {
         let mut sample = Sample::new(carrier);
-        self.each(self.places(chain), |side, piece| sample.push(side, &piece));
+        self.each(chain, |side, piece, gist| sample.put(side, &piece, gist));
         sample
     }
 
@@ -119,9 +149,16 @@ impl Samples {
         }
         for (places, (_, carrier)) in all.into_iter().zip(chains) {
             let mut heard = Heard::new(*carrier);
-            self.each(places, |side, piece| heard.push(side, piece));
+            self.each_at(places, |side, piece, gist| heard.push(side, piece, gist));
             take(heard);
         }
+    }
+
+    /// The sample of one flow as it lies in the store.
+    pub(super) fn all(&self, chain: Chain, carrier: Carrier) -> Heard<'_> {
+        let mut heard = Heard::new(carrier);
+        self.each(chain, |side, piece, gist| heard.push(side, piece, gist));
+        heard
     }
 
     /// Appends a flow's sample in another store to one in this.
@@ -131,7 +168,7 @@ impl Samples {
         carrier: Carrier,
         (others, other): (&Self, Chain),
     ) {
-        others.each(others.places(other), |side, piece| self.push(chain, carrier, side, &piece));
+        others.each(other, |side, piece, gist| self.put(chain, carrier, side, (&piece, gist)));
     }
 
     /// Whether the blocks of another store have room here.
@@ -158,12 +195,12 @@ impl Samples {
     ) {
         let places = self.places(other);
         for place in places.in_order() {
-            let mut copy = [0; MAX_KEPT];
-            let Some((side, piece)) = self.piece(place) else { continue };
-            let Some(bytes) = copy.get_mut(..piece.bytes.len()) else { continue };
-            bytes.copy_from_slice(piece.bytes);
-            let piece = Piece { sequence: piece.sequence, wire_len: piece.wire_len, bytes };
-            self.push(chain, carrier, if flipped { side.other() } else { side }, &piece);
+            let mut copy = [0; MAX_KEPT + MAX_GIST];
+            let Some((side, piece, gist)) = self.piece(place) else { continue };
+            let (sequence, wire_len) = (piece.sequence, piece.wire_len);
+            let Some((bytes, gist)) = copied(&mut copy, piece.bytes, gist) else { continue };
+            let side = if flipped { side.other() } else { side };
+            self.put(chain, carrier, side, (&Piece { sequence, wire_len, bytes }, gist));
         }
     }
 
@@ -190,24 +227,32 @@ impl Samples {
         places.next != 0
     }
 
-    /// Goes through the pieces of a flow in capture order.
-    fn each<'s>(&'s self, places: Places, mut take: impl FnMut(Side, Piece<'s>)) {
+    /// Goes through the pieces of a flow and their gists in capture order.
+    pub(super) fn each<'s>(&'s self, chain: Chain, take: impl FnMut(Side, Piece<'s>, &'s [u8])) {
+        self.each_at(self.places(chain), take);
+    }
+
+    fn each_at<'s>(&'s self, places: Places, mut take: impl FnMut(Side, Piece<'s>, &'s [u8])) {
         for place in places.in_order() {
-            if let Some((side, piece)) = self.piece(place) {
-                take(side, piece);
+            if let Some((side, piece, gist)) = self.piece(place) {
+                take(side, piece, gist);
             }
         }
     }
 
-    fn piece(&self, place: u32) -> Option<(Side, Piece<'_>)> {
+    fn piece(&self, place: u32) -> Option<(Side, Piece<'_>, &[u8])> {
         let (header, rest) = self.bytes(place)?.split_first_chunk::<HEADER>()?;
         let [_, _, _, _, s0, s1, w0, w1, q0, q1, q2, q3] = *header;
         let flagged = u16::from_ne_bytes([s0, s1]);
-        let bytes = rest.get(..usize::from(flagged & !SIDE_B))?;
+        let (bytes, rest) = rest.split_at_checked(usize::from(flagged & !(SIDE_B | HAS_GIST)))?;
+        let gist = match rest.split_first() {
+            Some((len, rest)) if flagged & HAS_GIST != 0 => rest.get(..usize::from(*len))?,
+            _ => &[],
+        };
         let side = if flagged & SIDE_B == 0 { Side::A } else { Side::B };
         let wire_len = u32::from(u16::from_ne_bytes([w0, w1]));
         let sequence = u32::from_ne_bytes([q0, q1, q2, q3]);
-        Some((side, Piece { sequence, wire_len, bytes }))
+        Some((side, Piece { sequence, wire_len, bytes }, gist))
     }
 
     /// What is stored from a place on.
@@ -215,6 +260,15 @@ impl Samples {
         let at = (place as usize).checked_sub(1)? * WORD;
         self.blocks.get(at / BLOCK)?.get(at % BLOCK..)
     }
+}
+
+/// Copies of a piece's bytes and gist, so that the store can be written to.
+fn copied<'c>(room: &'c mut [u8], bytes: &[u8], gist: &[u8]) -> Option<(&'c [u8], &'c [u8])> {
+    let (first, rest) = room.split_at_mut_checked(bytes.len())?;
+    let second = rest.get_mut(..gist.len())?;
+    first.copy_from_slice(bytes);
+    second.copy_from_slice(gist);
+    Some((first, second))
 }
 
 /// The places of a flow's pieces as far as they are known, the last one first.
@@ -244,6 +298,8 @@ pub(super) const AT_ONCE: usize = 16;
 const HEADER: usize = 12;
 /// The bit of a length that says side B.
 const SIDE_B: u16 = 0x8000;
+/// The bit of a length that says that a gist follows: its length (1 byte) and its bytes.
+const HAS_GIST: u16 = 0x4000;
 /// What places are counted in, in bytes.
 const WORD: usize = 4;
 /// Bytes that a piece holds at most.

@@ -26,7 +26,7 @@ use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
 use super::index::Index;
 use super::observation::Observation;
 use super::opening::Opening;
-use super::sample::{Appetite, Carrier, Heard, Sample};
+use super::sample::{Carrier, Heard, Sample, Taste};
 use super::samples::{AT_ONCE, Chain};
 use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen, mix};
 use crate::decode::{Detail, Layer, Layers, Packet, Parts, Quoted};
@@ -90,8 +90,8 @@ impl FlowTable {
 
     /// The same that keeps of payload only what is of use. Tables that are joined share it.
     #[must_use]
-    pub fn sampling(self, appetite: Appetite) -> Self {
-        Self { store: Store::wanting(appetite), ..self }
+    pub fn tasting(self, taste: Taste) -> Self {
+        Self { store: Store::tasting(taste), ..self }
     }
 
     fn with(limits: Limits, fragments: Fragments) -> Self {

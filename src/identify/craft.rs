@@ -2,7 +2,7 @@
 
 use super::{Claim, Detector, Probe, View};
 use crate::flow::key::Side;
-use crate::flow::sample::{Carrier, Piece, Sample};
+use crate::flow::sample::{Carrier, Heard, Piece, Sample};
 
 /// Bytes written as hexadecimal digits, blanks ignored.
 pub(super) fn hex(digits: &str) -> Vec<u8> {
@@ -59,7 +59,7 @@ pub(super) fn survive(detector: &Detector, sample: &Sample) {
     let whole = claim(detector, sample).confidence;
     let longest = [Side::A, Side::B]
         .into_iter()
-        .flat_map(|side| sample.pieces(side))
+        .flat_map(|side| Heard::from(sample).said[side.index()].pieces().to_vec())
         .map(|piece| piece.bytes.len())
         .max()
         .unwrap_or(0);
@@ -99,7 +99,7 @@ pub(super) fn shortened(sample: &Sample, len: usize) -> Sample {
 pub(super) fn rebuilt(sample: &Sample, change: impl Fn(&[u8], u32) -> (Vec<u8>, u32)) -> Sample {
     let mut out = Sample::new(sample.carrier());
     for side in [Side::A, Side::B] {
-        for piece in sample.pieces(side) {
+        for &piece in Heard::from(sample).said[side.index()].pieces() {
             let (bytes, wire_len) = change(piece.bytes, piece.wire_len);
             out.push(side, &Piece { bytes: &bytes, wire_len, ..piece });
         }

@@ -5,12 +5,12 @@
 //! sides. One protocol per file, all with the same skeleton; `bytes`, `sides` and `frames` are
 //! what they read with. Read [`Detector`] first.
 
-mod appetite;
 mod bytes;
 mod facts;
 mod frames;
 mod gate;
 mod sides;
+mod taste;
 mod view;
 
 mod tls;
@@ -59,10 +59,9 @@ use std::borrow::Cow;
 use crate::flow::key::Side;
 use crate::flow::sample::{Carrier, Heard};
 
-pub use appetite::appetite;
 pub use facts::Facts;
 pub use gate::FirstBytes;
-pub use tls::certificate::LeafNames;
+pub use taste::TASTE;
 pub use view::View;
 
 /// How sure an identification is.

@@ -19,8 +19,9 @@
 //! Hellos outgrow the bytes kept, so the extensions are read as far as they go. Whether the client
 //! showed a certificate is read off what it sends next; `second_flight` has the rule.
 
-pub(super) mod certificate;
+mod certificate;
 
+mod gist;
 mod hello;
 mod second_flight;
 
@@ -30,6 +31,8 @@ use super::stun::pseudo_tls;
 use super::{Claim, Confidence, Detector, Probe, View};
 use crate::flow::sample::Carrier;
 
+use certificate::LeafNames;
+pub(super) use gist::gist;
 use hello::Hello;
 
 /// TLS.
@@ -74,6 +77,15 @@ fn probe(view: &View<'_>) -> Probe {
                 .fact("tls_hello", Some("sslv2")),
             Head::Alert | Head::Records => claim,
         };
+    }
+    for side in SIDES {
+        // Of a short flight everything was kept; of a long one there is a gist.
+        if let Some(Head::Server(_)) = seen[side.index()].fits()
+            && let Some(leaf) = LeafNames::read(view.stream(side))
+        {
+            claim = claim.fact(gist::NAMES, gist::names(leaf));
+        }
+        claim = gist::tell(view.gist(side), claim);
     }
     Probe::Match(claim.fact("client_certificate", Some(client_certificate(view, &seen, asked))))
 }

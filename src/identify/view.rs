@@ -41,6 +41,11 @@ impl<'s> View<'s> {
         self.said[side.index()].pieces()
     }
 
+    /// The gist of what a side said first; see [`gist`](super::TASTE).
+    pub(super) fn gist(&self, side: Side) -> &[u8] {
+        self.said[side.index()].gist
+    }
+
     /// The datagrams of one side.
     pub(super) fn datagrams(&self, side: Side) -> Datagrams<'_> {
         Datagrams::of(self.pieces(side))

@@ -27,8 +27,7 @@ pub(super) struct Joined<'a> {
 
 impl<'a> Joined<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
-        let table =
-            FlowTable::new(job.reading.limits).seeded(job.seed).sampling(identify::appetite);
+        let table = FlowTable::new(job.reading.limits).seeded(job.seed).tasting(identify::TASTE);
         Self { job, captures: Vec::new(), end: None, window: None, table, names: Names::default() }
     }
 

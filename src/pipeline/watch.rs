@@ -162,7 +162,7 @@ impl<'p> Watcher<'p> {
         Self {
             policy,
             options,
-            table: FlowTable::new(options.limits).seeded(seed).sampling(identify::appetite),
+            table: FlowTable::new(options.limits).seeded(seed).tasting(identify::TASTE),
             intake: Intake::new(None, options.duplicates, seed),
             counts: CaptureCounts::new(interface.as_ref(), Format::Live),
             audit: Audit::new(policy),

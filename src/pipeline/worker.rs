@@ -81,7 +81,7 @@ impl Job<'_> {
                     _ => FlowTable::part(self.reading.limits),
                 }
                 .seeded(self.seed)
-                .sampling(identify::appetite);
+                .tasting(identify::TASTE);
                 let part = self.part(&segments, table, &mut room);
                 (segments, part)
             })

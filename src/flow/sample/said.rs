@@ -21,18 +21,18 @@ impl<'a> Heard<'a> {
     }
 
     /// Adds what a side said next.
-    pub(in crate::flow) fn push(&mut self, side: Side, piece: Piece<'a>) {
-        self.said[side.index()].push(piece);
+    pub(in crate::flow) fn push(&mut self, side: Side, piece: Piece<'a>, gist: &'a [u8]) {
+        let said = &mut self.said[side.index()];
+        said.push(piece);
+        if said.gist.is_empty() {
+            said.gist = gist;
+        }
     }
 }
 
 impl<'a> From<&'a Sample> for Heard<'a> {
     fn from(sample: &'a Sample) -> Self {
-        let mut heard = Self::new(sample.carrier());
-        for (side, piece) in sample.all() {
-            heard.push(side, piece);
-        }
-        heard
+        sample.store.all(sample.chain, sample.carrier)
     }
 }
 
@@ -41,6 +41,8 @@ impl<'a> From<&'a Sample> for Heard<'a> {
 pub struct Said<'a> {
     pieces: [Piece<'a>; MAX_PIECES],
     count: usize,
+    /// The first gist of a piece; see [`Taste::gist`](super::Taste::gist).
+    pub gist: &'a [u8],
 }
 
 impl<'a> Said<'a> {

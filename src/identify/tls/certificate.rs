@@ -12,22 +12,22 @@ use crate::identify::bytes::{self, Reader};
 
 /// The names in a certificate, as far as they were there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LeafNames {
+pub(super) struct LeafNames {
     /// The common name of the subject.
-    pub common_name: Option<String>,
+    pub(super) common_name: Option<String>,
     /// DNS names among the alternative names of the subject, in their order: the first few.
-    pub dns: Vec<String>,
+    pub(super) dns: Vec<String>,
 }
 
 impl LeafNames {
     /// DNS names kept.
-    pub const MAX_NAMES: usize = 4;
+    pub(super) const MAX_NAMES: usize = 4;
     /// The longest name kept in bytes: that of a domain (RFC 1035, 2.3.4).
-    pub const MAX_LENGTH: usize = 255;
+    pub(super) const MAX_LENGTH: usize = 255;
 
     /// Reads the names from the first bytes that a TLS server sends: its hello and, behind it, its
     /// certificate. `None` where no name is to be seen.
-    pub fn read(payload: &[u8]) -> Option<Self> {
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
         let messages = handshake(payload);
         let leaf = first_certificate(&messages)?;
         let names = names(leaf).unwrap_or_default();

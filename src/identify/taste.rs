@@ -1,12 +1,23 @@
-//! How much of a payload is worth keeping, by how it begins.
+//! What of a payload is worth keeping, by how it begins.
 //!
 //! Media is most of what a capture holds, and behind its header there is nothing that a detector
-//! reads. Everything else is kept as far as a sample allows.
+//! reads. Everything else is kept as far as a sample allows. The hellos of TLS are longer than that,
+//! so what they and the certificate behind them name is read while the whole packet is at hand.
 
-use crate::flow::sample::Carrier;
+use super::tls;
+use crate::flow::sample::{Carrier, Taste};
 
-/// Bytes of a payload that a detector may want; see [`Appetite`](crate::flow::sample::Appetite).
-pub fn appetite(carrier: Carrier, bytes: &[u8]) -> usize {
+/// What detectors want of payloads.
+pub const TASTE: Taste = Taste { keep: appetite, gist };
+
+fn gist(carrier: Carrier, bytes: &[u8], gist: &mut Vec<u8>) {
+    if carrier == Carrier::Stream {
+        tls::gist(bytes, gist);
+    }
+}
+
+/// Bytes of a payload that a detector may want.
+fn appetite(carrier: Carrier, bytes: &[u8]) -> usize {
     match carrier {
         Carrier::Datagrams if looks_like_media(bytes) => RTP_HEADER,
         Carrier::Datagrams | Carrier::Stream => usize::MAX,
