@@ -12,6 +12,7 @@ mod crafted;
 mod decode;
 mod flaws;
 mod hostile;
+mod identification;
 mod live;
 mod merge;
 mod names;
