@@ -40,7 +40,7 @@ fn first(bytes: &[u8], by_byte: &[Set; 256]) -> Set {
 }
 
 /// Detectors: bit n is the one at position n of [`DETECTORS`].
-type Set = u32;
+type Set = u64;
 
 /// The detectors to ask, by carrier and first byte.
 static ASKED: [[Set; 256]; 2] = table();

@@ -10,6 +10,7 @@ mod facts;
 mod frames;
 mod gate;
 mod sides;
+mod then;
 mod view;
 
 mod tls;
@@ -49,6 +50,8 @@ mod kerberos;
 mod ldap;
 
 mod ntp;
+
+mod websocket;
 
 #[cfg(test)]
 mod craft;
@@ -178,6 +181,7 @@ pub const DETECTORS: &[Detector] = &[
     kerberos::DETECTOR,
     ldap::DETECTOR,
     ntp::DETECTOR,
+    websocket::DETECTOR,
 ];
 
 /// What a flow speaks.
@@ -293,6 +297,7 @@ mod tests {
             ("kerberos", kerberos::tests::samples()),
             ("ldap", ldap::tests::samples()),
             ("ntp", ntp::tests::samples()),
+            ("websocket", websocket::tests::samples()),
         ]
     }
 
