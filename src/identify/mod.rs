@@ -53,6 +53,16 @@ mod ntp;
 
 mod websocket;
 
+mod mdns;
+
+mod llmnr;
+
+mod netbios_ns;
+
+mod netbios_dgm;
+
+mod netbios_ssn;
+
 #[cfg(test)]
 mod craft;
 
@@ -182,6 +192,11 @@ pub const DETECTORS: &[Detector] = &[
     ldap::DETECTOR,
     ntp::DETECTOR,
     websocket::DETECTOR,
+    mdns::DETECTOR,
+    llmnr::DETECTOR,
+    netbios_ns::DETECTOR,
+    netbios_dgm::DETECTOR,
+    netbios_ssn::DETECTOR,
 ];
 
 /// What a flow speaks.
@@ -298,6 +313,11 @@ mod tests {
             ("ldap", ldap::tests::samples()),
             ("ntp", ntp::tests::samples()),
             ("websocket", websocket::tests::samples()),
+            ("mdns", mdns::tests::samples()),
+            ("llmnr", llmnr::tests::samples()),
+            ("netbios-ns", netbios_ns::tests::samples()),
+            ("netbios-dgm", netbios_dgm::tests::samples()),
+            ("netbios-ssn", netbios_ssn::tests::samples()),
         ]
     }
 
