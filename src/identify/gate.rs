@@ -90,11 +90,23 @@ mod tests {
         assert_eq!(tokens(&stream(&[0x16, 3], b"")), ["tls", "stun", "rtp", "rtcp", "dns"]);
         assert_eq!(
             tokens(&datagrams(&[&[0x80, 0]], &[])),
-            ["rtp", "rtcp", "dns", "ike", "llmnr", "netbios-ns"]
+            ["rtp", "rtcp", "dns", "ike", "llmnr", "netbios-ns", "quic"]
         );
         // Either side, and any datagram, may bring one in.
         let both = datagrams(&[&[0xff], &[0x30]], &[&[0x16]]);
-        let asked = ["stun", "dns", "dtls", "ike", "ldap", "ntp", "llmnr", "netbios-ns"];
+        let asked = [
+            "stun",
+            "dns",
+            "dtls",
+            "ike",
+            "ldap",
+            "ntp",
+            "llmnr",
+            "netbios-ns",
+            "netbios-dgm",
+            "snmp",
+            "quic",
+        ];
         assert_eq!(tokens(&both), asked);
         assert!(tokens(&datagrams(&[b""], &[])).is_empty());
     }

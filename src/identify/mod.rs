@@ -9,6 +9,7 @@ mod bytes;
 mod facts;
 mod frames;
 mod gate;
+mod replies;
 mod sides;
 mod then;
 mod view;
@@ -62,6 +63,26 @@ mod netbios_ns;
 mod netbios_dgm;
 
 mod netbios_ssn;
+
+mod dhcpv6;
+
+mod xmpp;
+
+mod syslog;
+
+mod msn_ft;
+
+mod snmp;
+
+mod quic;
+
+mod teredo;
+
+mod ssdp;
+
+mod smtp;
+
+mod ftp;
 
 #[cfg(test)]
 mod craft;
@@ -197,6 +218,16 @@ pub const DETECTORS: &[Detector] = &[
     netbios_ns::DETECTOR,
     netbios_dgm::DETECTOR,
     netbios_ssn::DETECTOR,
+    dhcpv6::DETECTOR,
+    xmpp::DETECTOR,
+    syslog::DETECTOR,
+    msn_ft::DETECTOR,
+    snmp::DETECTOR,
+    quic::DETECTOR,
+    teredo::DETECTOR,
+    ssdp::DETECTOR,
+    smtp::DETECTOR,
+    ftp::DETECTOR,
 ];
 
 /// What a flow speaks.
@@ -318,6 +349,16 @@ mod tests {
             ("netbios-ns", netbios_ns::tests::samples()),
             ("netbios-dgm", netbios_dgm::tests::samples()),
             ("netbios-ssn", netbios_ssn::tests::samples()),
+            ("dhcpv6", dhcpv6::tests::samples()),
+            ("xmpp", xmpp::tests::samples()),
+            ("syslog", syslog::tests::samples()),
+            ("msn-ft", msn_ft::tests::samples()),
+            ("snmp", snmp::tests::samples()),
+            ("quic", quic::tests::samples()),
+            ("teredo", teredo::tests::samples()),
+            ("ssdp", ssdp::tests::samples()),
+            ("smtp", smtp::tests::samples()),
+            ("ftp", ftp::tests::samples()),
         ]
     }
 
