@@ -406,11 +406,21 @@ mod tests {
         }
     }
 
+    /// Random payloads that detectors take for theirs with medium confidence: how many of 200,000
+    /// samples of up to four packets a side are allowed. What is not listed allows none.
+    ///
+    /// Half the packets have one of nine lengths, where a fixed-size message is likeliest. The chance
+    /// of one packet there, times four packets a sample, times the share of its carrier (1/2):
+    ///
+    /// | protocol | what is left to chance, in bits | expected |
+    /// |---|---|---|
+    const MEDIUM_BY_CHANCE: &[(&str, u32)] = &[];
+
     #[test]
     fn random_payload_is_never_claimed_with_high_confidence() {
         let mut random = Random(0x706f_7274_6173_7361);
         let mut medium: BTreeMap<&str, u32> = BTreeMap::new();
-        for _ in 0..100_000 {
+        for _ in 0..200_000 {
             let sample = random.sample();
             for detector in DETECTORS {
                 if let (true, Probe::Match(claim)) =
@@ -421,8 +431,45 @@ mod tests {
                 }
             }
         }
-        println!("medium claims in 100,000: {medium:?}");
-        assert!(medium.values().all(|&count| count <= 3), "{medium:?}");
+        println!("medium claims in 200,000: {medium:?}");
+        for (token, count) in medium {
+            let allowed = MEDIUM_BY_CHANCE.iter().find(|(known, _)| *known == token);
+            assert!(allowed.is_some_and(|(_, most)| count <= *most), "{token}: {count}");
+        }
+    }
+
+    /// Random bytes behind a first byte that the protocol begins with: the same claims are far
+    /// likelier here than in traffic.
+    #[test]
+    fn random_bytes_behind_a_likely_first_byte_are_no_high_claim() {
+        let mut random = Random(0x0064_6574_6563_7421);
+        for detector in DETECTORS {
+            for (carrier, ranges) in detector.carriers {
+                for _ in 0..4_000 {
+                    let range = &ranges[random.below(ranges.len() as u64)];
+                    let span = u64::from(*range.end()) - u64::from(*range.start()) + 1;
+                    let mut sample = Sample::new(*carrier);
+                    for side in [Side::A, Side::B] {
+                        let mut bytes: Vec<u8> =
+                            (0..12 + random.below(80)).map(|_| random.next() as u8).collect();
+                        bytes[0] = range.start() + random.below(span) as u8;
+                        let wire_len = bytes.len() as u32;
+                        sample.push(side, &Piece { sequence: 1, bytes: &bytes, wire_len });
+                    }
+                    if let Probe::Match(claim) = ask(detector, &sample) {
+                        assert_ne!(claim.confidence, Confidence::High, "{claim:?} {sample:x?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_keepalive_of_nat_is_nothing() {
+        // RFC 3948, 2.3: one byte, and no reader may take it for a beginning.
+        let found = identify(&datagrams(&[&[0xff]], &[&[0xff]]));
+        assert_eq!(found.protocol, None);
+        assert!(found.payload_seen);
     }
 
     #[test]
