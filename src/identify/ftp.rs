@@ -2,7 +2,7 @@
 //!
 //! | first bytes | meaning | sure |
 //! |---|---|---|
-//! | `USER `, `AUTH TLS`, `FEAT` and the like, to a server that says `220` | both sides | high |
+//! | `USER `, `AUTH TLS`, `FEAT` and the like, to a server that says `220` or refuses | both sides | high |
 //! | `220` … `FTP` | greeting of the server | high |
 //! | `AUTH TLS`, `AUTH SSL` alone | | medium |
 //!
@@ -76,6 +76,10 @@ fn read(bytes: &[u8]) -> Seen<Head> {
                 let named = text.windows(3).any(|word| word == b"FTP");
                 Seen::Fits(if named { Head::Greeting } else { Head::Ready })
             }
+            // Turned away (RFC 959, 5.4).
+            Seen::Fits(Reply { code: [b'4', b'2', b'1'] | [b'5', b'3', b'0'], .. }) => {
+                Seen::Fits(Head::Ready)
+            }
             Seen::Fits(_) => Seen::Foreign,
             other => other.map(|_| Head::Ready),
         };
@@ -121,6 +125,7 @@ const MAX_COMMAND: usize = 10;
 /// A greeting, or a command in any case.
 const FIRST: FirstBytes = &[
     b'2'..=b'2',
+    b'4'..=b'5',
     b'A'..=b'A',
     b'C'..=b'C',
     b'F'..=b'F',
@@ -149,6 +154,7 @@ pub(super) mod tests {
             stream(b"USER anonymous\r\n", b"220 ready\r\n"),
             stream(b"", b"220 (vsFTPd 3.0.5)\r\n"),
             stream(b"AUTH TLS\r\n", b""),
+            stream(b"USER x\r\n", b"530 full\r\n"),
             dialogue(&[
                 (Side::B, b"220-Microsoft FTP Service\r\n220 x\r\n"),
                 (Side::A, b"auth tls\r\n"),
@@ -166,7 +172,7 @@ pub(super) mod tests {
         assert_eq!(both.facts["ftp_command"], "USER");
         assert_eq!(claim(&DETECTOR, &samples()[1]).requester, Some(Side::A));
         assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::Medium);
-        let secured = claim(&DETECTOR, &samples()[3]);
+        let secured = claim(&DETECTOR, &samples()[4]);
         assert_eq!((&*secured.facts["ftp_command"], &*secured.facts["then"]), ("AUTH", "tls"));
     }
 

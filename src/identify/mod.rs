@@ -84,6 +84,10 @@ mod smtp;
 
 mod ftp;
 
+mod pop3;
+
+mod imap;
+
 #[cfg(test)]
 mod craft;
 
@@ -228,6 +232,8 @@ pub const DETECTORS: &[Detector] = &[
     ssdp::DETECTOR,
     smtp::DETECTOR,
     ftp::DETECTOR,
+    pop3::DETECTOR,
+    imap::DETECTOR,
 ];
 
 /// What a flow speaks.
@@ -359,6 +365,8 @@ mod tests {
             ("ssdp", ssdp::tests::samples()),
             ("smtp", smtp::tests::samples()),
             ("ftp", ftp::tests::samples()),
+            ("pop3", pop3::tests::samples()),
+            ("imap", imap::tests::samples()),
         ]
     }
 

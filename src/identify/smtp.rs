@@ -4,7 +4,7 @@
 //! | first bytes | meaning | sure |
 //! |---|---|---|
 //! | `220` name … `SMTP` or `LMTP` | greeting of the server | high |
-//! | `EHLO `, `HELO `, `LHLO ` name, beside `220` or `250` | both sides | high |
+//! | `EHLO `, `HELO `, `LHLO ` name, beside `220`, `250` or a refusal | both sides | high |
 //! | the same alone | | medium |
 //!
 //! TLS follows on the same connection after STARTTLS; then the fact `then` says so. Easily confused
@@ -70,7 +70,10 @@ fn read(bytes: &[u8]) -> Seen<Head<'_>> {
             Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) if names_it(text) => {
                 Seen::Fits(Head::Greeting)
             }
-            Seen::Fits(Reply { code: [b'2', b'2' | b'5', b'0'], .. }) => Seen::Fits(Head::Reply),
+            // Ready, done, or turned away (RFC 5321, 4.3.2).
+            Seen::Fits(Reply { code: [b'2', b'2' | b'5', b'0'] | [b'4' | b'5', ..], .. }) => {
+                Seen::Fits(Head::Reply)
+            }
             Seen::Fits(_) => Seen::Foreign,
             other => other.map(|_| Head::Reply),
         };
@@ -97,8 +100,16 @@ fn names_it(text: &[u8]) -> bool {
 
 const HELLOS: [&[u8]; 3] = [b"EHLO ", b"HELO ", b"LHLO "];
 /// A code, or a hello in any case.
-const FIRST: FirstBytes =
-    &[b'2'..=b'2', b'E'..=b'E', b'H'..=b'H', b'L'..=b'L', b'e'..=b'e', b'h'..=b'h', b'l'..=b'l'];
+const FIRST: FirstBytes = &[
+    b'2'..=b'2',
+    b'4'..=b'5',
+    b'E'..=b'E',
+    b'H'..=b'H',
+    b'L'..=b'L',
+    b'e'..=b'e',
+    b'h'..=b'h',
+    b'l'..=b'l',
+];
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -114,6 +125,7 @@ pub(super) mod tests {
             stream(HELLO, b"220 mx.contoso.com ready\r\n"),
             stream(b"", b"220 mx.contoso.com Microsoft ESMTP MAIL Service\r\n"),
             stream(b"helo x\r\n", b""),
+            stream(HELLO, b"554 no service\r\n"),
             dialogue(&[
                 (Side::B, b"220-mx.contoso.com\r\n220 ESMTP\r\n"),
                 (Side::A, HELLO),
@@ -134,7 +146,7 @@ pub(super) mod tests {
         assert_eq!(both.facts.get("then"), None);
         assert_eq!(claim(&DETECTOR, &samples()[1]).requester, Some(Side::A));
         assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::Medium);
-        assert_eq!(claim(&DETECTOR, &samples()[3]).facts["then"], "tls");
+        assert_eq!(claim(&DETECTOR, &samples()[4]).facts["then"], "tls");
     }
 
     #[test]
