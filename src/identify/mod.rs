@@ -403,6 +403,22 @@ mod tests {
     }
 
     #[test]
+    fn every_detector_stands_in_the_documentation() {
+        let page = include_str!("../../docs/identification.md");
+        let mut told: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        told.retain(|line| line.matches('|').count() == 5);
+        let mut known: Vec<String> = DETECTORS
+            .iter()
+            .map(|detector| format!("| `{}` | {} |", detector.token, detector.reference))
+            .collect();
+        known.sort();
+        assert_eq!(told.len(), known.len());
+        for (line, start) in told.iter().zip(&known) {
+            assert!(line.starts_with(start.as_str()), "{line}");
+        }
+    }
+
+    #[test]
     fn flipping_the_sample_flips_the_answer() {
         for (token, samples) in samples() {
             for mut sample in samples {
