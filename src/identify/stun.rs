@@ -46,6 +46,8 @@ struct Head {
     framing: Option<Framing>,
     pseudo_tls: Option<pseudo_tls::Hello>,
     relayed: Option<Inside>,
+    /// What stands beside the messages without a wrapping.
+    beside: Option<Inside>,
 }
 
 fn probe(view: &View<'_>) -> Probe {
@@ -121,7 +123,10 @@ fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
                 sides::requester(sent(&[Class::Request]), sent(&[Class::Success, Class::Error]))
             });
     let pseudo = heads().any(|head| head.pseudo_tls.is_some());
-    let relayed = heads().filter_map(|head| head.relayed).max();
+    // Beside checks between two hosts media is not relayed; beside MS-TURN's messages it is.
+    let microsoft = messages().any(|message| message.variant == Variant::MsTurn);
+    let beside = heads().filter_map(|head| head.beside).max().filter(|_| microsoft);
+    let relayed = heads().filter_map(|head| head.relayed).max().max(beside);
     let turn = pseudo || relayed.is_some() || messages().any(StunMessage::is_turn);
     // The method that says most: what TURN does before the checks around it.
     let method = messages()
@@ -144,6 +149,7 @@ fn read_datagrams(datagrams: Datagrams<'_>) -> Seen<Head> {
     let mut head = Head::default();
     for datagram in datagrams {
         head.relayed = head.relayed.max(Inside::of(&datagram));
+        head.beside = head.beside.max(Inside::bare(datagram.bytes));
         match message::read(&datagram) {
             Seen::Fits(message) => head.messages.push(message),
             other if matches!(first, Seen::Silent) => first = other.map(|_| Head::default()),
@@ -181,6 +187,7 @@ fn messages(bytes: &[u8]) -> Seen<Head> {
                 messages: found,
                 framing: (framing != Framing::Turn).then_some(framing),
                 relayed: frames().filter_map(|message: Message<'_>| Inside::of(&message)).max(),
+                beside: frames().filter_map(|message| Inside::bare(message.bytes)).max(),
                 pseudo_tls: None,
             });
         }
@@ -194,7 +201,7 @@ const SHORTEST_PROOF: usize = 4 + 20 + 8;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{ask, claim, datagrams, hex, stream, survive};
+    use super::super::craft::{self, ask, claim, datagrams, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
     use crate::flow::sample::Sample;
@@ -281,6 +288,16 @@ pub(super) mod tests {
         let datagrams = claim(&DETECTOR, &datagrams(&[&bind, &voice], &[]));
         assert_eq!(datagrams.facts["stun_method"], "channel-bind");
         assert_eq!((&*datagrams.facts["turn"], &*datagrams.facts["relayed"]), ("true", "rtp"));
+
+        // Once MS-TURN has set a destination active, media stands bare.
+        let rtp = hex("8008 0001 000000a0 00000001");
+        let active = claim(&DETECTOR, &craft::datagrams(&[&allocate(), &rtp], &[]));
+        assert_eq!((&*active.facts["variant"], &*active.facts["relayed"]), ("ms-turn", "rtp"));
+        let framed = [framed("0200", &allocate()), framed("0300", &rtp)].concat();
+        assert_eq!(claim(&DETECTOR, &stream(&framed, b"")).facts["relayed"], "rtp");
+        // Beside checks it is not relayed.
+        let direct = claim(&DETECTOR, &craft::datagrams(&[&binding("0001"), &rtp], &[]));
+        assert_eq!((direct.facts.get("relayed"), direct.facts.get("turn")), (None, None));
 
         // Over TCP channel data stands between messages, padded.
         let handshake = hex("4001 0003 16feff 00");

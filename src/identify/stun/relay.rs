@@ -36,8 +36,17 @@ impl Inside {
 
     /// What a message carries, if it does and enough of it was kept.
     pub(super) fn of(message: &Message<'_>) -> Option<Self> {
-        match payload(message)?.bytes {
+        let bytes = payload(message)?.bytes;
+        match bytes {
             [0..=3, _, ..] => Some(Self::Stun),
+            _ => Self::bare(bytes),
+        }
+    }
+
+    /// What stands without a wrapping, as MS-TURN carries it once a destination is set active
+    /// (MS-TURN): never STUN, which is the relay's own.
+    pub(super) fn bare(bytes: &[u8]) -> Option<Self> {
+        match bytes {
             [20..=63, 0xfe, ..] => Some(Self::Dtls),
             [0x80..=0xbf, 192..=223, ..] => Some(Self::Rtcp),
             [0x80..=0xbf, _, ..] => Some(Self::Rtp),
