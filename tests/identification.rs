@@ -90,7 +90,8 @@ fn protocols_agree_with_another_reader() {
         for (conversation, both) in compare(&path, &oracle) {
             let theirs = joined(both.theirs.iter().map(String::as_str));
             let ours = joined(both.ours.iter().map(|(protocol, _)| protocol.as_str()));
-            let named: BTreeSet<_> = both.ours.iter().map(|(protocol, _)| protocol.clone()).collect();
+            let named: BTreeSet<_> =
+                both.ours.iter().map(|(protocol, _)| protocol.clone()).collect();
             if both.theirs.is_empty() && named.is_empty() {
                 continue;
             }
@@ -141,7 +142,9 @@ fn compare(path: &Path, oracle: &Value) -> BTreeMap<Conversation, Both> {
         both.raw.extend(names.iter().filter(|name| !is_carrier(name)).cloned());
         both.theirs.extend(names.iter().filter_map(|name| ours(name)));
     }
-    for told in oracle["content_first_pass"]["conversations_changed"].as_array().into_iter().flatten() {
+    for told in
+        oracle["content_first_pass"]["conversations_changed"].as_array().into_iter().flatten()
+    {
         let both = all.entry(conversation(told)).or_default();
         both.theirs.extend(names(&told["protocols"]).iter().filter_map(|name| ours(name)));
     }

@@ -23,6 +23,26 @@ pub(super) fn stream(a: &[u8], b: &[u8]) -> Sample {
     sample
 }
 
+/// A stream sample of packets in the order in which they were sent.
+pub(super) fn dialogue(packets: &[(Side, &[u8])]) -> Sample {
+    let mut sample = Sample::new(Carrier::Stream);
+    let mut sequences = [1000, 5000];
+    for (side, bytes) in packets {
+        let sequence = &mut sequences[side.index()];
+        sample.push(*side, &Piece { sequence: *sequence, bytes, wire_len: bytes.len() as u32 });
+        *sequence += bytes.len() as u32;
+    }
+    sample
+}
+
+/// A hello of a TLS client with two suites, as it stands behind a change of protocol.
+pub(super) fn hello() -> Vec<u8> {
+    let mut out = hex("16 0301 002f 01 00002b 0303");
+    out.extend([0x5a; 32]);
+    out.extend(hex("00 0004 1301 c02f 01 00"));
+    out
+}
+
 /// A datagram sample.
 pub(super) fn datagrams(a: &[&[u8]], b: &[&[u8]]) -> Sample {
     let mut sample = Sample::new(Carrier::Datagrams);

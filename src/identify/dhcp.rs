@@ -10,9 +10,11 @@
 //! | op 1 or 2 and the cookie `63 82 53 63` at 236 | high |
 //! | an Ethernet header of it whose unused bytes are zero, the cookie cut off | medium |
 //!
-//! Easily confused with nothing once the cookie is seen.
+//! Options are read as far as they were kept: the message, the vendor class (`MS-UC-Client` of a Skype
+//! for Business endpoint), and whether the options 43 (vendor) and 120 (SIP servers) are asked for or
+//! given. Easily confused with nothing once the cookie is seen.
 
-use super::bytes::Reader;
+use super::bytes::{self, Reader};
 use super::sides::{self, Message, SIDES, Seen};
 use super::{Claim, Confidence, Detector, Probe, View};
 use crate::flow::sample::Carrier;
@@ -29,10 +31,39 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// What is kept of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head {
+struct Head<'v> {
     kind: Kind,
     confidence: Confidence,
+    options: Options<'v>,
+}
+
+/// What is kept of the options, as far as they were kept themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Options<'v> {
     message: Option<&'static str>,
+    vendor_class: Option<&'v [u8]>,
+    vendor: Named,
+    sip_servers: Named,
+}
+
+/// How an option is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Named {
+    #[default]
+    Absent,
+    /// Listed among what the client would like to have.
+    Wanted,
+    Given,
+}
+
+impl Named {
+    fn token(self) -> Option<&'static str> {
+        match self {
+            Self::Absent => None,
+            Self::Wanted => Some("wanted"),
+            Self::Given => Some("given"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +75,7 @@ enum Kind {
 fn probe(view: &View<'_>) -> Probe {
     let seen = sides::first_fit(view, read);
     let heads = || sides::fitting(&seen);
+    let options = || heads().map(|head| head.options);
     let claim = match heads().map(|head| head.confidence).max() {
         Some(Confidence::High) => Claim::new(Confidence::High, "DHCP cookie"),
         Some(confidence) => Claim::new(confidence, "BOOTP header"),
@@ -54,11 +86,17 @@ fn probe(view: &View<'_>) -> Probe {
     Probe::Match(
         claim
             .asked_by(sides::requester(sent(Kind::Request), sent(Kind::Reply)))
-            .fact("dhcp_message", heads().find_map(|head| head.message)),
+            .fact("dhcp_message", options().find_map(|options| options.message))
+            .fact(
+                "vendor_class",
+                options().find_map(|options| options.vendor_class).and_then(bytes::text),
+            )
+            .fact("dhcp_option_43", options().map(|o| o.vendor).max().and_then(Named::token))
+            .fact("dhcp_option_120", options().map(|o| o.sip_servers).max().and_then(Named::token)),
     )
 }
 
-fn read(message: &Message<'_>) -> Seen<Head> {
+fn read<'v>(message: &Message<'v>) -> Seen<Head<'v>> {
     if message.len < COOKIE_AT + COOKIE.len() {
         return Seen::Foreign;
     }
@@ -102,44 +140,61 @@ fn header(reader: &mut Reader<'_>) -> Option<Seen<(Kind, Padding)>> {
     Some(if fits { Seen::Fits((kind, padding)) } else { Seen::Foreign })
 }
 
-fn cookie(message: &Message<'_>, kind: Kind, padding: Padding) -> Seen<Head> {
+fn cookie<'v>(message: &Message<'v>, kind: Kind, padding: Padding) -> Seen<Head<'v>> {
     let mut reader = Reader::new(message.bytes);
     let cookie = reader.skip(COOKIE_AT).and_then(|()| reader.take(4));
     match (cookie, padding) {
         (Some(COOKIE), _) => {
-            Seen::Fits(Head { kind, confidence: Confidence::High, message: message_type(reader) })
+            Seen::Fits(Head { kind, confidence: Confidence::High, options: options(reader) })
         }
         // Plain BOOTP may have other vendor data here, but is not seen any more.
         (Some(_), _) => Seen::Foreign,
         (None, Padding::Zero) => {
-            Seen::Fits(Head { kind, confidence: Confidence::Medium, message: None })
+            Seen::Fits(Head { kind, confidence: Confidence::Medium, options: Options::default() })
         }
         (None, Padding::Other) => message.ran_out(),
     }
 }
 
-/// Option 53 (RFC 2132, 9.6), if it stands in what was kept; it is usually the first.
-fn message_type(mut options: Reader<'_>) -> Option<&'static str> {
-    loop {
-        match options.u8()? {
-            0 => {}
-            53 => {
-                return match options.block8()? {
-                    [1] => Some("discover"),
-                    [2] => Some("offer"),
-                    [3] => Some("request"),
-                    [4] => Some("decline"),
-                    [5] => Some("ack"),
-                    [6] => Some("nak"),
-                    [7] => Some("release"),
-                    [8] => Some("inform"),
-                    _ => None,
-                };
+/// Walks the options that were kept (RFC 2132, 2); the type of the message is usually the first.
+fn options(mut reader: Reader<'_>) -> Options<'_> {
+    let mut found = Options::default();
+    while let Some(code) = reader.u8() {
+        let value = match code {
+            0 => continue,
+            255 => break,
+            _ => reader.block8(),
+        };
+        let Some(value) = value else { break };
+        let wanted = |option: u8| value.contains(&option).then_some(Named::Wanted);
+        match code {
+            53 => found.message = message_type(value),
+            60 => found.vendor_class = Some(value),
+            43 => found.vendor = Named::Given,
+            120 => found.sip_servers = Named::Given,
+            // What the client would like to be told (RFC 2132, 9.8).
+            55 => {
+                found.vendor = found.vendor.max(wanted(43).unwrap_or_default());
+                found.sip_servers = found.sip_servers.max(wanted(120).unwrap_or_default());
             }
-            _ => {
-                options.block8()?;
-            }
+            _ => {}
         }
+    }
+    found
+}
+
+/// RFC 2132, 9.6.
+fn message_type(value: &[u8]) -> Option<&'static str> {
+    match value {
+        [1] => Some("discover"),
+        [2] => Some("offer"),
+        [3] => Some("request"),
+        [4] => Some("decline"),
+        [5] => Some("ack"),
+        [6] => Some("nak"),
+        [7] => Some("release"),
+        [8] => Some("inform"),
+        _ => None,
     }
 }
 
@@ -189,6 +244,25 @@ pub(super) mod tests {
 
         let cut = claim(&DETECTOR, &samples()[2]);
         assert_eq!(cut.confidence, Confidence::Medium);
+    }
+
+    #[test]
+    fn options_are_read_as_far_as_they_were_kept() {
+        let mut bytes = hex("35 01 08 37 03 01 78 2b 3c 0c");
+        bytes.extend(b"MS-UC-Client");
+        bytes.extend(hex("2b 02 0101 ff 78"));
+        let all = options(Reader::new(&bytes));
+        assert_eq!(all.message, Some("inform"));
+        assert_eq!(all.vendor_class, Some(&b"MS-UC-Client"[..]));
+        assert_eq!((all.vendor, all.sip_servers), (Named::Given, Named::Wanted));
+        let cut = options(Reader::new(&bytes[..12]));
+        assert_eq!((cut.vendor_class, cut.vendor), (None, Named::Wanted));
+
+        // A sample holds eight bytes of options: the type and one short option.
+        let mut whole = message(1, 8);
+        whole[COOKIE_AT + 7..COOKIE_AT + 12].copy_from_slice(&hex("37 02 78 2b ff"));
+        let wanted = claim(&DETECTOR, &datagrams(&[&whole], &[]));
+        assert_eq!(wanted.facts["dhcp_option_120"], "wanted");
     }
 
     #[test]

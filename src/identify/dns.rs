@@ -1,4 +1,4 @@
-//! DNS, and what shares its message: multicast DNS, LLMNR and `NetBIOS` name service.
+//! DNS, and the reader of what shares its message: multicast DNS, LLMNR and `NetBIOS` name service.
 //! RFC 1035 section 4, RFC 7766 (TCP), RFC 6762, RFC 4795, RFC 1002 section 4.2.
 //!
 //! ```text
@@ -9,10 +9,11 @@
 //! | seen | sure |
 //! |---|---|
 //! | a question of class IN that reads to its end | high |
-//! | the same with a `NetBIOS` name, the root, or an answer without its question | medium |
+//! | the same with the root, or an answer without its question | medium |
 //!
-//! Over TCP a length of two bytes stands before the message. Content cannot tell DNS from its
-//! relatives, so all are `dns`; `NetBIOS` names show themselves by their 32 letters from A to P.
+//! Over TCP a length of two bytes stands before the message, and the relatives are not looked for.
+//! In datagrams they are told by what DNS does not do ([`Kin`]); each has a detector of its own. What
+//! both may say, such as an LLMNR question for an address, stays `dns`.
 //!
 //! Easily confused with: RTP when the id begins with `8`; anything mostly zero. Hence the counts
 //! must fit the size, and the unused flags must be zero.
@@ -38,10 +39,24 @@ pub(super) const DETECTOR: Detector = Detector {
     probe,
 };
 
+/// Which of those that share the message it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kin {
+    /// DNS, or what cannot be told from it.
+    Dns,
+    /// Multicast DNS: no id, no recursion, and a mark of its own or a name below `local`.
+    Multicast,
+    /// LLMNR: a name of one label, of which nobody is asked to look further.
+    LinkLocal,
+    /// `NetBIOS`: a name of 32 letters from A to P.
+    NetBios,
+}
+
 /// What is kept of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Head<'v> {
     id: u16,
+    kin: Kin,
     kind: Kind,
     name: Name<'v>,
     record_type: u16,
@@ -58,12 +73,17 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Question,
-    /// Encoded as `NetBIOS` names are, or empty: the root.
-    OddQuestion,
+    /// Of the root, whose name is empty.
+    RootQuestion,
     Record,
 }
 
 fn probe(view: &View<'_>) -> Probe {
+    probe_for(view, Kin::Dns)
+}
+
+/// Asks for one of the kin.
+pub(super) fn probe_for(view: &View<'_>, wanted: Kin) -> Probe {
     let seen = match view.carrier() {
         Carrier::Datagrams => sides::first_fit(view, read),
         Carrier::Stream => sides::streams(view, read_stream),
@@ -72,14 +92,21 @@ fn probe(view: &View<'_>) -> Probe {
     let Some(first) = heads.clone().find(|head| head.kind == Kind::Query).or(heads.next()) else {
         return sides::undecided(&seen);
     };
+    if first.kin != wanted {
+        return Probe::No;
+    }
     let agree = match [seen[0].fits(), seen[1].fits()] {
         [Some(a), Some(b)] => a.kind != b.kind && a.id == b.id && a.name.is(b.name),
         _ => false,
     };
     let claim = match first.form {
         _ if agree => Claim::new(Confidence::High, "question and answer"),
+        _ if first.kin == Kin::NetBios => Claim::new(Confidence::High, "a NetBIOS name"),
+        _ if first.kin == Kin::Multicast => Claim::new(Confidence::High, "multicast DNS"),
+        // DNS may ask so as well, though it hardly does.
+        _ if first.kin == Kin::LinkLocal => Claim::new(Confidence::Medium, "a name of one label"),
         Form::Question => Claim::new(Confidence::High, "a question"),
-        Form::OddQuestion => Claim::new(Confidence::Medium, "a question"),
+        Form::RootQuestion => Claim::new(Confidence::Medium, "a question"),
         Form::Record => Claim::new(Confidence::Medium, "an answer"),
     };
     let sent =
@@ -97,7 +124,8 @@ fn read_stream(bytes: &[u8]) -> Seen<Head<'_>> {
     let Some(len) = reader.u16() else {
         return Seen::Short;
     };
-    read(&Message { bytes: reader.take_up_to(len.into()), len: len.into() })
+    let message = Message { bytes: reader.take_up_to(len.into()), len: len.into() };
+    read(&message).map(|head| Head { kin: Kin::Dns, ..head })
 }
 
 fn read<'v>(message: &Message<'v>) -> Seen<Head<'v>> {
@@ -133,15 +161,41 @@ fn read<'v>(message: &Message<'v>) -> Seen<Head<'v>> {
     }
     Seen::Fits(Head {
         id,
+        kin: match counts.questions {
+            _ if netbios => Kin::NetBios,
+            _ if is_multicast(id, flags, class, counts, name) => Kin::Multicast,
+            1 if is_link_local(flags, counts, name) => Kin::LinkLocal,
+            _ => Kin::Dns,
+        },
         kind,
         form: match counts.questions {
             0 => Form::Record,
-            _ if netbios || name.is_root() => Form::OddQuestion,
+            _ if name.is_root() => Form::RootQuestion,
             _ => Form::Question,
         },
         name,
         record_type,
     })
+}
+
+/// Multicast DNS has no ids (RFC 6762, 18.1) and no recursion. Its questions ask for an answer to one
+/// alone and its records replace others by the top bit of the class (18.12, 18.13), its answers
+/// repeat no question (6), and its names stand below `local` (3).
+fn is_multicast(id: u16, flags: u16, class: u16, counts: Counts, name: Name<'_>) -> bool {
+    let marked = class & !CLASS_BITS != 0 || name.is_local() || counts.questions > 1;
+    let answers = flags == AUTHORITATIVE_ANSWER && counts.questions == 0;
+    id == 0 && flags & !(AUTHORITATIVE_ANSWER | TRUNCATED) == 0 && (marked || answers)
+}
+
+/// LLMNR asks for one name and nothing else, and its answer repeats the question (RFC 4795, 2.1). Its
+/// flags are those of a conflict (where DNS has its authority) and of truncation; the bit with which
+/// DNS asks for recursion marks a tentative name, which is seldom. Multicast DNS has other names.
+fn is_link_local(flags: u16, counts: Counts, name: Name<'_>) -> bool {
+    let fits = match flags & 0x8000 {
+        0 => counts.is_lone_question(),
+        _ => counts.answers > 0 || counts.records() == 0,
+    };
+    fits && flags & !(0x8000 | TRUNCATED) == 0 && name.is_one_label()
 }
 
 /// How many questions there are, and how many records of each section.
@@ -244,6 +298,9 @@ const MAX_QUESTIONS: u16 = 16;
 /// The highest result assigned in the header (RFC 2136).
 const MAX_RESULT: u16 = 11;
 const OPCODE: u16 = 0x7800;
+/// A response with authority.
+const AUTHORITATIVE_ANSWER: u16 = 0x8400;
+const TRUNCATED: u16 = 0x0200;
 /// The top bit of the class is multicast DNS's own (RFC 6762, 18.12).
 const CLASS_BITS: u16 = 0x7fff;
 
@@ -266,13 +323,6 @@ pub(super) mod tests {
         ))
     }
 
-    fn netbios() -> Vec<u8> {
-        let mut out = hex("8001 2910 0001 0000 0000 0001 20");
-        out.extend(b"EGEFDADBCACACACACACACACACACACACA");
-        out.extend(hex("00 0020 0001 c00c 0020 0001 00000000 0006 0000 0a000105"));
-        out
-    }
-
     fn framed(message: &[u8]) -> Vec<u8> {
         [&(message.len() as u16).to_be_bytes()[..], message].concat()
     }
@@ -282,11 +332,20 @@ pub(super) mod tests {
             datagrams(&[&query()], &[&answer()]),
             datagrams(&[&answer()], &[]),
             stream(&framed(&query()), &framed(&answer())),
-            datagrams(&[&netbios()], &[]),
+            // What its kin might say as well: an answer alone, a question for an address.
             datagrams(
-                &[&hex("0000 8400 0000 0001 0000 0000 01 61 00 0001 8001 00000078 0004 0a000105")],
+                &[&hex("0007 8400 0000 0001 0000 0000 01 61 00 0001 0001 00000078 0004 0a000105")],
                 &[],
             ),
+            datagrams(
+                &[&hex(
+                    "1234 0000 0001 0000 0000 0000 01 35 07 696e2d61646472 04 61727061 00 000c 0001",
+                )],
+                &[],
+            ),
+            // One label, but recursion is wanted; one label over TCP.
+            datagrams(&[&hex("1234 0100 0001 0000 0000 0000 02 6665 00 0001 0001")], &[]),
+            stream(&framed(&hex("1234 0000 0001 0000 0000 0000 02 6665 00 0001 0001")), b""),
         ]
     }
 
@@ -302,11 +361,8 @@ pub(super) mod tests {
         }
         assert_eq!(claim(&DETECTOR, &samples()[1]).requester, Some(Side::B));
 
-        let netbios = claim(&DETECTOR, &samples()[3]);
-        assert_eq!(netbios.confidence, Confidence::Medium);
-        assert_eq!(netbios.facts["qtype"], "NB");
-        assert_eq!(netbios.facts["qname"], "FE01<20>");
-        assert_eq!(claim(&DETECTOR, &samples()[4]).confidence, Confidence::Medium);
+        assert_eq!(claim(&DETECTOR, &samples()[3]).confidence, Confidence::Medium);
+        assert_eq!(claim(&DETECTOR, &samples()[4]).facts["qtype"], "PTR");
     }
 
     #[test]

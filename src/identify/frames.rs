@@ -1,7 +1,8 @@
-//! Messages carried in a byte stream behind a length, as media over TCP is.
+//! Messages carried in a byte stream, as media over TCP is.
 //!
 //! | framing | bytes | document |
 //! |---|---|---|
+//! | TURN | a STUN message, or channel data padded to 4; each has its length within | RFC 8656 section 12.5 |
 //! | RFC 4571 | length (2), message | RFC 4571 section 2 |
 //! | MS-TURN | 2 control or 3 data, 0, length (2), message | MS-TURN 2.1.2 |
 //!
@@ -18,6 +19,8 @@ use crate::flow::sample::{Carrier, Piece};
 /// How messages are set apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
+    /// None: messages of TURN say how long they are.
+    Turn,
     /// RFC 4571.
     Rfc4571,
     /// MS-TURN over TCP.
@@ -26,11 +29,12 @@ pub(super) enum Framing {
 
 impl Framing {
     /// Every framing.
-    pub(super) const ALL: [Self; 2] = [Self::Rfc4571, Self::MsTurn];
+    pub(super) const ALL: [Self; 3] = [Self::Turn, Self::Rfc4571, Self::MsTurn];
 
     /// The stable name used in facts.
     pub(super) fn token(self) -> &'static str {
         match self {
+            Self::Turn => "turn",
             Self::Rfc4571 => "rfc4571",
             Self::MsTurn => "ms-turn",
         }
@@ -76,20 +80,31 @@ impl<'v> Iterator for Frames<'v> {
     type Item = Message<'v>;
 
     fn next(&mut self) -> Option<Message<'v>> {
+        if self.framing == Framing::Turn {
+            return turn(&mut self.reader);
+        }
         let len = length(&mut self.reader, self.framing)?;
         Some(Message { bytes: self.reader.take_up_to(len), len })
     }
 }
 
-/// The segments of one side, if each holds exactly one message behind its length; none otherwise.
+/// The segments of one side, if each holds exactly one message behind its length; none otherwise. The
+/// hello with which MS-TURN opens is passed over.
 /// Shows large messages of which a stream's beginning would hold but one.
 #[derive(Debug, Clone)]
-pub(super) struct Segments<'v>(slice::Iter<'v, Piece<'v>>);
+pub(super) struct Segments<'v> {
+    pieces: slice::Iter<'v, Piece<'v>>,
+    framing: Framing,
+}
 
 impl<'v> Segments<'v> {
-    fn of(pieces: &'v [Piece<'v>]) -> Self {
-        let each = pieces.iter().all(|piece| segment(piece).is_some());
-        Self(if each { pieces.iter() } else { [].iter() })
+    fn of(pieces: &'v [Piece<'v>], framing: Framing) -> Self {
+        let pieces = match pieces {
+            [hello, rest @ ..] if is_pseudo_tls(hello) => rest,
+            all => all,
+        };
+        let each = pieces.iter().all(|piece| segment(piece, framing).is_some());
+        Self { pieces: if each { pieces.iter() } else { [].iter() }, framing }
     }
 }
 
@@ -97,16 +112,20 @@ impl<'v> Iterator for Segments<'v> {
     type Item = Message<'v>;
 
     fn next(&mut self) -> Option<Message<'v>> {
-        self.0.next().and_then(segment)
+        self.pieces.next().and_then(|piece| segment(piece, self.framing))
     }
 }
 
 /// The message that fills a segment behind its length.
-fn segment<'v>(piece: &Piece<'v>) -> Option<Message<'v>> {
+fn segment<'v>(piece: &Piece<'v>, framing: Framing) -> Option<Message<'v>> {
     let mut reader = Reader::new(piece.bytes);
-    let len = reader.u16()?;
-    (u32::from(len) + 2 == piece.wire_len)
-        .then(|| Message { bytes: reader.rest(), len: len.into() })
+    let len = length(&mut reader, framing)?;
+    let header = piece.bytes.len() - reader.remaining();
+    (len + header == piece.wire_len as usize).then(|| Message { bytes: reader.rest(), len })
+}
+
+fn is_pseudo_tls(piece: &Piece<'_>) -> bool {
+    matches!(pseudo_tls::read(piece.bytes), Seen::Fits((_, [])))
 }
 
 /// Judges what each side sent message by message: its datagrams, or the frames of its stream in
@@ -134,9 +153,10 @@ pub(super) fn messages<T>(
             _ => bytes,
         };
         let framed = Framing::ALL.map(|framing| Messages::Frames(Frames::of(rest, framing)));
-        let segments = Messages::Segments(Segments::of(view.pieces(side)));
+        let segments = [Framing::Rfc4571, Framing::MsTurn]
+            .map(|framing| Messages::Segments(Segments::of(view.pieces(side), framing)));
         let mut answer = Seen::Foreign;
-        for reading in framed.iter().chain([&segments]) {
+        for reading in framed.iter().chain(&segments) {
             match judge(reading) {
                 Seen::Fits(found) => return Seen::Fits(found),
                 Seen::Short => answer = Seen::Short,
@@ -145,6 +165,19 @@ pub(super) fn messages<T>(
         }
         answer
     })
+}
+
+/// A STUN message or channel data, whole.
+fn turn<'v>(reader: &mut Reader<'v>) -> Option<Message<'v>> {
+    let mut ahead = *reader;
+    let (kind, len) = (ahead.u16()?, usize::from(ahead.u16()?));
+    let (len, padded) = match kind {
+        0..0x0400 => (20 + len, 20 + len),
+        0x4000..0x5000 => (4 + len, 4 + len.next_multiple_of(4)),
+        _ => return None,
+    };
+    let mut message = Reader::new(reader.take_up_to(padded));
+    Some(Message { bytes: message.take_up_to(len), len })
 }
 
 fn length(reader: &mut Reader<'_>, framing: Framing) -> Option<usize> {
@@ -167,6 +200,17 @@ mod tests {
         let found = frames_of(&[0, 2, 7, 8, 0, 0, 0, 9, 1], Framing::Rfc4571);
         let lens: Vec<_> = found.iter().map(|m| (m.bytes.len(), m.len)).collect();
         assert_eq!(lens, [(2, 2), (0, 0), (1, 9)]);
+    }
+
+    #[test]
+    fn turn_has_no_frames_but_messages() {
+        let bytes =
+            [&[0, 1, 0, 0][..], &[7; 16], &[0x40, 1, 0, 1, 9, 0, 0, 0], &[0x40, 2, 0, 8, 5]]
+                .concat();
+        let found = frames_of(&bytes, Framing::Turn);
+        let lens: Vec<_> = found.iter().map(|m| (m.bytes.len(), m.len)).collect();
+        assert_eq!(lens, [(20, 20), (5, 5), (5, 12)]);
+        assert!(frames_of(&[0x50, 0, 0, 0], Framing::Turn).is_empty());
     }
 
     #[test]

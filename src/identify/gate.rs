@@ -40,7 +40,7 @@ fn first(bytes: &[u8], by_byte: &[Set; 256]) -> Set {
 }
 
 /// Detectors: bit n is the one at position n of [`DETECTORS`].
-type Set = u32;
+type Set = u64;
 
 /// The detectors to ask, by carrier and first byte.
 static ASKED: [[Set; 256]; 2] = table();
@@ -88,10 +88,26 @@ mod tests {
     #[test]
     fn only_those_that_begin_so_are_asked() {
         assert_eq!(tokens(&stream(&[0x16, 3], b"")), ["tls", "stun", "rtp", "rtcp", "dns"]);
-        assert_eq!(tokens(&datagrams(&[&[0x80, 0]], &[])), ["rtp", "rtcp", "dns", "ike"]);
+        assert_eq!(
+            tokens(&datagrams(&[&[0x80, 0]], &[])),
+            ["rtp", "rtcp", "dns", "ike", "llmnr", "netbios-ns", "quic"]
+        );
         // Either side, and any datagram, may bring one in.
         let both = datagrams(&[&[0xff], &[0x30]], &[&[0x16]]);
-        assert_eq!(tokens(&both), ["stun", "dns", "dtls", "ike", "ldap", "ntp"]);
+        let asked = [
+            "stun",
+            "dns",
+            "dtls",
+            "ike",
+            "ldap",
+            "ntp",
+            "llmnr",
+            "netbios-ns",
+            "netbios-dgm",
+            "snmp",
+            "quic",
+        ];
+        assert_eq!(tokens(&both), asked);
         assert!(tokens(&datagrams(&[b""], &[])).is_empty());
     }
 

@@ -6,6 +6,9 @@
 //! | `30` length `02` number, an operation of RFC 4511 whose body fits, both sides | others | high |
 //! | the same on one side | | medium |
 //!
+//! TLS follows on the same connection after the extended operation for it (RFC 4511, 4.14); then the
+//! fact `then` says so.
+//!
 //! Lengths may take four bytes more than they need, as Windows writes them. After a bind with
 //! SASL the messages may be sealed, behind a length of four bytes; those are not recognised from
 //! the middle. Easily confused with: SNMP, whose version is followed by a string (`04`); Kerberos,
@@ -13,6 +16,7 @@
 
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
+use super::then::then;
 use super::{Claim, Confidence, Detector, Probe, View};
 use crate::flow::sample::Carrier;
 
@@ -60,7 +64,12 @@ fn probe(view: &View<'_>) -> Probe {
         Operation::Request(name) => Some(name),
         Operation::Response => None,
     });
-    Probe::Match(claim.asked_by(sides::requester(asked, answered)).fact("ldap_operation", name))
+    Probe::Match(
+        claim
+            .asked_by(sides::requester(asked, answered))
+            .fact("ldap_operation", name)
+            .fact("then", then(view)),
+    )
 }
 
 fn read(message: &Message<'_>) -> Seen<Operation> {
@@ -134,7 +143,9 @@ const MAX_LEN: usize = 1 << 24;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{ask, claim, datagrams, hex, snapped, stream, survive};
+    use super::super::craft::{
+        ask, claim, datagrams, dialogue, hello, hex, snapped, stream, survive,
+    };
     use super::*;
     use crate::flow::key::Side;
     use crate::flow::sample::Sample;
@@ -152,6 +163,23 @@ pub(super) mod tests {
             datagrams(&[&hex(SEARCH)], &[]),
             stream(b"", &hex(BOUND)),
         ]
+    }
+
+    #[test]
+    fn tells_of_the_change_to_tls() {
+        let oid = b"1.3.6.1.4.1.1466.20037";
+        let asks = [&hex("30 1d 0201 01 77 18 80 16")[..], oid].concat();
+        let sample = dialogue(&[
+            (Side::A, &asks),
+            (Side::B, &hex("30 0c 0201 01 78 07 0a01 00 0400 0400")),
+            (Side::A, &hello()),
+        ]);
+        let changed = claim(&DETECTOR, &sample);
+        assert_eq!(changed.confidence, Confidence::High);
+        assert_eq!(
+            (&*changed.facts["ldap_operation"], &*changed.facts["then"]),
+            ("extended", "tls")
+        );
     }
 
     #[test]

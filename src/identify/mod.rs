@@ -9,8 +9,10 @@ mod bytes;
 mod facts;
 mod frames;
 mod gate;
+mod replies;
 mod sides;
 mod taste;
+mod then;
 mod view;
 
 mod tls;
@@ -50,6 +52,42 @@ mod kerberos;
 mod ldap;
 
 mod ntp;
+
+mod websocket;
+
+mod mdns;
+
+mod llmnr;
+
+mod netbios_ns;
+
+mod netbios_dgm;
+
+mod netbios_ssn;
+
+mod dhcpv6;
+
+mod xmpp;
+
+mod syslog;
+
+mod msn_ft;
+
+mod snmp;
+
+mod quic;
+
+mod teredo;
+
+mod ssdp;
+
+mod smtp;
+
+mod ftp;
+
+mod pop3;
+
+mod imap;
 
 #[cfg(test)]
 mod craft;
@@ -180,6 +218,24 @@ pub const DETECTORS: &[Detector] = &[
     kerberos::DETECTOR,
     ldap::DETECTOR,
     ntp::DETECTOR,
+    websocket::DETECTOR,
+    mdns::DETECTOR,
+    llmnr::DETECTOR,
+    netbios_ns::DETECTOR,
+    netbios_dgm::DETECTOR,
+    netbios_ssn::DETECTOR,
+    dhcpv6::DETECTOR,
+    xmpp::DETECTOR,
+    syslog::DETECTOR,
+    msn_ft::DETECTOR,
+    snmp::DETECTOR,
+    quic::DETECTOR,
+    teredo::DETECTOR,
+    ssdp::DETECTOR,
+    smtp::DETECTOR,
+    ftp::DETECTOR,
+    pop3::DETECTOR,
+    imap::DETECTOR,
 ];
 
 /// What a flow speaks.
@@ -295,6 +351,24 @@ mod tests {
             ("kerberos", kerberos::tests::samples()),
             ("ldap", ldap::tests::samples()),
             ("ntp", ntp::tests::samples()),
+            ("websocket", websocket::tests::samples()),
+            ("mdns", mdns::tests::samples()),
+            ("llmnr", llmnr::tests::samples()),
+            ("netbios-ns", netbios_ns::tests::samples()),
+            ("netbios-dgm", netbios_dgm::tests::samples()),
+            ("netbios-ssn", netbios_ssn::tests::samples()),
+            ("dhcpv6", dhcpv6::tests::samples()),
+            ("xmpp", xmpp::tests::samples()),
+            ("syslog", syslog::tests::samples()),
+            ("msn-ft", msn_ft::tests::samples()),
+            ("snmp", snmp::tests::samples()),
+            ("quic", quic::tests::samples()),
+            ("teredo", teredo::tests::samples()),
+            ("ssdp", ssdp::tests::samples()),
+            ("smtp", smtp::tests::samples()),
+            ("ftp", ftp::tests::samples()),
+            ("pop3", pop3::tests::samples()),
+            ("imap", imap::tests::samples()),
         ]
     }
 
@@ -331,6 +405,22 @@ mod tests {
     }
 
     #[test]
+    fn every_detector_stands_in_the_documentation() {
+        let page = include_str!("../../docs/identification.md");
+        let mut told: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        told.retain(|line| line.matches('|').count() == 5);
+        let mut known: Vec<String> = DETECTORS
+            .iter()
+            .map(|detector| format!("| `{}` | {} |", detector.token, detector.reference))
+            .collect();
+        known.sort();
+        assert_eq!(told.len(), known.len());
+        for (line, start) in told.iter().zip(&known) {
+            assert!(line.starts_with(start.as_str()), "{line}");
+        }
+    }
+
+    #[test]
     fn flipping_the_sample_flips_the_answer() {
         for (token, samples) in samples() {
             for mut sample in samples {
@@ -342,11 +432,25 @@ mod tests {
         }
     }
 
+    /// Random payloads that detectors may take for theirs with medium confidence: how many of 200,000
+    /// samples are allowed. What is not listed allows none.
+    ///
+    /// Half the samples are streams, with a beginning on two sides; half are datagrams, about four. So
+    /// the table says what chance must meet in one of them, in bits, and what to expect of all.
+    ///
+    /// | protocol | bits left to chance | expected |
+    /// |---|---|---|
+    /// | tls | type 23 (8), major version (8), minor version up to 3 (6), possible length (2): 24 | 200,000 / 2^24 = 0.01 |
+    /// | rtcp | version (2), type 200 to 207 (5), the one length that fills (16), which seldom leaves room for what the type demands (1): 24 | 400,000 / 2^24 = 0.02 |
+    ///
+    /// All others have 30 bits and more to meet. Of 12,000,000 samples one was claimed, as TLS.
+    const MEDIUM_BY_CHANCE: &[(&str, u32)] = &[("tls", 1), ("rtcp", 1)];
+
     #[test]
     fn random_payload_is_never_claimed_with_high_confidence() {
         let mut random = Random(0x706f_7274_6173_7361);
         let mut medium: BTreeMap<&str, u32> = BTreeMap::new();
-        for _ in 0..100_000 {
+        for _ in 0..200_000 {
             let sample = random.sample();
             for detector in DETECTORS {
                 if let (true, Probe::Match(claim)) =
@@ -357,8 +461,45 @@ mod tests {
                 }
             }
         }
-        println!("medium claims in 100,000: {medium:?}");
-        assert!(medium.values().all(|&count| count <= 3), "{medium:?}");
+        println!("medium claims in 200,000: {medium:?}");
+        for (token, count) in medium {
+            let allowed = MEDIUM_BY_CHANCE.iter().find(|(known, _)| *known == token);
+            assert!(allowed.is_some_and(|(_, most)| count <= *most), "{token}: {count}");
+        }
+    }
+
+    /// Random bytes behind a first byte that the protocol begins with: the same claims are far
+    /// likelier here than in traffic.
+    #[test]
+    fn random_bytes_behind_a_likely_first_byte_are_no_high_claim() {
+        let mut random = Random(0x0064_6574_6563_7421);
+        for detector in DETECTORS {
+            for (carrier, ranges) in detector.carriers {
+                for _ in 0..4_000 {
+                    let range = &ranges[random.below(ranges.len() as u64)];
+                    let span = u64::from(*range.end()) - u64::from(*range.start()) + 1;
+                    let mut sample = Sample::new(*carrier);
+                    for side in [Side::A, Side::B] {
+                        let mut bytes: Vec<u8> =
+                            (0..12 + random.below(80)).map(|_| random.next() as u8).collect();
+                        bytes[0] = range.start() + random.below(span) as u8;
+                        let wire_len = bytes.len() as u32;
+                        sample.push(side, &Piece { sequence: 1, bytes: &bytes, wire_len });
+                    }
+                    if let Probe::Match(claim) = ask(detector, &sample) {
+                        assert_ne!(claim.confidence, Confidence::High, "{claim:?} {sample:x?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_keepalive_of_nat_is_nothing() {
+        // RFC 3948, 2.3: one byte, and no reader may take it for a beginning.
+        let found = identify(&datagrams(&[&[0xff]], &[&[0xff]]));
+        assert_eq!(found.protocol, None);
+        assert!(found.payload_seen);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 
 use super::bytes::Reader;
 use super::sides::{self, SIDES, Seen};
+use super::then::then;
 use super::{Claim, Confidence, Detector, Probe, View};
 use crate::flow::sample::Carrier;
 
@@ -71,7 +72,8 @@ fn probe(view: &View<'_>) -> Probe {
     Probe::Match(
         claim
             .asked_by(sides::requester(sent(Kind::Request), sent(Kind::Confirm)))
-            .fact("rdp_security", heads().find_map(|head| head.security)),
+            .fact("rdp_security", heads().find_map(|head| head.security))
+            .fact("then", then(view)),
     )
 }
 
@@ -142,7 +144,7 @@ const NEGOTIATION: usize = 8;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{ask, claim, hex, stream, survive};
+    use super::super::craft::{ask, claim, dialogue, hello, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
     use crate::flow::sample::Sample;
@@ -174,6 +176,9 @@ pub(super) mod tests {
         assert_eq!(both.requester, Some(Side::A));
         assert_eq!(both.facts["rdp_security"], "credssp");
         assert_eq!(claim(&DETECTOR, &samples()[1]).confidence, Confidence::High);
+        let secured =
+            dialogue(&[(Side::A, &hex(REQUEST)), (Side::B, &hex(CONFIRM)), (Side::A, &hello())]);
+        assert_eq!(claim(&DETECTOR, &secured).facts["then"], "tls");
         let bare = claim(&DETECTOR, &samples()[2]);
         assert_eq!(bare.confidence, Confidence::Medium);
         assert_eq!(bare.requester, Some(Side::B));

@@ -18,7 +18,8 @@
 use super::bytes::Reader;
 use super::frames::{self, Messages};
 use super::sides::{self, Message, Seen};
-use super::{Claim, Confidence, Detector, Probe, View, gate};
+use super::stun::relay;
+use super::{Claim, Confidence, Detector, FirstBytes, Probe, View, gate};
 use crate::flow::sample::Carrier;
 
 /// RTCP.
@@ -26,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
     token: "rtcp",
     name: "RTCP",
     reference: "RFC 3550",
-    carriers: &[(Carrier::Stream, gate::ANY), (Carrier::Datagrams, &[0x80..=0xbf])],
+    carriers: &[(Carrier::Stream, gate::ANY), (Carrier::Datagrams, MEDIA)],
     carried_after: &["stun", "dtls"],
     probe,
 };
@@ -66,6 +67,7 @@ fn judge(messages: &Messages<'_>, carrier: Carrier) -> Seen<Confidence> {
 }
 
 fn fit(message: &Message<'_>) -> Option<Fit> {
+    let message = relay::payload(message).unwrap_or(*message);
     let mut reader = Reader::new(message.bytes);
     let size = packet(&mut reader, FIRST)?;
     let left = message.len.checked_sub(size)?;
@@ -106,6 +108,8 @@ fn packet(reader: &mut Reader<'_>, types: std::ops::RangeInclusive<u8>) -> Optio
     (flags >> 6 == 2 && types.contains(&kind) && words >= least).then_some((words + 1) * 4)
 }
 
+/// RTCP, or what a relay carries: indications and channel data.
+const MEDIA: FirstBytes = &[0x00..=0x01, 0x40..=0x4f, 0x80..=0xbf];
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;

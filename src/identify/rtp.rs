@@ -1,5 +1,5 @@
 //! RTP media, and SRTP, which leaves the header readable. RFC 3550 section 5, RFC 3711, RFC 7983;
-//! over TCP RFC 4571.
+//! over TCP RFC 4571; behind a relay RFC 8656.
 //!
 //! ```text
 //!  0          1         2          4           8      12
@@ -23,7 +23,8 @@ use std::fmt;
 use super::bytes::Reader;
 use super::frames::{self, Messages};
 use super::sides::{self, Message, Seen};
-use super::{Claim, Confidence, Detector, Probe, View, gate};
+use super::stun::relay;
+use super::{Claim, Confidence, Detector, FirstBytes, Probe, View, gate};
 use crate::flow::sample::Carrier;
 
 /// RTP.
@@ -31,7 +32,7 @@ pub(super) const DETECTOR: Detector = Detector {
     token: "rtp",
     name: "RTP",
     reference: "RFC 3550",
-    carriers: &[(Carrier::Stream, gate::ANY), (Carrier::Datagrams, &[0x80..=0xbf])],
+    carriers: &[(Carrier::Stream, gate::ANY), (Carrier::Datagrams, MEDIA)],
     carried_after: &["stun", "dtls", "rtcp"],
     probe,
 };
@@ -54,6 +55,8 @@ struct Train {
     payload_types: Types,
     /// STUN messages beside it, which leave little else for it to be.
     checks: usize,
+    /// Whether a relay carries it.
+    relayed: bool,
 }
 
 /// What the timestamps did.
@@ -78,6 +81,7 @@ fn probe(view: &View<'_>) -> Probe {
     Probe::Match(
         claim
             .fact("payload_type", Some(types.to_string()))
+            .fact("relayed", trains().any(|train| train.relayed).then_some("rtp"))
             .fact("ssrc", Some(format!("0x{:08x}", longest.ssrc))),
     )
 }
@@ -126,7 +130,8 @@ fn judge(messages: &Messages<'_>, carrier: Carrier) -> Seen<Train> {
     match (longest(&headers), headers.len()) {
         (Some(train), _) => {
             let checks = messages.clone().filter(is_check).count();
-            Seen::Fits(Train { checks, ..train })
+            let relayed = messages.clone().any(|message| relay::payload(&message).is_some());
+            Seen::Fits(Train { checks, relayed, ..train })
         }
         (None, 1) => Seen::Short,
         (None, _) => Seen::Foreign,
@@ -153,9 +158,10 @@ fn longest(headers: &[Header]) -> Option<Train> {
     longest
 }
 
-/// STUN, RTP or RTCP by the first byte (RFC 7983, 7).
+/// STUN, RTP or RTCP by the first byte (RFC 7983, 7), or what a relay carries.
 fn is_media(message: &Message<'_>) -> bool {
-    matches!(message.bytes.first(), None | Some(0..=3 | 0x80..=0xbf)) && message.len > 0
+    let direct = matches!(message.bytes.first(), None | Some(0..=3 | 0x80..=0xbf));
+    message.len > 0 && (direct || relay::payload(message).is_some())
 }
 
 /// STUN by its cookie (RFC 8489, 5).
@@ -163,8 +169,9 @@ fn is_check(message: &Message<'_>) -> bool {
     message.bytes.get(4..).is_some_and(|rest| rest.starts_with(&[0x21, 0x12, 0xa4, 0x42]))
 }
 
-/// The header, if everything in it fits into the message.
+/// The header, if everything in it fits into the message, or into what the message carries.
 fn header(message: &Message<'_>) -> Option<Header> {
+    let message = relay::payload(message).unwrap_or(*message);
     let mut reader = Reader::new(message.bytes);
     let flags = reader.u8()?;
     let second = reader.u8()?;
@@ -218,9 +225,18 @@ fn train(headers: &[Header], ssrc: u32) -> Option<Train> {
         last = *header;
     }
     let holds = steps > breaks && payload_types.count() <= MAX_TYPES;
-    holds.then_some(Train { ssrc, packets: steps + 1, clock, payload_types, checks: 0 })
+    holds.then_some(Train {
+        ssrc,
+        packets: steps + 1,
+        clock,
+        payload_types,
+        checks: 0,
+        relayed: false,
+    })
 }
 
+/// RTP, or what a relay carries: indications and channel data.
+const MEDIA: FirstBytes = &[0x00..=0x01, 0x40..=0x4f, 0x80..=0xbf];
 /// Bytes of the fixed header.
 const FIXED: usize = 12;
 /// Sequence numbers that loss may skip.
@@ -232,7 +248,8 @@ const MAX_TYPES: u32 = 4;
 
 #[cfg(test)]
 pub(in crate::identify) mod tests {
-    use super::super::craft::{ask, claim, datagrams, hex, stream, survive};
+    use super::super::craft::{ask, claim, datagrams, dialogue, hex, stream, survive};
+    use super::super::stun::pseudo_tls;
     use super::*;
     use crate::flow::key::Side;
     use crate::flow::sample::Piece;
@@ -315,6 +332,46 @@ pub(in crate::identify) mod tests {
         packets.extend(run(2));
         let claim = claim(&DETECTOR, &datagrams(&slices(&packets), &[]));
         assert_eq!(claim.confidence, Confidence::High);
+    }
+
+    #[test]
+    fn media_behind_a_relay_is_media() {
+        let in_channel = |packet: &Vec<u8>| {
+            let header = [0x40, 1, 0, packet.len() as u8];
+            [&header[..], packet].concat()
+        };
+        let carried: Vec<_> = run(3).iter().map(in_channel).collect();
+        for sample in [datagrams(&slices(&carried), &[]), stream(&carried.concat(), b"")] {
+            let claim = claim(&DETECTOR, &sample);
+            assert_eq!(claim.confidence, Confidence::High);
+            assert_eq!(claim.facts["relayed"], "rtp");
+        }
+        assert_eq!(claim(&DETECTOR, &samples()[0]).facts.get("relayed"), None);
+
+        // The data before the peer's address, as it fits into what is kept of a datagram.
+        let indicated: Vec<_> = run(3)
+            .iter()
+            .map(|packet| {
+                let mut out = hex("0017 0030 2112a442 000102030405060708090a0b 0013 0020");
+                out.extend(packet);
+                out.extend(hex("0012 0008 0001 0000 00000000"));
+                out
+            })
+            .collect();
+        let claim = claim(&DETECTOR, &datagrams(&slices(&indicated), &[]));
+        assert_eq!((claim.confidence, &*claim.facts["relayed"]), (Confidence::High, "rtp"));
+    }
+
+    #[test]
+    fn ms_turn_segments_are_media_behind_the_hello() {
+        let mut packets = vec![(Side::A, pseudo_tls::tests::client())];
+        for packet in run(4) {
+            let mut bytes = packet;
+            bytes.resize(1212, 0xd5);
+            packets.push((Side::A, [&[3, 0][..], &1212_u16.to_be_bytes(), &bytes].concat()));
+        }
+        let packets: Vec<(Side, &[u8])> = packets.iter().map(|(s, p)| (*s, p.as_slice())).collect();
+        assert_eq!(claim(&DETECTOR, &dialogue(&packets)).confidence, Confidence::High);
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! | `00` length (3) `ff S M B` | SMB 1 | high |
 //! | `00` length (3) `fe S M B 40 00` | SMB 2 and 3 | high |
 //! | `00` length (3) `fd S M B`, `fc S M B` | SMB 3 encrypted, compressed | high |
-//! | `81 00 00 44`, two names | session request | high |
-//! | `82 00 00 00`, then any of the above | session granted | high |
+//! | `81 00 00 44`, two names, or `82 00 00 00`, then any of the above | a session, then SMB | high |
 //!
-//! Easily confused with: other protocols on the session header, which lack the magic.
+//! Easily confused with: other protocols on the session header, which lack the magic. A session that
+//! was called for and no more is `NetBIOS`'s.
 
 use super::bytes::Reader;
 use super::sides::{self, SIDES, Seen};
@@ -59,6 +59,11 @@ fn probe(view: &View<'_>) -> Probe {
     )
 }
 
+/// Whether a message of either side is SMB.
+pub(super) fn speaks(view: &View<'_>) -> bool {
+    sides::fitting(&sides::streams(view, read)).next().is_some()
+}
+
 fn read(bytes: &[u8]) -> Seen<Head> {
     let mut reader = Reader::new(bytes);
     let Some(kind) = reader.u8() else {
@@ -66,13 +71,30 @@ fn read(bytes: &[u8]) -> Seen<Head> {
     };
     match kind {
         MESSAGE => message(reader),
-        SESSION_REQUEST => session_request(reader),
-        SESSION_GRANTED => match (reader.u24(), reader.u8()) {
-            (Some(0), Some(MESSAGE)) => message(reader),
-            (None, _) | (Some(0), None) => Seen::Short,
-            _ => Seen::Foreign,
+        SESSION_REQUEST => match reader.u24() {
+            Some(68) => match session_names(&mut reader) {
+                Seen::Fits(()) => opened(reader),
+                Seen::Short => Seen::Short,
+                Seen::Foreign | Seen::Silent => Seen::Foreign,
+            },
+            Some(_) => Seen::Foreign,
+            None => Seen::Short,
+        },
+        SESSION_GRANTED => match reader.u24() {
+            Some(0) => opened(reader),
+            Some(_) => Seen::Foreign,
+            None => Seen::Short,
         },
         _ => Seen::Foreign,
+    }
+}
+
+/// What follows the opening of a session.
+fn opened(mut reader: Reader<'_>) -> Seen<Head> {
+    match reader.u8() {
+        Some(MESSAGE) => message(reader),
+        Some(_) => Seen::Foreign,
+        None => Seen::Short,
     }
 }
 
@@ -148,13 +170,9 @@ fn agreed(mut reader: Reader<'_>) -> Option<&'static str> {
     }
 }
 
-/// Two names of 32 letters from A to P, each with its length before and an end behind it.
-fn session_request(mut reader: Reader<'_>) -> Seen<Head> {
-    match reader.u24() {
-        Some(68) => {}
-        Some(_) => return Seen::Foreign,
-        None => return Seen::Short,
-    }
+/// The two names of a session request: 32 letters from A to P, a length before and an end behind
+/// each.
+pub(super) fn session_names(reader: &mut Reader<'_>) -> Seen<()> {
     for _ in 0..2 {
         let Some(name) = reader.take(34) else {
             return Seen::Short;
@@ -165,7 +183,7 @@ fn session_request(mut reader: Reader<'_>) -> Seen<Head> {
             return Seen::Foreign;
         }
     }
-    Seen::Fits(Head { kind: Kind::Request, evidence: "NetBIOS session request", dialect: None })
+    Seen::Fits(())
 }
 
 const MESSAGE: u8 = 0x00;
@@ -205,7 +223,7 @@ pub(super) mod tests {
             stream(&smb2("00"), &smb2("01")),
             stream(&hex("00 000054 ff534d42 72 00000000 18 0128 0000"), b""),
             stream(&[hex("82 000000"), hex("00 000054 ff534d42 72 00000000 98")].concat(), b""),
-            stream(&session(), &hex("82 000000")),
+            stream(&[session(), smb2("00")].concat(), &hex("82 000000")),
             stream(&hex("00 0000a0 fd534d42 0011223344556677"), b""),
         ]
     }
@@ -227,6 +245,7 @@ pub(super) mod tests {
     fn wants_more() {
         assert_eq!(ask(&DETECTOR, &stream(&hex("00 000080 fe53"), b"")), Probe::NeedMore);
         assert_eq!(ask(&DETECTOR, &stream(&hex("82 000000"), b"")), Probe::NeedMore);
+        assert_eq!(ask(&DETECTOR, &stream(&session(), b"")), Probe::NeedMore);
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! | type, length, id (16), answered with the same id | classic (RFC 3489) | medium |
 //! | a hello with the one suite `00 18` | pseudo-TLS of MS-TURN over TCP | high |
 //!
-//! Over TCP a message stands bare, behind a length (RFC 4571) or behind an MS-TURN frame.
+//! Over TCP a message stands bare, behind a length (RFC 4571) or behind an MS-TURN frame. What a relay
+//! carries beside its messages is told by the fact `relayed`.
 //!
 //! Easily confused with: DNS in its first two bytes; TLS 1.0 in the pseudo-TLS; and the media
 //! and DTLS that share its ports (RFC 7983), which are not held against it. Channel data of TURN
@@ -18,12 +19,15 @@ mod message;
 
 pub(super) mod pseudo_tls;
 
+pub(super) mod relay;
+
 use super::frames::{Frames, Framing};
-use super::sides::{self, Datagrams, SIDES, Seen};
+use super::sides::{self, Datagrams, Message, SIDES, Seen};
 use super::{Claim, Confidence, Detector, Probe, View, gate};
 use crate::flow::sample::Carrier;
 
 use message::{Class, StunMessage, Variant};
+use relay::Inside;
 
 /// STUN.
 pub(super) const DETECTOR: Detector = Detector {
@@ -41,6 +45,9 @@ struct Head {
     messages: Vec<StunMessage>,
     framing: Option<Framing>,
     pseudo_tls: Option<pseudo_tls::Hello>,
+    relayed: Option<Inside>,
+    /// What stands beside the messages without a wrapping.
+    beside: Option<Inside>,
 }
 
 fn probe(view: &View<'_>) -> Probe {
@@ -116,7 +123,11 @@ fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
                 sides::requester(sent(&[Class::Request]), sent(&[Class::Success, Class::Error]))
             });
     let pseudo = heads().any(|head| head.pseudo_tls.is_some());
-    let turn = pseudo || messages().any(StunMessage::is_turn);
+    // Beside checks between two hosts media is not relayed; beside MS-TURN's messages it is.
+    let microsoft = messages().any(|message| message.variant == Variant::MsTurn);
+    let beside = heads().filter_map(|head| head.beside).max().filter(|_| microsoft);
+    let relayed = heads().filter_map(|head| head.relayed).max().max(beside);
+    let turn = pseudo || relayed.is_some() || messages().any(StunMessage::is_turn);
     // The method that says most: what TURN does before the checks around it.
     let method = messages()
         .find(|message| message.is_turn())
@@ -128,6 +139,7 @@ fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
         .fact("variant", pseudo.then_some("pseudo-tls"))
         .fact("turn", turn.then_some("true"))
         .fact("fingerprint", messages().any(|m| m.fingerprint).then_some("true"))
+        .fact("relayed", relayed.map(Inside::token))
         .fact("framing", heads().find_map(|head| head.framing).map(Framing::token))
 }
 
@@ -136,6 +148,8 @@ fn read_datagrams(datagrams: Datagrams<'_>) -> Seen<Head> {
     let mut first = Seen::Silent;
     let mut head = Head::default();
     for datagram in datagrams {
+        head.relayed = head.relayed.max(Inside::of(&datagram));
+        head.beside = head.beside.max(Inside::bare(datagram.bytes));
         match message::read(&datagram) {
             Seen::Fits(message) => head.messages.push(message),
             other if matches!(first, Seen::Silent) => first = other.map(|_| Head::default()),
@@ -153,28 +167,29 @@ fn read_stream(bytes: &[u8]) -> Seen<Head> {
     };
     let head = Head { pseudo_tls, ..Head::default() };
     match messages(rest) {
-        Seen::Fits((messages, framing)) => Seen::Fits(Head { messages, framing, ..head }),
+        Seen::Fits(found) => Seen::Fits(Head { pseudo_tls, ..found }),
         _ if head.pseudo_tls.is_some() => Seen::Fits(head),
         other => other.map(|_| head),
     }
 }
 
-type Found = (Vec<StunMessage>, Option<Framing>);
-
 /// The messages from the beginning of a stream, bare or framed.
-fn messages(bytes: &[u8]) -> Seen<Found> {
-    let bare = message::in_stream(bytes);
-    if !bare.is_empty() {
-        return Seen::Fits((bare, None));
-    }
+fn messages(bytes: &[u8]) -> Seen<Head> {
     for framing in Framing::ALL {
-        let found: Vec<StunMessage> = Frames::of(bytes, framing)
+        let frames = || Frames::of(bytes, framing);
+        let found: Vec<StunMessage> = frames()
             .filter_map(|message| message::read(&message).fits().copied())
             // A guessed length and a guessed message do not make a message.
             .filter(|message| message.variant != Variant::Classic)
             .collect();
         if !found.is_empty() {
-            return Seen::Fits((found, Some(framing)));
+            return Seen::Fits(Head {
+                messages: found,
+                framing: (framing != Framing::Turn).then_some(framing),
+                relayed: frames().filter_map(|message: Message<'_>| Inside::of(&message)).max(),
+                beside: frames().filter_map(|message| Inside::bare(message.bytes)).max(),
+                pseudo_tls: None,
+            });
         }
     }
     let begins = bytes.first().is_some_and(|&first| first <= 3);
@@ -186,7 +201,7 @@ const SHORTEST_PROOF: usize = 4 + 20 + 8;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{ask, claim, datagrams, hex, stream, survive};
+    use super::super::craft::{self, ask, claim, datagrams, hex, stream, survive};
     use super::*;
     use crate::flow::key::Side;
     use crate::flow::sample::Sample;
@@ -264,6 +279,30 @@ pub(super) mod tests {
         assert_eq!(pseudo.facts["variant"], "pseudo-tls");
         assert_eq!(pseudo.facts["stun_method"], "allocate");
         assert_eq!(pseudo.facts["turn"], "true");
+    }
+
+    #[test]
+    fn tells_what_a_relay_carries() {
+        let bind = hex("0009 0000 2112a442 000102030405060708090a0b");
+        let voice = hex("4001 000c 8008 0001 000000a0 00000001");
+        let datagrams = claim(&DETECTOR, &datagrams(&[&bind, &voice], &[]));
+        assert_eq!(datagrams.facts["stun_method"], "channel-bind");
+        assert_eq!((&*datagrams.facts["turn"], &*datagrams.facts["relayed"]), ("true", "rtp"));
+
+        // Once MS-TURN has set a destination active, media stands bare.
+        let rtp = hex("8008 0001 000000a0 00000001");
+        let active = claim(&DETECTOR, &craft::datagrams(&[&allocate(), &rtp], &[]));
+        assert_eq!((&*active.facts["variant"], &*active.facts["relayed"]), ("ms-turn", "rtp"));
+        let framed = [framed("0200", &allocate()), framed("0300", &rtp)].concat();
+        assert_eq!(claim(&DETECTOR, &stream(&framed, b"")).facts["relayed"], "rtp");
+        // Beside checks it is not relayed.
+        let direct = claim(&DETECTOR, &craft::datagrams(&[&binding("0001"), &rtp], &[]));
+        assert_eq!((direct.facts.get("relayed"), direct.facts.get("turn")), (None, None));
+
+        // Over TCP channel data stands between messages, padded.
+        let handshake = hex("4001 0003 16feff 00");
+        let tcp = claim(&DETECTOR, &stream(&[bind.clone(), handshake, bind].concat(), b""));
+        assert_eq!((tcp.facts.get("framing"), &*tcp.facts["relayed"]), (None, "dtls"));
     }
 
     #[test]

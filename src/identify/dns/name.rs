@@ -43,6 +43,17 @@ impl<'v> Name<'v> {
         self.text().eq(['.'])
     }
 
+    /// Whether it is one label, as hosts are called on their own link.
+    pub(super) fn is_one_label(self) -> bool {
+        self.0.split_first().is_some_and(|(&len, rest)| usize::from(len) == rest.len())
+    }
+
+    /// Whether it stands below `local` (RFC 6762, 3), or is that.
+    pub(super) fn is_local(self) -> bool {
+        let last = self.0.len().checked_sub(LOCAL.len()).and_then(|at| self.0.get(at..));
+        last.is_some_and(|last| last.eq_ignore_ascii_case(LOCAL))
+    }
+
     /// Whether two names look the same, whatever their case.
     pub(super) fn is(self, other: Self) -> bool {
         let lower = |name: Self| name.text().map(|c| c.to_ascii_lowercase());
@@ -94,6 +105,8 @@ impl<'v> Name<'v> {
     }
 }
 
+/// No label holds a control character, so this is a label where it stands last.
+const LOCAL: &[u8] = b"\x05local";
 const MAX_LABEL: usize = 63;
 const MAX_NAME: usize = 255;
 
@@ -116,6 +129,15 @@ mod tests {
         assert!(name(b"\x02fe\x01A\0").is(name(b"\x02FE\x01a\0")));
         assert!(name(b"\x03a.b\0").is(name(b"\x01a\x01b\0")));
         assert!(!name(b"\x02fe\0").is(name(b"\x02fe\x01a\0")));
+    }
+
+    #[test]
+    fn one_label_and_local_names_are_told() {
+        let kinds = |bytes| (name(bytes).is_one_label(), name(bytes).is_local());
+        assert_eq!(kinds(b"\x02fe\0"), (true, false));
+        assert_eq!(kinds(b"\x02fe\x05LOCAL\0"), (false, true));
+        assert_eq!(kinds(b"\x02fe\x06xlocal\0"), (false, false));
+        assert_eq!(kinds(b"\0"), (false, false));
     }
 
     #[test]

@@ -127,24 +127,6 @@ pub(super) fn read(message: &Message<'_>) -> Seen<StunMessage> {
     Seen::Fits(StunMessage { kind, id, variant, fingerprint: attributes.fingerprint })
 }
 
-/// The bare messages from the beginning of a stream; only those with a cookie.
-pub(super) fn in_stream(bytes: &[u8]) -> Vec<StunMessage> {
-    let mut reader = Reader::new(bytes);
-    let mut found = Vec::new();
-    loop {
-        let mut ahead = reader;
-        let (Some(_), Some(len)) = (ahead.u16(), ahead.u16()) else {
-            return found;
-        };
-        let len = HEADER + usize::from(len);
-        let bytes = reader.take_up_to(len);
-        match read(&Message { bytes, len }) {
-            Seen::Fits(message) if message.variant != Variant::Classic => found.push(message),
-            _ => return found,
-        }
-    }
-}
-
 fn variant(kind: u16, id: &[u8], attributes: &[u8]) -> Option<Variant> {
     if kind & 0xc000 != 0 {
         None
@@ -205,11 +187,13 @@ fn name(method: u16) -> &'static str {
     }
 }
 
-const HEADER: usize = 20;
+/// Bytes before the attributes.
+pub(super) const HEADER: usize = 20;
 const ID: usize = 16;
-const COOKIE: &[u8] = &[0x21, 0x12, 0xa4, 0x42];
+/// RFC 8489, 5.
+pub(super) const COOKIE: &[u8] = &[0x21, 0x12, 0xa4, 0x42];
 /// MS-TURN 2.2.2.1: attribute 0x000f of four bytes, always the first.
-const MS_TURN_COOKIE: &[u8] = &[0x00, 0x0f, 0x00, 0x04, 0x72, 0xc6, 0x4b, 0xc6];
+pub(super) const MS_TURN_COOKIE: &[u8] = &[0x00, 0x0f, 0x00, 0x04, 0x72, 0xc6, 0x4b, 0xc6];
 /// Binding and shared secret: requests, responses, error responses (RFC 3489, 11.1).
 const CLASSIC_TYPES: [u16; 6] = [0x0001, 0x0101, 0x0111, 0x0002, 0x0102, 0x0112];
 /// RFC 8489, 14.7.
