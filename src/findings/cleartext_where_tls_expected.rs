@@ -25,15 +25,17 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         return None;
     }
     let row = case.row?;
+    let what = case.judged.identification;
     Some(Spark {
         severity: Severity::Error,
-        confidence: case.judged.identification.confidence.unwrap_or(Confidence::Medium),
+        // Of lines that no detector knows, so much is sure: they are no TLS.
+        confidence: what.confidence.unwrap_or(Confidence::High),
         expectation: Some(row.key),
         rows: vec![row.key],
         misfit: None,
         range: None,
         frame: None,
-        detail: None,
+        detail: what.protocol.is_none().then_some("readable lines".into()),
     })
 }
 
@@ -44,11 +46,19 @@ fn message(telling: &Telling<'_>) -> String {
         [row] => format!("{} demands TLS", row.id),
         _ => telling.rows_do("demands TLS", "demand TLS"),
     };
+    let spoken = match telling.details() {
+        lines if telling.protocols() == 1 && !lines.is_empty() => {
+            format!("{} {lines} in clear", telling.initiators().verb("sends", "send"))
+        }
+        _ => format!(
+            "{} {} in clear text",
+            telling.initiators().verb("speaks", "speak"),
+            telling.protocol_or("several protocols")
+        ),
+    };
     format!(
-        "{} {} {} in clear text to {} on {}, where {demanded}",
+        "{} {spoken} to {} on {}, where {demanded}",
         telling.initiator(),
-        telling.initiators().verb("speaks", "speak"),
-        telling.protocol_or("several protocols"),
         telling.responder(),
         telling.service(),
     )
@@ -73,6 +83,21 @@ mod tests {
         assert_eq!(
             finding.message,
             "client 10.20.0.101 speaks sip in clear text to front-end fe01 on tcp/5061, \
+             where S03 demands TLS"
+        );
+    }
+
+    #[test]
+    fn readable_lines_need_no_name() {
+        let sample = flow("10.20.0.101:51000", "10.0.1.11:5061")
+            .class(Class::WrongProtocol)
+            .row(SIP)
+            .contradiction(Contradiction::ClearText);
+        let finding = Testbed::default().only_finding(&sample);
+        assert_eq!(finding.confidence, Confidence::High);
+        assert_eq!(
+            finding.message,
+            "client 10.20.0.101 sends readable lines in clear to front-end fe01 on tcp/5061, \
              where S03 demands TLS"
         );
     }

@@ -3,6 +3,7 @@
 //! Every field is a sum, a minimum, a maximum or the lowest few of a set, so that neither the
 //! order of adding nor that of merging changes the result, and none grows with the traffic.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -32,7 +33,7 @@ pub(super) struct Group {
     /// Protocols that claim some flow as surely as the one that it goes by.
     pub(super) also: BTreeSet<&'static str>,
     /// What was seen, in a few words. Bounded by the words that rules have.
-    pub(super) details: BTreeSet<&'static str>,
+    pub(super) details: BTreeSet<Cow<'static, str>>,
     /// What each flow is about; the lowest [`MAX_ROWS`].
     pub(super) expectations: BTreeSet<Option<ExpectationId>>,
     /// Rows to name; the lowest [`MAX_ROWS`].
@@ -64,7 +65,7 @@ impl Group {
             frames: BTreeSet::from([spark.frame.unwrap_or(flow.first_frame)]),
             protocols: BTreeSet::from([case.judged.identification.protocol]),
             also: case.judged.identification.also.iter().copied().collect(),
-            details: spark.detail.into_iter().collect(),
+            details: spark.detail.clone().into_iter().collect(),
             expectations: BTreeSet::from([spark.expectation]),
             rows: rows.collect(),
             misfits: BTreeSet::from([spark.misfit]),
@@ -92,7 +93,7 @@ impl Group {
         add_lowest(&mut self.frames, spark.frame.unwrap_or(flow.first_frame), MAX_FRAMES);
         self.protocols.insert(case.judged.identification.protocol);
         self.also.extend(case.judged.identification.also.iter().copied());
-        self.details.extend(spark.detail);
+        self.details.extend(spark.detail.clone());
         add_lowest(&mut self.expectations, spark.expectation, MAX_ROWS);
         for row in spark.rows.iter().copied().chain(spark.expectation) {
             add_lowest(&mut self.rows, row, MAX_ROWS);
@@ -118,7 +119,7 @@ impl Group {
         merge_lowest(&mut self.frames, &other.frames, MAX_FRAMES);
         self.protocols.extend(&other.protocols);
         self.also.extend(&other.also);
-        self.details.extend(&other.details);
+        self.details.extend(other.details.iter().cloned());
         merge_lowest(&mut self.expectations, &other.expectations, MAX_ROWS);
         merge_lowest(&mut self.rows, &other.rows, MAX_ROWS);
         self.misfits.extend(&other.misfits);

@@ -32,6 +32,8 @@ mod expected_but_refused;
 
 mod expected_but_unanswered;
 
+mod tls_handshake_failed;
+
 mod ipsec_on_media_range;
 
 mod unknown_host_talks_to_role;
@@ -51,6 +53,7 @@ mod legacy_service;
 #[cfg(test)]
 mod testbed;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -77,6 +80,7 @@ pub const RULES: &[Rule] = &[
     expected_but_prohibited::RULE,
     expected_but_refused::RULE,
     expected_but_unanswered::RULE,
+    tls_handshake_failed::RULE,
     ipsec_on_media_range::RULE,
     unknown_host_talks_to_role::RULE,
     obsolete_tls::RULE,
@@ -138,7 +142,7 @@ pub struct Spark {
     /// A frame that proves it better than the flow's first frame does.
     pub frame: Option<FrameRef>,
     /// What was seen, in a few words that the message may use.
-    pub detail: Option<&'static str>,
+    pub detail: Option<Cow<'static, str>>,
 }
 
 /// Which directions of a flow a rule must see. A mirror port may show one direction only, and
@@ -263,6 +267,6 @@ mod tests {
                 assert!(!text.contains("  "), "{}: {text:?}", rule.name);
             }
         }
-        assert_eq!(names.len(), 15);
+        assert_eq!(names.len(), 16);
     }
 }

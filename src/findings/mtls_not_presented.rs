@@ -39,8 +39,8 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         range: None,
         frame: None,
         detail: match case.judged.identification.facts.get("client_certificate") {
-            Some("declined") => Some("asked for one"),
-            Some(_) => Some("not asked for one"),
+            Some("declined") => Some("asked for one".into()),
+            Some(_) => Some("not asked for one".into()),
             None => None,
         },
     })

@@ -42,7 +42,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: None,
         frame: None,
-        detail: Some(detail),
+        detail: Some(detail.into()),
     })
 }
 

@@ -86,6 +86,11 @@ impl<'a> Telling<'a> {
         }
     }
 
+    /// How many protocols were seen; an unknown one counts.
+    pub(super) fn protocols(&self) -> usize {
+        self.group.protocols.len()
+    }
+
     /// `, speaking http`, where the protocol is known.
     pub(super) fn speaking(&self) -> String {
         match self.finding.protocol {
@@ -101,7 +106,7 @@ impl<'a> Telling<'a> {
 
     /// What was seen, such as `TLS 1.0 and TLS 1.1`.
     pub(super) fn details(&self) -> String {
-        let details: Vec<&str> = self.group.details.iter().copied().collect();
+        let details: Vec<&str> = self.group.details.iter().map(AsRef::as_ref).collect();
         details.join(" and ")
     }
 

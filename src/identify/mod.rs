@@ -12,6 +12,7 @@ mod gate;
 mod replies;
 mod sides;
 mod taste;
+mod text;
 mod then;
 mod view;
 
@@ -277,7 +278,12 @@ pub fn identify<'s>(heard: impl Into<Heard<'s>>) -> Identification {
         Probe::No | Probe::NeedMore => None,
     });
     let Some(first) = claims.next() else {
-        return Identification { payload_seen: view.shows_payload(), ..Identification::default() };
+        let mut unknown =
+            Identification { payload_seen: view.shows_payload(), ..Identification::default() };
+        if text::shown(&view) {
+            unknown.facts.set(text::TEXT, text::LINES);
+        }
+        return unknown;
     };
     match claims.next() {
         None => identified(first, Vec::new()),

@@ -19,6 +19,7 @@
 //! Hellos outgrow the bytes kept, so the extensions are read as far as they go. Whether the client
 //! showed a certificate is read off what it sends next; `second_flight` has the rule.
 
+mod alert;
 mod certificate;
 
 mod gist;
@@ -77,6 +78,14 @@ fn probe(view: &View<'_>) -> Probe {
                 .fact("tls_hello", Some("sslv2")),
             Head::Alert | Head::Records => claim,
         };
+    }
+    // Only a hello tells who is the client.
+    if let Some(client) = sides::requester(asked, answered) {
+        for (side, by) in [(client, "client"), (client.other(), "server")] {
+            if let Some(about) = alert::fatal(view.pieces(side)) {
+                claim = claim.fact("tls_alert", Some(about)).fact("tls_alert_by", Some(by));
+            }
+        }
     }
     for side in SIDES {
         // Of a short flight everything was kept; of a long one there is a gist.
@@ -365,6 +374,16 @@ pub(super) mod tests {
         assert_eq!(claim.confidence, Confidence::High);
         assert_eq!(claim.facts["sni"], "fe01");
         assert_eq!(claim.facts.get("tls_offered"), None);
+    }
+
+    #[test]
+    fn a_fatal_alert_in_clear_is_told_with_its_side() {
+        let refused = claim(&DETECTOR, &stream(&client(), &hex("15 0303 0002 02 46")));
+        assert_eq!(refused.facts["tls_alert"], "protocol-version");
+        assert_eq!(refused.facts["tls_alert_by"], "server");
+        // Nobody knows whose it is without a hello.
+        let alone = claim(&DETECTOR, &stream(b"", &hex("15 0303 0002 02 46")));
+        assert_eq!(alone.facts.get("tls_alert"), None);
     }
 
     #[test]

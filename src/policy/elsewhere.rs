@@ -2,8 +2,8 @@
 //! know on other ports, and versions of protocols that belong to the past.
 
 use super::judge::Ask;
-use super::terms::{Breadth, Terms};
-use super::{ExpectationId, Misfit, Policy};
+use super::terms::Terms;
+use super::{Expectation, ExpectationId, Misfit, Policy};
 use crate::decode::Transport;
 use crate::flow::Flow;
 use crate::identify::Identification;
@@ -65,7 +65,8 @@ impl Policy {
             return false;
         }
         let ask = self.ask(flow, identification);
-        let home = |terms: &Terms| terms.breadth != Breadth::Wide && terms.agrees(&ask.content);
+        let few = |terms: &Terms| terms.ports.count() <= Expectation::WIDE;
+        let home = |terms: &Terms| few(terms) && terms.agrees(&ask.content);
         let [initiator, responder] = ask.ends;
         let here = |port| {
             let transports = [Transport::TCP, Transport::UDP, Transport::SCTP];

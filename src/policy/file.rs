@@ -40,6 +40,8 @@ pub struct Application {
     pub answers: bool,
     /// Media: its rows need media content to be confirmed.
     pub media: bool,
+    /// It may begin with TLS where a row does not demand that. Many tables say "TCP" and mean so.
+    pub tls: bool,
 }
 
 /// A row as written, with the strict reading beside it where it differs.
@@ -167,6 +169,7 @@ fn read_application(mut fields: Fields, file: &mut PolicyFile, diagnosis: &mut D
     let speaks = fields.words("speaks", diagnosis);
     let media = fields.flag("media", diagnosis).unwrap_or(false);
     let answers = fields.flag("answers", diagnosis).unwrap_or(!media);
+    let tls = fields.flag("tls", diagnosis).unwrap_or(true);
     fields.close("an application", diagnosis);
     let Some(word) = word else { return };
     name(&word, "application name", diagnosis);
@@ -176,6 +179,7 @@ fn read_application(mut fields: Fields, file: &mut PolicyFile, diagnosis: &mut D
         speaks: speaks.iter().map(|token| token.text.clone()).collect(),
         answers,
         media,
+        tls,
     };
     file.spoken.extend(speaks);
     file.applications.push((word, application));

@@ -36,7 +36,31 @@ enum Rank {
     Infrastructure,
     Range,
     InfrastructureRange,
-    ContradictedInfrastructure,
+    /// A service of the host that the row names.
+    ContradictedInfrastructure(Grade),
+    /// The port of a service that any host may have, or that nobody in the topology has.
+    ForeignToInfrastructure,
+}
+
+impl Rank {
+    /// How the content contradicts the row, where the flow is held against it.
+    fn contradiction(self) -> Option<Contradiction> {
+        match self {
+            Self::Contradicted(grade) | Self::ContradictedInfrastructure(grade) => {
+                Some(match grade {
+                    Grade::ClearText => Contradiction::ClearText,
+                    Grade::Certificate => Contradiction::NoCertificate,
+                    _ => Contradiction::Application,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the row explains the flow, for all that can be seen, as one of few ports.
+    fn explains_by_few_ports(self) -> bool {
+        matches!(self, Self::Specific(_))
+    }
 }
 
 impl Policy {
@@ -54,11 +78,12 @@ impl Policy {
     pub(super) fn ask<'i>(&self, flow: &Flow, identification: &'i Identification) -> Ask<'i> {
         let ends = flow.ends.map(|end| self.end(end.address, Some(end.port)));
         let between_servers = ends.iter().all(|end| end.roles.meets(self.servers));
+        let content = Content::of(identification, between_servers);
         Ask {
             transport: flow.transport,
             ends,
             sent: flow.counters.map(|counters| counters.packets > 0),
-            content: Content::of(identification, between_servers),
+            content: if flow.handshake().is_some() { content } else { content.from_the_middle() },
         }
     }
 
@@ -82,14 +107,12 @@ impl Policy {
             return verdict;
         };
         verdict.class = self.class(rank, best);
-        verdict.contradiction = match rank {
-            Rank::Contradicted(Grade::ClearText) => Some(Contradiction::ClearText),
-            Rank::Contradicted(Grade::Certificate) => Some(Contradiction::NoCertificate),
-            Rank::Contradicted(_) => Some(Contradiction::Application),
-            _ if ask.content.lacks_certificate && self.mutual_between_servers(best) => {
+        verdict.contradiction = match rank.contradiction() {
+            Some(contradiction) => Some(contradiction),
+            None if ask.content.lacks_certificate && self.mutual_between_servers(best) => {
                 Some(Contradiction::NoCertificate)
             }
-            _ => None,
+            None => None,
         };
         if verdict.class == Class::Unexpected {
             verdict.nearest = Some((best, Misfit::Content));
@@ -138,28 +161,24 @@ impl Policy {
     fn best(&self, ask: &Ask, others: &mut Vec<ExpectationId>) -> Option<(Rank, ExpectationId)> {
         let [initiator, responder] = ask.ends;
         let mut best: Option<(Rank, ExpectationId)> = None;
-        let mut consider = |rank: Rank, id: ExpectationId| match best {
-            Some((known, first)) if known == rank => {
-                if first != id && !others.contains(&id) {
-                    others.push(id);
-                }
-            }
-            Some((known, _)) if known < rank => {}
-            _ => {
-                best = Some((rank, id));
-                others.clear();
-            }
-        };
+        // A row that names who initiates, and demands the TLS that is missing.
+        let mut broken = None;
         for (id, terms) in self.rows_at(ask.transport, responder.port) {
             if terms.fits(&initiator, &responder)
                 && self.media_is_in_range(terms, ask, &initiator)
                 && let Some(rank) = self.rank(terms, ask, &initiator)
             {
-                consider(rank, id);
+                if rank == Rank::Contradicted(Grade::ClearText) && terms.from.meets(initiator.roles)
+                {
+                    broken = broken.or(Some(id));
+                }
+                consider(&mut best, others, (rank, id));
             }
         }
-        // Over UDP a media port is the host's own, whoever sends first.
-        if ask.transport == Transport::UDP && initiator.port.is_some() {
+        // Over UDP a media port is the host's own, whoever sends first, unless the other end is known
+        // for a service on its port.
+        let service = best.is_some_and(|(rank, _)| rank.contradiction().is_some());
+        if ask.transport == Transport::UDP && initiator.port.is_some() && !service {
             for (id, terms) in self.rows_at(ask.transport, initiator.port) {
                 if terms.media
                     && terms.fits(&responder, &initiator)
@@ -167,11 +186,18 @@ impl Policy {
                     && let Some(rank) = self.rank(terms, ask, &responder)
                     && !matches!(rank, Rank::Contradicted(_))
                 {
-                    consider(rank, id);
+                    consider(&mut best, others, (rank, id));
                 }
             }
         }
         let (rank, first) = best?;
+        if let Some(id) = broken
+            && rank.explains_by_few_ports()
+            && self.terms_at(first.0).is_some_and(Terms::leaves_open)
+        {
+            others.clear();
+            return Some((Rank::Contradicted(Grade::ClearText), id));
+        }
         // The other way round rows come in a second pass, so the lowest id may be among the rest.
         if let Some(lower) = others.iter_mut().min().filter(|lower| **lower < first) {
             let id = std::mem::replace(lower, first);
@@ -225,7 +251,10 @@ impl Policy {
             (Grade::Unseen | Grade::Uncompared, true, true) => Rank::InfrastructureRange,
             (_, true, _) => return None,
             (_, false, false) => Rank::Contradicted(grade),
-            (_, false, true) => Rank::ContradictedInfrastructure,
+            (_, false, true) if terms.names_responder(&ask.ends[1]) => {
+                Rank::ContradictedInfrastructure(grade)
+            }
+            (_, false, true) => Rank::ForeignToInfrastructure,
         })
     }
 
@@ -243,8 +272,8 @@ impl Policy {
             | Rank::AgreeingInfrastructureRange
             | Rank::Infrastructure => Class::Infrastructure,
             Rank::Range | Rank::InfrastructureRange => Class::RangeUnconfirmed,
-            Rank::Contradicted(_) => Class::WrongProtocol,
-            Rank::ContradictedInfrastructure => Class::Unexpected,
+            Rank::Contradicted(_) | Rank::ContradictedInfrastructure(_) => Class::WrongProtocol,
+            Rank::ForeignToInfrastructure => Class::Unexpected,
         }
     }
 
@@ -259,6 +288,26 @@ impl Policy {
             .filter(|terms| (0..2).any(|own| terms.covers(ask, own, shows_media)))
             .map(|terms| (terms.id, shows_media))
             .collect()
+    }
+}
+
+/// Keeps the better one; equal ones go to `others`.
+fn consider(
+    best: &mut Option<(Rank, ExpectationId)>,
+    others: &mut Vec<ExpectationId>,
+    (rank, id): (Rank, ExpectationId),
+) {
+    match *best {
+        Some((known, first)) if known == rank => {
+            if first != id && !others.contains(&id) {
+                others.push(id);
+            }
+        }
+        Some((known, _)) if known < rank => {}
+        _ => {
+            *best = Some((rank, id));
+            others.clear();
+        }
     }
 }
 
@@ -452,6 +501,131 @@ mod tests {
         }
         expect(&plain, none, "tls", Class::PortOnly, "S02");
         expect(&strict, none, "tls", Class::WrongProtocol, "S02");
+    }
+
+    /// The site with a domain controller, and applications that never begin with TLS.
+    fn directory() -> Policy {
+        let site = format!(
+            "{SITE}\n[[host]]\nname = \"dc01\"\naddresses = [\"10.0.9.9\"]\nroles = [\"domain-controller\"]\n"
+        );
+        let more = r#"
+pack = "directory"
+kind = "infrastructure"
+row = [
+  { id = "Z1", to = "domain-controller", transport = "tcp", port = "389", application = "ldap" },
+  { id = "Z2", to = "domain-controller", transport = "tcp", port = "636", application = "ldap", security = "tls" },
+  { id = "Z3", transport = "udp", port = "1024-65535", from_port = "3702", application = "discovery" },
+]
+[[application]]
+name = "ldap"
+speaks = ["ldap"]
+tls = false
+[[application]]
+name = "discovery"
+speaks = []
+answers = false
+"#;
+        read(&site, &[more], false).unwrap()
+    }
+
+    #[test]
+    fn the_service_of_a_known_host_is_contradicted_whoever_it_belongs_to() {
+        let policy = directory();
+        let lookup = "udp 10.0.20.5:50000 -> 10.0.9.9:53";
+        expect(&policy, lookup, "dns", Class::Infrastructure, "I01");
+        expect(&policy, lookup, "sip", Class::WrongProtocol, "I01");
+        // The client's own port is a media port, yet port 53 of this host is known for something else.
+        expect(&policy, lookup, "stun", Class::WrongProtocol, "I01");
+        expect(&policy, "udp 10.0.20.5:50000 -> 10.0.9.9:5300", "stun", Class::Confirmed, "C08");
+        let verdict = judge(&policy, "tcp 10.0.1.11:50000 -> 10.0.9.9:636", "ldap");
+        assert_eq!(verdict.class, Class::WrongProtocol);
+        assert_eq!(verdict.contradiction, Some(Contradiction::ClearText));
+        // A port that any host may have proves nothing.
+        let anyone = judge(&policy, "udp 10.0.20.5:800 -> 10.0.1.11:5355", "sip");
+        assert_eq!((anyone.class, anyone.contradiction), (Class::Unexpected, None));
+    }
+
+    #[test]
+    fn what_never_begins_with_tls_is_contradicted_by_a_hello_only() {
+        let policy = directory();
+        let text = "tcp 10.0.1.11:50000 -> 10.0.9.9:389";
+        // Without its handshake it may have turned into TLS before the capture began.
+        expect(&policy, text, "tls", Class::Infrastructure, "Z1");
+        let mut begun = flow(text);
+        begun.tcp[0] = crate::flow::TcpSeen(crate::flow::TcpSeen::SYN);
+        let class = |what: &Identification| policy.judge(&begun, what).class;
+        assert_eq!(class(&speaks("tls")), Class::WrongProtocol);
+        let middle = Identification { confidence: Some(Confidence::Medium), ..speaks("tls") };
+        assert_eq!(class(&middle), Class::Infrastructure);
+        begun.ends[1].port = 636;
+        assert_eq!(policy.judge(&begun, &speaks("tls")).class, Class::Infrastructure);
+    }
+
+    #[test]
+    fn answers_from_the_port_of_a_service_need_no_range() {
+        let policy = directory();
+        let answer = "udp 10.0.9.9:3702 -> 10.0.20.5:42797";
+        expect(&policy, answer, "", Class::Infrastructure, "Z3");
+        assert_eq!(judge(&policy, answer, "sip").class, Class::Unexpected);
+        let other = "udp 10.0.9.9:3703 -> 10.0.20.5:42797";
+        assert_eq!(judge(&policy, other, "").class, Class::Unexpected);
+    }
+
+    #[test]
+    fn readable_lines_are_clear_text_where_tls_must_be() {
+        let policy = policy(SITE);
+        let mut lines = speaks("");
+        lines.facts.set("text", "lines");
+        let verdict = policy.judge(&flow(TO_SIP), &lines);
+        assert_eq!(verdict.class, Class::WrongProtocol);
+        assert_eq!(verdict.contradiction, Some(Contradiction::ClearText));
+        for port in ["5060", "5062", "444"] {
+            let open =
+                policy.judge(&flow(&format!("tcp 10.0.20.5:50000 -> 10.0.1.11:{port}")), &lines);
+            assert_eq!((open.class, open.contradiction), (Class::PortOnly, None), "{port}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_names_the_initiator_and_demands_tls_beats_one_that_says_nothing_of_it() {
+        let more = r#"
+pack = "site"
+row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port = "444,5060,5062", application = "sip", security = "tls" }]
+"#;
+        let policy = read(SITE, &[more], false).unwrap();
+        let silent = judge(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:5062", "sip");
+        assert_eq!(id(&policy, silent.expectation), "Z1");
+        assert_eq!(silent.contradiction, Some(Contradiction::ClearText));
+        assert_eq!(silent.others, []);
+        // Others may still, and what a row says in words stands beside the other.
+        expect(&policy, "tcp 10.0.1.12:50000 -> 10.0.1.11:5062", "sip", Class::Confirmed, "S06");
+        expect(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:5060", "sip", Class::Confirmed, "S02");
+        expect(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:444", "http", Class::Confirmed, "S04");
+    }
+
+    #[test]
+    fn a_failed_handshake_lacks_a_certificate_only_where_that_is_the_reason() {
+        let policy = policy(SITE);
+        let failed = |certificate, by: &'static str| {
+            let mut tls = fixture::tls(certificate);
+            tls.facts.set("tls_alert", "handshake-failure");
+            tls.facts.set("tls_alert_by", by);
+            policy.judge(&flow("tcp 10.0.1.11:50000 -> 10.0.1.12:50001"), &tls).contradiction
+        };
+        assert_eq!(failed("declined", "server"), Some(Contradiction::NoCertificate));
+        assert_eq!(failed("declined", "client"), None);
+        assert_eq!(failed("not-requested", "server"), None);
+    }
+
+    #[test]
+    fn content_that_is_known_and_no_media_is_not_explained_by_a_media_range() {
+        let policy = policy(SITE);
+        let inside = "udp 10.0.20.5:34868 -> 10.0.1.11:50010";
+        expect(&policy, inside, "", Class::RangeUnconfirmed, "S40");
+        let verdict = judge(&policy, inside, "quic");
+        assert_eq!(verdict.class, Class::Unexpected);
+        let nearest = verdict.nearest.map(|(row, misfit)| (id(&policy, Some(row)), misfit));
+        assert_eq!(nearest, Some(("S40", Misfit::Content)));
     }
 
     #[test]

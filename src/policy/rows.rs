@@ -94,7 +94,7 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
         balances,
         ports: expectation.ports.clone(),
         from_ports: expectation.from_ports.clone(),
-        breadth: match (ported, expectation.is_wide()) {
+        breadth: match (ported, expectation.is_wide() && !asked_from_few(expectation)) {
             (false, _) => Breadth::NoPorts,
             (true, false) => Breadth::Specific,
             (true, true) => Breadth::Wide,
@@ -105,7 +105,13 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
         security: expectation.security,
         between_servers: expectation.between_servers,
         speaks: application.map(spoken),
+        may_begin_with_tls: application.is_none_or(|application| application.tls),
     }
+}
+
+/// Whether the initiator's ports name a service: answers that come back as a flow of their own.
+fn asked_from_few(expectation: &Expectation) -> bool {
+    expectation.from_ports.as_ref().is_some_and(|ports| ports.count() <= Expectation::WIDE)
 }
 
 /// Detector tokens that agree with an application; media without any speaks what media speaks.

@@ -28,6 +28,8 @@ pub(super) struct Terms {
     pub(super) between_servers: Option<Security>,
     /// Detector tokens that agree with the row's application, where it names one.
     pub(super) speaks: Option<Vec<String>>,
+    /// The application may begin with TLS where the row does not demand that.
+    pub(super) may_begin_with_tls: bool,
 }
 
 /// Who may respond.
@@ -132,14 +134,16 @@ impl Terms {
 
     /// Compares the content with what the row demands.
     pub(super) fn grade(&self, content: &Content, strict: bool) -> Grade {
+        let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
         if !content.known() {
-            return Grade::Unseen;
+            // Whatever it is that begins with readable lines, it is no TLS.
+            let clear = content.text && demands_tls;
+            return if clear { Grade::ClearText } else { Grade::Unseen };
         }
         let agrees = self.agrees(content);
         if content.is_tls() {
             return self.grade_tls(content, agrees, strict);
         }
-        let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
         match (agrees || self.speaks.is_none(), demands_tls) {
             (true, true) => Grade::ClearText,
             (false, _) => Grade::Application,
@@ -151,6 +155,12 @@ impl Terms {
     /// Whether servers show each other certificates, whatever the row demands of others.
     pub(super) fn mutual_between_servers(&self) -> bool {
         self.between_servers == Some(Security::Mtls)
+    }
+
+    /// Whether it is for anyone and says nothing of TLS. Then a row that names who initiates and demands
+    /// TLS of them knows better.
+    pub(super) fn leaves_open(&self) -> bool {
+        self.from.is_empty() && self.security == Security::Unspecified
     }
 
     fn grade_tls(&self, content: &Content, agrees: bool, strict: bool) -> Grade {
@@ -169,6 +179,8 @@ impl Terms {
         }
         match self.security {
             Security::None if strict => Grade::Application,
+            // Its first bytes are its own; TLS from the middle may follow what was not captured.
+            _ if !self.may_begin_with_tls && content.opens_tls => Grade::Application,
             _ if self.speaks.is_none() => Grade::Uncompared,
             // Most rows say "TCP" where the product speaks TLS; that is no contradiction.
             _ => Grade::Unseen,
@@ -199,30 +211,44 @@ pub(super) enum Grade {
 pub(super) struct Content<'i> {
     protocol: Option<&'i str>,
     also: &'i [&'static str],
+    /// Readable lines that no detector knows.
+    pub(super) text: bool,
+    /// A hello was seen, at the beginning of its connection.
+    opens_tls: bool,
     /// A server opened TLS to a server and plainly showed no certificate.
     pub(super) lacks_certificate: bool,
 }
 
 impl<'i> Content<'i> {
     /// Nothing known.
-    pub(super) const UNSEEN: Content<'static> =
-        Content { protocol: None, also: &[], lacks_certificate: false };
+    pub(super) const UNSEEN: Content<'static> = Content {
+        protocol: None,
+        also: &[],
+        text: false,
+        opens_tls: false,
+        lacks_certificate: false,
+    };
 
     /// Low confidence counts as nothing known. Only between servers does it matter whether the
     /// initiator showed a certificate: the same listener serves clients, who have none to show.
     pub(super) fn of(identification: &'i Identification, between_servers: bool) -> Self {
-        let bare = || {
-            let fact = identification.facts.get("client_certificate");
-            fact.is_some_and(|fact| BARE.contains(&fact))
-        };
         match identification.confidence {
             Some(Confidence::Medium | Confidence::High) => Self {
                 protocol: identification.protocol,
                 also: &identification.also,
-                lacks_certificate: between_servers && bare(),
+                text: false,
+                opens_tls: identification.confidence == Some(Confidence::High),
+                lacks_certificate: between_servers && lacks_certificate(identification),
             },
-            Some(Confidence::Low) | None => Self::UNSEEN,
+            Some(Confidence::Low) | None => {
+                Self { text: identification.facts.get("text").is_some(), ..Self::UNSEEN }
+            }
         }
+    }
+
+    /// The same of a connection whose beginning was not captured.
+    pub(super) fn from_the_middle(self) -> Self {
+        Self { opens_tls: false, ..self }
     }
 
     /// A protocol by name.
@@ -247,8 +273,21 @@ impl<'i> Content<'i> {
     }
 }
 
+/// Whether a client plainly showed no certificate. A handshake that failed for another reason may have
+/// ended before it came to that.
+fn lacks_certificate(identification: &Identification) -> bool {
+    let facts = &identification.facts;
+    let Some(shown) = facts.get("client_certificate") else { return false };
+    let failed = facts.get("tls_alert").is_some();
+    // Who insists on a certificate and gets an empty list ends the handshake.
+    let reason = shown == DECLINED && facts.get("tls_alert_by") == Some("server");
+    BARE.contains(&shown) && (!failed || reason)
+}
+
 /// Detector tokens of TLS over streams and over datagrams.
 const TLS: [&str; 2] = ["tls", "dtls"];
 /// What the detector says of a client that plainly showed no certificate. Where that is hidden, by
 /// TLS 1.3 or an earlier session, nothing is demanded.
-const BARE: [&str; 2] = ["not-requested", "declined"];
+const BARE: [&str; 2] = ["not-requested", DECLINED];
+/// It was asked for one and had none.
+const DECLINED: &str = "declined";
