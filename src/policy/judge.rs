@@ -83,7 +83,11 @@ impl Policy {
             transport: flow.transport,
             ends,
             sent: flow.counters.map(|counters| counters.packets > 0),
-            content: if flow.handshake().is_some() { content } else { content.from_the_middle() },
+            content: if flow.handshake().is_some() {
+                content
+            } else {
+                content.without_its_beginning()
+            },
         }
     }
 

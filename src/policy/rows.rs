@@ -5,7 +5,7 @@ use super::file::{MediaSide, Row};
 use super::names::Names;
 use super::ports::{self, PortSet};
 use super::roles::RoleSet;
-use super::terms::{Breadth, ExemptTerms, Responders, Terms};
+use super::terms::{Breadth, ExemptTerms, Opening, Responders, Terms};
 use super::{Expectation, ExpectationId, PackKind, Profile, Security};
 use crate::decode::Transport;
 
@@ -105,7 +105,10 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
         security: expectation.security,
         between_servers: expectation.between_servers,
         speaks: application.map(spoken),
-        may_begin_with_tls: application.is_none_or(|application| application.tls),
+        opening: match application {
+            Some(application) if !application.tls => Opening::Own,
+            _ => Opening::OwnOrTls,
+        },
     }
 }
 

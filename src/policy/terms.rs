@@ -28,8 +28,16 @@ pub(super) struct Terms {
     pub(super) between_servers: Option<Security>,
     /// Detector tokens that agree with the row's application, where it names one.
     pub(super) speaks: Option<Vec<String>>,
-    /// The application may begin with TLS where the row does not demand that.
-    pub(super) may_begin_with_tls: bool,
+    pub(super) opening: Opening,
+}
+
+/// With what the row's application begins, where the row does not demand TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// With its own bytes, always.
+    Own,
+    /// With those or with TLS; many tables say "TCP" and mean so.
+    OwnOrTls,
 }
 
 /// Who may respond.
@@ -180,7 +188,7 @@ impl Terms {
         match self.security {
             Security::None if strict => Grade::Application,
             // Its first bytes are its own; TLS from the middle may follow what was not captured.
-            _ if !self.may_begin_with_tls && content.opens_tls => Grade::Application,
+            _ if self.opening == Opening::Own && content.opens_tls => Grade::Application,
             _ if self.speaks.is_none() => Grade::Uncompared,
             // Most rows say "TCP" where the product speaks TLS; that is no contradiction.
             _ => Grade::Unseen,
@@ -247,7 +255,7 @@ impl<'i> Content<'i> {
     }
 
     /// The same of a connection whose beginning was not captured.
-    pub(super) fn from_the_middle(self) -> Self {
+    pub(super) fn without_its_beginning(self) -> Self {
         Self { opens_tls: false, ..self }
     }
 
