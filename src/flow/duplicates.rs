@@ -139,9 +139,12 @@ impl Window {
         let (mut age, mut copies) = (0, 0);
         // Each step leads to an older frame, so the walk ends.
         while original.is_none() && copies < MOST {
-            let slot = self.ring[at as usize % FRAMES as usize];
             let next_age = now.wrapping_sub(at);
-            if slot.number != at || next_age > FRAMES || next_age <= age && age > 0 {
+            if next_age > FRAMES || next_age <= age && age > 0 {
+                break;
+            }
+            let slot = self.ring[at as usize % FRAMES as usize];
+            if slot.number != at {
                 break;
             }
             if slot.signature == signature {
@@ -260,8 +263,8 @@ fn address_words(address: IpAddr) -> [u64; 2] {
 
 /// Bytes looked at of either end of a payload.
 const LOOKED_AT: usize = 16;
-/// Chains: twice as many as frames, so that most have one member.
-const CHAINS: usize = 2 * FRAMES as usize;
+/// Chains: so many more than frames that most begin with none that is remembered, and end at once.
+const CHAINS: usize = 4 * FRAMES as usize;
 
 #[cfg(test)]
 mod tests {

@@ -147,7 +147,7 @@ impl Samples {
                 going |= self.step_back(places);
             }
         }
-        for (places, (_, carrier)) in all.into_iter().zip(chains) {
+        for (places, (_, carrier)) in all.iter().zip(chains) {
             let mut heard = Heard::new(*carrier);
             self.each_at(places, |side, piece, gist| heard.push(side, piece, gist));
             take(heard);
@@ -229,10 +229,10 @@ impl Samples {
 
     /// Goes through the pieces of a flow and their gists in capture order.
     pub(super) fn each<'s>(&'s self, chain: Chain, take: impl FnMut(Side, Piece<'s>, &'s [u8])) {
-        self.each_at(self.places(chain), take);
+        self.each_at(&self.places(chain), take);
     }
 
-    fn each_at<'s>(&'s self, places: Places, mut take: impl FnMut(Side, Piece<'s>, &'s [u8])) {
+    fn each_at<'s>(&'s self, places: &Places, mut take: impl FnMut(Side, Piece<'s>, &'s [u8])) {
         for place in places.in_order() {
             if let Some((side, piece, gist)) = self.piece(place) {
                 take(side, piece, gist);
@@ -286,8 +286,9 @@ impl Places {
     }
 
     /// In capture order.
-    fn in_order(self) -> impl Iterator<Item = u32> {
-        self.known.into_iter().take(self.count.into()).rev()
+    fn in_order(&self) -> impl Iterator<Item = u32> {
+        let known = self.known.get(..usize::from(self.count)).unwrap_or_default();
+        known.iter().rev().copied()
     }
 }
 
