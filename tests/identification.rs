@@ -189,7 +189,8 @@ fn protocols_agree_with_another_reader() {
             *table.entry((theirs, ours)).or_default() += 1;
             let label = format!("{name} {}", label(&conversation));
             let listed = DISAGREEMENTS.iter().any(|(n, l, _)| label == format!("{n} {l}"));
-            if !both.agree() && !(listed && unused.remove(&label)) {
+            let explained = listed && unused.remove(&label);
+            if !both.agree() && !explained {
                 let _ = writeln!(wrong, "{label}: {both:?}");
             }
             for protocol in both.only_here() {
@@ -359,7 +360,7 @@ fn survey(path: &Path) -> impl Iterator<Item = (Flow, Sample)> {
         limits: Limits::default(),
         duplicates: Duplicates::Kept,
     };
-    read(&reading, &Progress::default()).unwrap().table.into_flows().into_iter()
+    read(&reading, &Progress::default()).unwrap().table.into_flows()
 }
 
 fn key(flow: &Flow) -> Conversation {

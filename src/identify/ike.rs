@@ -116,7 +116,7 @@ fn extent(length: usize, there: usize, marker: usize) -> Option<Extent> {
     let first_fragment = there >= MIN_FRAGMENT && (there + marker).is_multiple_of(8);
     match length.checked_sub(there)? {
         0 => Some(Extent::Whole),
-        _ if first_fragment && length <= usize::from(u16::MAX) => Some(Extent::Beyond),
+        _ if first_fragment && u16::try_from(length).is_ok() => Some(Extent::Beyond),
         _ => None,
     }
 }

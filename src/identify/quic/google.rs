@@ -37,30 +37,30 @@ fn read(message: &Message<'_>) -> Seen<String> {
     if message.len < SHORTEST {
         return Seen::Foreign;
     }
-    match version(message.bytes) {
-        Some(Some(version)) => Seen::Fits(version.to_owned()),
-        Some(None) => Seen::Foreign,
-        None => message.ran_out(),
-    }
+    let seen = version(message.bytes).unwrap_or_else(|| message.ran_out());
+    seen.map(str::to_owned)
 }
 
-/// The version, if there is one; `None` where it is cut.
-fn version(bytes: &[u8]) -> Option<Option<&str>> {
+/// The version; `None` where it is cut.
+fn version(bytes: &[u8]) -> Option<Seen<&str>> {
     let mut reader = Reader::new(bytes);
     let flags = reader.u8()?;
     if flags >= 0xc0 {
         let version: [u8; 4] = reader.array()?;
-        return Some((version == *b"Q046" && reader.u8()? == CLIENT_ID).then_some("Q046"));
+        let fits = version == *b"Q046" && reader.u8()? == CLIENT_ID;
+        return Some(if fits { Seen::Fits("Q046") } else { Seen::Foreign });
     }
     // The version and an id of eight bytes are there, no reset; the bit between is part of the id's
     // length at first, later of another field.
     if flags & !0x34 != 0x09 {
-        return Some(None);
+        return Some(Seen::Foreign);
     }
     reader.skip(8)?;
-    let [q, zero, tens, units] = reader.array()?;
-    let fits = [q, zero] == *b"Q0" && matches!(tens, b'0'..=b'4') && units.is_ascii_digit();
-    Some(bytes.get(9..13).filter(|_| fits).and_then(|version| str::from_utf8(version).ok()))
+    let version = reader.take(4)?;
+    Some(match (version, str::from_utf8(version)) {
+        ([b'Q', b'0', b'0'..=b'4', b'0'..=b'9'], Ok(version)) => Seen::Fits(version),
+        _ => Seen::Foreign,
+    })
 }
 
 /// Lengths of the ids of a client's packet: eight bytes to the server, none of its own.

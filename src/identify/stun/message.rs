@@ -132,7 +132,7 @@ pub(super) fn read(message: &Message<'_>) -> Seen<StunMessage> {
 
 /// Whether an id may be a random one: counters and reserved fields are mostly zero.
 fn is_mixed(id: &[u8; ID]) -> bool {
-    id.iter().filter(|&&byte| byte == 0).count() <= 2
+    id.iter().filter(|&&byte| byte == 0).nth(2).is_none()
 }
 
 fn variant(kind: u16, id: &[u8], attributes: &[u8]) -> Option<Variant> {
