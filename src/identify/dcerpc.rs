@@ -1,4 +1,4 @@
-//! DCE/RPC over TCP, as Windows services use it. C706 chapter 12, MS-RPCE section 2.2.2.
+//! DCE/RPC, as Windows services use it. C706 chapter 12, MS-RPCE section 2.2.2.
 //!
 //! ```text
 //!  0   1       2      3       4                5       8             10            12
@@ -10,11 +10,13 @@
 //! | a bind or alter context, or its answer | high |
 //! | calls on one side and answers on the other | high |
 //! | calls or answers from the middle, one side | medium |
+//! | in datagrams a header of version 4; see `connectionless` | high |
 //!
 //! Lengths follow the byte order that the fifth byte names. The interface that a bind asks for is
 //! kept as a fact. Easily confused with: anything that begins with `05 00`; hence the data
-//! representation and both lengths must fit. The form over UDP is not recognised: it has too few
-//! fixed bytes and is often mistaken.
+//! representation and both lengths must fit.
+
+mod connectionless;
 
 use super::bytes::Reader;
 use super::sides::{self, SIDES, Seen};
@@ -26,7 +28,7 @@ pub(super) const DETECTOR: Detector = Detector {
     token: "dcerpc",
     name: "DCE/RPC",
     reference: "C706, MS-RPCE",
-    carriers: &[(Carrier::Stream, &[5..=5])],
+    carriers: &[(Carrier::Stream, &[5..=5]), (Carrier::Datagrams, &[4..=4])],
     carried_after: &[],
     probe,
 };
@@ -51,6 +53,13 @@ enum Kind {
 }
 
 fn probe(view: &View<'_>) -> Probe {
+    match view.carrier() {
+        Carrier::Stream => probe_streams(view),
+        Carrier::Datagrams => connectionless::probe(view),
+    }
+}
+
+fn probe_streams(view: &View<'_>) -> Probe {
     let seen = sides::streams(view, read);
     let has = |kinds: [Kind; 2]| {
         SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| kinds.contains(&head.kind)))
@@ -94,6 +103,15 @@ enum Order {
 }
 
 impl Order {
+    /// The order that a data representation names (C706, 14.1).
+    fn of(representation: [u8; 4]) -> Option<Self> {
+        match representation {
+            [0x00 | 0x01, 0..=3, 0, 0] => Some(Self::Big),
+            [0x10 | 0x11, 0..=3, 0, 0] => Some(Self::Little),
+            _ => None,
+        }
+    }
+
     fn u16(self, reader: &mut Reader<'_>) -> Option<u16> {
         match self {
             Self::Big => reader.u16(),
@@ -107,11 +125,8 @@ fn header(reader: &mut Reader<'_>) -> Option<Seen<(Kind, Order)>> {
     let version = (reader.u8()?, reader.u8()?);
     let kind = kind(reader.u8()?);
     let _flags = reader.u8()?;
-    let representation = reader.u32()?.to_be_bytes();
-    let order = match representation {
-        [0x00 | 0x01, 0..=3, 0, 0] => Order::Big,
-        [0x10 | 0x11, 0..=3, 0, 0] => Order::Little,
-        _ => return Some(Seen::Foreign),
+    let Some(order) = Order::of(reader.array()?) else {
+        return Some(Seen::Foreign);
     };
     let fragment = order.u16(reader)?;
     let authentication = order.u16(reader)?;
@@ -142,16 +157,47 @@ fn kind(number: u8) -> Option<Kind> {
 fn interface(mut reader: Reader<'_>, order: Order) -> Option<String> {
     // Fragment sizes (4), association (4), count and padding (4), context (2), syntaxes (2).
     reader.skip(4 + 4 + 4 + 2 + 2)?;
-    // The first three fields follow the byte order (C706, appendix A).
+    Some(uuid(&mut reader, order)?.named())
+}
+
+/// An identifier of an interface or an activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Uuid {
+    text: (u32, u16, u16, u16, u64),
+    /// Whether its variant is the one that DCE made (C706, appendix A), or Microsoft's.
+    is_standard: bool,
+}
+
+impl Uuid {
+    /// Whether it may name an interface: some of Windows' own are of no variant.
+    fn may_be_interface(self) -> bool {
+        self.is_standard || self.known().is_ok()
+    }
+
+    /// Its name where it is well known, else its digits.
+    fn named(self) -> String {
+        self.known().map_or_else(|id| id, str::to_owned)
+    }
+
+    /// Its name, or its digits.
+    fn known(self) -> Result<&'static str, String> {
+        let (first, second, third, fourth, node) = self.text;
+        let id = format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{node:012x}");
+        let known = INTERFACES.iter().find(|(known, _)| *known == id);
+        known.map(|(_, name)| *name).ok_or(id)
+    }
+}
+
+/// Reads an identifier, whose first three fields follow the byte order (C706, appendix A).
+fn uuid(reader: &mut Reader<'_>, order: Order) -> Option<Uuid> {
     let (first, second, third) = match order {
         Order::Big => (reader.u32()?, reader.u16()?, reader.u16()?),
         Order::Little => (reader.u32()?.swap_bytes(), reader.u16_le()?, reader.u16_le()?),
     };
     let fourth = reader.u16()?;
     let node = u64::from(reader.u16()?) << 32 | u64::from(reader.u32()?);
-    let id = format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{node:012x}");
-    let known = INTERFACES.iter().find(|(known, _)| *known == id);
-    Some(known.map_or(id, |(_, name)| (*name).into()))
+    let is_standard = matches!(fourth >> 13, 0b100..=0b110);
+    Some(Uuid { text: (first, second, third, fourth, node), is_standard })
 }
 
 /// Well-known interfaces: C706 appendix O, MS-DCOM 1.9, MS-DRSR, MS-LSAD, MS-NRPC, MS-SAMR.
@@ -195,6 +241,9 @@ pub(super) mod tests {
             stream(&call, b""),
             stream(&hex("05 00 0b 03 00000000 0048 0000 00000001 10b8 10b8"), b""),
         ]
+        .into_iter()
+        .chain(connectionless::tests::samples())
+        .collect()
     }
 
     #[test]

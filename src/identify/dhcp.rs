@@ -10,13 +10,14 @@
 //! | op 1 or 2 and the cookie `63 82 53 63` at 236 | high |
 //! | an Ethernet header of it whose unused bytes are zero, the cookie cut off | medium |
 //!
-//! Options are read as far as they were kept: the message, the vendor class (`MS-UC-Client` of a Skype
-//! for Business endpoint), and whether the options 43 (vendor) and 120 (SIP servers) are asked for or
-//! given. Easily confused with nothing once the cookie is seen.
+//! Options are read while the whole message is at hand: which it is, the vendor class (`MS-UC-Client` of
+//! a Skype for Business endpoint), and whether the options 43 (vendor) and 120 (SIP servers) are asked for
+//! or given. Easily confused with nothing once the cookie is seen.
 
 use super::bytes::{self, Reader};
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe, View};
+use super::{Claim, Confidence, Detector, Probe, View, gist};
+use crate::flow::key::Side;
 use crate::flow::sample::Carrier;
 
 /// DHCP.
@@ -31,13 +32,12 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// What is kept of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head<'v> {
+struct Head {
     kind: Kind,
     confidence: Confidence,
-    options: Options<'v>,
 }
 
-/// What is kept of the options, as far as they were kept themselves.
+/// What the options say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Options<'v> {
     message: Option<&'static str>,
@@ -61,7 +61,7 @@ impl Named {
         match self {
             Self::Absent => None,
             Self::Wanted => Some("wanted"),
-            Self::Given => Some("given"),
+            Self::Given => Some(GIVEN),
         }
     }
 }
@@ -74,29 +74,46 @@ enum Kind {
 
 fn probe(view: &View<'_>) -> Probe {
     let seen = sides::first_fit(view, read);
-    let heads = || sides::fitting(&seen);
-    let options = || heads().map(|head| head.options);
-    let claim = match heads().map(|head| head.confidence).max() {
+    let claim = match sides::fitting(&seen).map(|head| head.confidence).max() {
         Some(Confidence::High) => Claim::new(Confidence::High, "DHCP cookie"),
         Some(confidence) => Claim::new(confidence, "BOOTP header"),
         None => return sides::undecided(&seen),
     };
     let sent =
         |kind| SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| head.kind == kind));
+    let asked = sent(Kind::Request);
+    let claim = claim.asked_by(sides::requester(asked, sent(Kind::Reply)));
+    // The client speaks for itself before the answer does.
+    let order = if asked == [false, true] { [Side::B, Side::A] } else { SIDES };
+    let told = |name| order.into_iter().filter_map(move |side| gist::fact(view.gist(side), name));
+    let said = |name| told(name).next().map(str::to_owned);
+    let best = |name| told(name).find(|v| *v == GIVEN).map(str::to_owned).or_else(|| said(name));
     Probe::Match(
         claim
-            .asked_by(sides::requester(sent(Kind::Request), sent(Kind::Reply)))
-            .fact("dhcp_message", options().find_map(|options| options.message))
-            .fact(
-                "vendor_class",
-                options().find_map(|options| options.vendor_class).and_then(bytes::text),
-            )
-            .fact("dhcp_option_43", options().map(|o| o.vendor).max().and_then(Named::token))
-            .fact("dhcp_option_120", options().map(|o| o.sip_servers).max().and_then(Named::token)),
+            .fact(MESSAGE, said(MESSAGE))
+            .fact(VENDOR_CLASS, said(VENDOR_CLASS))
+            .fact(OPTION_43, best(OPTION_43))
+            .fact(OPTION_120, best(OPTION_120)),
     )
 }
 
-fn read<'v>(message: &Message<'v>) -> Seen<Head<'v>> {
+/// Takes the gist of one datagram: what the options of a DHCP message say.
+pub(super) fn gist(payload: &[u8], text: &mut Vec<u8>) {
+    let Some((header, rest)) = payload.split_at_checked(COOKIE_AT) else { return };
+    let (Some(1 | 2), Some(rest)) = (header.first(), rest.strip_prefix(COOKIE)) else { return };
+    let options = options(Reader::new(rest));
+    gist::put(text, MESSAGE, options.message);
+    gist::put(text, OPTION_43, options.vendor.token());
+    gist::put(text, OPTION_120, options.sip_servers.token());
+    gist::put(text, VENDOR_CLASS, options.vendor_class.map(short).and_then(bytes::text));
+}
+
+/// As much of a vendor class as has room beside the rest.
+fn short(class: &[u8]) -> &[u8] {
+    class.get(..MAX_CLASS).unwrap_or(class)
+}
+
+fn read(message: &Message<'_>) -> Seen<Head> {
     if message.len < COOKIE_AT + COOKIE.len() {
         return Seen::Foreign;
     }
@@ -140,23 +157,19 @@ fn header(reader: &mut Reader<'_>) -> Option<Seen<(Kind, Padding)>> {
     Some(if fits { Seen::Fits((kind, padding)) } else { Seen::Foreign })
 }
 
-fn cookie<'v>(message: &Message<'v>, kind: Kind, padding: Padding) -> Seen<Head<'v>> {
+fn cookie(message: &Message<'_>, kind: Kind, padding: Padding) -> Seen<Head> {
     let mut reader = Reader::new(message.bytes);
     let cookie = reader.skip(COOKIE_AT).and_then(|()| reader.take(4));
     match (cookie, padding) {
-        (Some(COOKIE), _) => {
-            Seen::Fits(Head { kind, confidence: Confidence::High, options: options(reader) })
-        }
+        (Some(COOKIE), _) => Seen::Fits(Head { kind, confidence: Confidence::High }),
         // Plain BOOTP may have other vendor data here, but is not seen any more.
         (Some(_), _) => Seen::Foreign,
-        (None, Padding::Zero) => {
-            Seen::Fits(Head { kind, confidence: Confidence::Medium, options: Options::default() })
-        }
+        (None, Padding::Zero) => Seen::Fits(Head { kind, confidence: Confidence::Medium }),
         (None, Padding::Other) => message.ran_out(),
     }
 }
 
-/// Walks the options that were kept (RFC 2132, 2); the type of the message is usually the first.
+/// Walks the options as far as they were captured (RFC 2132, 2); the type of the message is usually the first.
 fn options(mut reader: Reader<'_>) -> Options<'_> {
     let mut found = Options::default();
     while let Some(code) = reader.u8() {
@@ -198,6 +211,13 @@ fn message_type(value: &[u8]) -> Option<&'static str> {
     }
 }
 
+const MESSAGE: &str = "dhcp_message";
+const VENDOR_CLASS: &str = "vendor_class";
+const OPTION_43: &str = "dhcp_option_43";
+const OPTION_120: &str = "dhcp_option_120";
+const GIVEN: &str = "given";
+/// Bytes told of a vendor class.
+const MAX_CLASS: usize = 120;
 const BROADCAST: u16 = 0x8000;
 const COOKIE_AT: usize = 236;
 const COOKIE: &[u8] = &[0x63, 0x82, 0x53, 0x63];
@@ -208,8 +228,7 @@ const MAX_HOPS: u8 = 16;
 pub(super) mod tests {
     use super::super::craft::{ask, claim, datagrams, hex, matches, snapped, survive};
     use super::*;
-    use crate::flow::key::Side;
-    use crate::flow::sample::Sample;
+    use crate::flow::sample::{Heard, Sample};
 
     fn message(op: u8, kind: u8) -> Vec<u8> {
         let mut out = vec![op, 1, 6, 0];
@@ -236,18 +255,16 @@ pub(super) mod tests {
         let discover = claim(&DETECTOR, &samples()[0]);
         assert_eq!(discover.confidence, Confidence::High);
         assert_eq!(discover.requester, Some(Side::A));
-        assert_eq!(discover.facts["dhcp_message"], "discover");
 
         let ack = claim(&DETECTOR, &samples()[1]);
         assert_eq!(ack.requester, Some(Side::B));
-        assert_eq!(ack.facts["dhcp_message"], "ack");
 
         let cut = claim(&DETECTOR, &samples()[2]);
         assert_eq!(cut.confidence, Confidence::Medium);
     }
 
     #[test]
-    fn options_are_read_as_far_as_they_were_kept() {
+    fn options_are_read_as_far_as_they_were_captured() {
         let mut bytes = hex("35 01 08 37 03 01 78 2b 3c 0c");
         bytes.extend(b"MS-UC-Client");
         bytes.extend(hex("2b 02 0101 ff 78"));
@@ -257,12 +274,55 @@ pub(super) mod tests {
         assert_eq!((all.vendor, all.sip_servers), (Named::Given, Named::Wanted));
         let cut = options(Reader::new(&bytes[..12]));
         assert_eq!((cut.vendor_class, cut.vendor), (None, Named::Wanted));
+    }
 
-        // A sample holds eight bytes of options: the type and one short option.
-        let mut whole = message(1, 8);
-        whole[COOKIE_AT + 7..COOKIE_AT + 12].copy_from_slice(&hex("37 02 78 2b ff"));
-        let wanted = claim(&DETECTOR, &datagrams(&[&whole], &[]));
-        assert_eq!(wanted.facts["dhcp_option_120"], "wanted");
+    /// What is told of a question and the answer to it, on whichever sides.
+    fn told(sides: [&[u8]; 2]) -> Claim {
+        let sample = datagrams(&[sides[0]], &[sides[1]]);
+        let mut texts = [Vec::new(), Vec::new()];
+        let mut heard = Heard::from(&sample);
+        for (at, text) in texts.iter_mut().enumerate() {
+            gist(sides[at], text);
+            heard.said[at].gist = text;
+        }
+        match (DETECTOR.probe)(&View::of(heard)) {
+            Probe::Match(claim) => claim,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_behind_the_bytes_kept_are_told() {
+        let with = |op: u8, kind: u8, options: &[u8]| {
+            let mut out = message(op, kind);
+            out.truncate(COOKIE_AT + 7);
+            out.extend(hex("3d 07 01 00155d0a0b0c 39 02 05dc"));
+            out.extend(options);
+            out.push(255);
+            out
+        };
+        let asks = with(1, 8, &[&hex("37 02 78 2b 3c 0c")[..], b"MS-UC-Client"].concat());
+        let answers = with(2, 5, &hex("3c 03 505845 2b 02 0101"));
+        for sides in [[&asks[..], &answers[..]], [&answers, &asks]] {
+            let facts = told(sides).facts;
+            assert_eq!(facts["dhcp_message"], "inform");
+            assert_eq!(facts["vendor_class"], "MS-UC-Client");
+            assert_eq!(facts["dhcp_option_43"], "given");
+            assert_eq!(facts["dhcp_option_120"], "wanted");
+        }
+        let long = with(1, 1, &[&[60, 255][..], &[b'x'; 255]].concat());
+        assert_eq!(told([&long, &answers]).facts["vendor_class"].len(), MAX_CLASS);
+    }
+
+    #[test]
+    fn the_gist_of_what_is_no_dhcp_is_empty() {
+        let mut other = message(1, 1);
+        other[COOKIE_AT] = 0;
+        for bytes in [&other[..], &message(3, 1), &message(1, 1)[..COOKIE_AT + 3]] {
+            let mut text = Vec::new();
+            gist(bytes, &mut text);
+            assert!(text.is_empty());
+        }
     }
 
     #[test]

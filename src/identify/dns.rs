@@ -52,6 +52,20 @@ pub(super) enum Kin {
     NetBios,
 }
 
+impl Kin {
+    /// Whether a message may be of this kin, by what costs a look or two: all of them read the same
+    /// message to its end otherwise.
+    fn may_be(self, bytes: &[u8]) -> bool {
+        match (self, bytes) {
+            (Self::LinkLocal, &[_, _, high, low, ..]) => {
+                u16::from_be_bytes([high, low]) & !LINK_LOCAL_FLAGS == 0
+            }
+            (Self::NetBios, bytes) => bytes.get(HEADER).is_none_or(|&len| len == NETBIOS_LABEL),
+            _ => true,
+        }
+    }
+}
+
 /// What is kept of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Head<'v> {
@@ -84,6 +98,10 @@ fn probe(view: &View<'_>) -> Probe {
 
 /// Asks for one of the kin.
 pub(super) fn probe_for(view: &View<'_>, wanted: Kin) -> Probe {
+    let mut datagrams = SIDES.into_iter().flat_map(|side| view.datagrams(side));
+    if wanted != Kin::Dns && !datagrams.any(|message| wanted.may_be(message.bytes)) {
+        return Probe::No;
+    }
     let seen = match view.carrier() {
         Carrier::Datagrams => sides::first_fit(view, read),
         Carrier::Stream => sides::streams(view, read_stream),
@@ -195,7 +213,7 @@ fn is_link_local(flags: u16, counts: Counts, name: Name<'_>) -> bool {
         0 => counts.is_lone_question(),
         _ => counts.answers > 0 || counts.records() == 0,
     };
-    fits && flags & !(0x8000 | TRUNCATED) == 0 && name.is_one_label()
+    fits && flags & !LINK_LOCAL_FLAGS == 0 && name.is_one_label()
 }
 
 /// How many questions there are, and how many records of each section.
@@ -297,6 +315,10 @@ const SHORTEST_RECORD: usize = 11;
 const MAX_QUESTIONS: u16 = 16;
 /// The highest result assigned in the header (RFC 2136).
 const MAX_RESULT: u16 = 11;
+/// Flags that LLMNR uses: response and truncation.
+const LINK_LOCAL_FLAGS: u16 = 0x8000 | TRUNCATED;
+/// Letters of a `NetBIOS` name in its first label (RFC 1001, 14.1).
+const NETBIOS_LABEL: u8 = 32;
 const OPCODE: u16 = 0x7800;
 /// A response with authority.
 const AUTHORITATIVE_ANSWER: u16 = 0x8400;

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | method ` ` target ` HTTP/1.x` end of line | request | high |
 //! | known method ` /`…, longer than what was kept | request | medium |
+//! | `GET /…`, end of line and nothing else | request of HTTP/0.9, as balancers probe | medium |
 //! | `HTTP/1.x nnn` | status | high |
 //! | `PRI * HTTP/2.0` … `SM` | preface | high |
 //! | `00 00` length `04 00 00000000`, settings that are assigned | HTTP/2 of the server | high |
@@ -138,7 +139,9 @@ impl<'v> Head<'v> {
 
     fn confidence(&self) -> Confidence {
         match self {
-            Self::CutRequest { .. } => Confidence::Medium,
+            Self::CutRequest { .. } | Self::Request(Request { version: BARE, .. }) => {
+                Confidence::Medium
+            }
             _ => Confidence::High,
         }
     }
@@ -152,6 +155,7 @@ fn evidence(seen: &[Seen<Head<'_>>; 2]) -> &'static str {
         (Some(Head::Status(_)), None) => "status line",
         (Some(Head::Status(_)), _) | (_, Some(Head::Status(_))) => "request and status line",
         (Some(Head::CutRequest { .. }), _) => "request line, cut",
+        (Some(Head::Request(Request { version: BARE, .. })), None) => "bare request",
         _ => "request line",
     }
 }
@@ -225,7 +229,7 @@ fn status(bytes: &[u8]) -> Seen<Head<'_>> {
 
 fn request<'v>(line: &'v [u8], bytes: &'v [u8]) -> Seen<Head<'v>> {
     let Some([method, target, last]) = bytes::three_words(line) else {
-        return Seen::Foreign;
+        return bare_request(line, bytes);
     };
     let version = match last.split_last() {
         Some((minor, b"HTTP/1.")) => version(*minor),
@@ -239,6 +243,27 @@ fn request<'v>(line: &'v [u8], bytes: &'v [u8]) -> Seen<Head<'v>> {
                 version,
                 host: bytes::header(bytes, "host"),
                 upgrade: bytes::header(bytes, "upgrade"),
+            }))
+        }
+        _ => Seen::Foreign,
+    }
+}
+
+/// A request without a version: one line, and no header behind it. Balancers send it by default.
+fn bare_request<'v>(line: &'v [u8], bytes: &'v [u8]) -> Seen<Head<'v>> {
+    let behind = bytes.get(line.len()..).unwrap_or_default();
+    let fits = |target: &[u8]| target.starts_with(b"/") && !target.contains(&b' ');
+    match line.strip_prefix(b"GET ") {
+        Some(target)
+            if fits(target) && matches!(behind, b"\r\n" | b"\r\n\r\n" | b"\n" | b"\n\n") =>
+        {
+            let method = b"GET";
+            Seen::Fits(Head::Request(Request {
+                method,
+                target,
+                version: BARE,
+                host: None,
+                upgrade: None,
             }))
         }
         _ => Seen::Foreign,
@@ -282,6 +307,8 @@ fn version(minor: u8) -> Option<&'static str> {
     }
 }
 
+/// The version of a request that names none.
+const BARE: &str = "0.9";
 /// What a client of HTTP/2 with prior knowledge sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A frame of a SETTINGS without flags (RFC 9113, 6.5).
@@ -378,6 +405,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_request_without_a_version_stands_alone() {
+        for probe in ["GET /\r\n\r\n", "GET /\r\n", "GET /health?x=1\n"] {
+            let bare = claim(&DETECTOR, &stream(probe.as_bytes(), b""));
+            assert_eq!((bare.confidence, bare.requester), (Confidence::Medium, Some(Side::A)));
+            assert_eq!((&*bare.facts["version"], bare.evidence), ("0.9", "bare request"));
+        }
+        for other in ["GET /\r\nHost: a\r\n", "GET x\r\n", "PUT /\r\n", "GET / \r\n"] {
+            assert_eq!(ask(&DETECTOR, &stream(other.as_bytes(), b"")), Probe::No, "{other}");
+        }
+    }
+
+    #[test]
     fn wants_more() {
         for cut in
             [&b"G"[..], b"GET /index", b"HTTP/1.1 2", b"PRI * HT", b"PATCH", b"\0\0\x06\x04\0"]
@@ -394,7 +433,6 @@ pub(super) mod tests {
             b"OPTIONS sip:fe01.contoso.com",
             b"OPTIONS rtsp://a/b RTSP/1.0\r\n",
             b"RTSP/1.0 200 OK\r\n",
-            b"GET /old\r\n",
             b"GET / HTTP/3.0\r\n",
             b"HTTP/1.1 2x0 OK\r\n",
             b"get / HTTP/1.1\r\n",

@@ -6,9 +6,15 @@
 //! | initiator SPI | responder SPI | next | version | exchange | flags | message id | length |
 //! ```
 //!
-//! Where it shares its port with ESP, four zero bytes stand before it. All sure: the version, the
-//! exchange, the flags and the length that fills the datagram leave no room for chance. Easily
-//! confused with nothing; ESP in UDP has an SPI where the marker would be, and is not claimed.
+//! Where it shares its port with ESP, four zero bytes stand before it.
+//!
+//! | seen | sure |
+//! |---|---|
+//! | version, exchange, flags and a length that fills the datagram | high |
+//! | the same with a longer length, in what may be the first fragment of a datagram | medium |
+//!
+//! Messages with certificates do not fit into a packet. Easily confused with nothing; ESP in UDP has an
+//! SPI where the marker would be, and is not claimed.
 
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
@@ -31,6 +37,16 @@ struct Head {
     sender: Sender,
     version: &'static str,
     exchange: &'static str,
+    extent: Extent,
+}
+
+/// How a message compares with the datagram that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Extent {
+    /// It fills it.
+    Whole,
+    /// It is longer: the datagram was cut into fragments, of which this is the first.
+    Beyond,
 }
 
 /// Who sent a message, as the message itself says.
@@ -50,8 +66,13 @@ fn probe(view: &View<'_>) -> Probe {
     let sent = |sender| {
         SIDES.map(|side| seen[side.index()].fits().is_some_and(|head| head.sender == sender))
     };
-    Probe::Match(
+    let claim = if sides::fitting(&seen).any(|head| head.extent == Extent::Whole) {
         Claim::new(Confidence::High, "IKE header")
+    } else {
+        Claim::new(Confidence::Medium, "IKE header of a first fragment")
+    };
+    Probe::Match(
+        claim
             .asked_by(sides::requester(sent(Sender::Initiator), sent(Sender::Responder)))
             .fact("ike_version", Some(first.version))
             .fact("ike_exchange", Some(first.exchange)),
@@ -60,14 +81,14 @@ fn probe(view: &View<'_>) -> Probe {
 
 fn read(message: &Message<'_>) -> Seen<Head> {
     match message.bytes {
-        [0, 0, 0, 0, rest @ ..] => {
-            header(&Message { bytes: rest, len: message.len.saturating_sub(4) })
-        }
-        _ => header(message),
+        [0, 0, 0, 0, rest @ ..] => header(&Message { bytes: rest, ..*message }, 4),
+        _ => header(message, 0),
     }
 }
 
-fn header(message: &Message<'_>) -> Seen<Head> {
+/// Reads the header behind a marker of so many bytes.
+fn header(message: &Message<'_>, marker: usize) -> Seen<Head> {
+    let message = &Message { len: message.len.saturating_sub(marker), ..*message };
     if message.len < HEADER {
         return Seen::Foreign;
     }
@@ -79,8 +100,8 @@ fn header(message: &Message<'_>) -> Seen<Head> {
         let kind = (reader.u8()?, reader.u8()?, reader.u8()?);
         reader.skip(4)?;
         let length = reader.u32()?;
-        let fits = initiator != 0 && length as usize == message.len;
-        Some(fits.then(|| head(kind, next, responder)).flatten())
+        let extent = extent(length as usize, message.len, marker).filter(|_| initiator != 0);
+        Some(extent.and_then(|extent| head(kind, next, responder, extent)))
     })();
     match fields {
         None => message.ran_out(),
@@ -89,8 +110,24 @@ fn header(message: &Message<'_>) -> Seen<Head> {
     }
 }
 
+/// How a length compares with the bytes that are there; `None` where it cannot be theirs. Fragments but
+/// the last end at a multiple of 8 in the datagram (RFC 791, 3.2), behind 8 bytes of UDP.
+fn extent(length: usize, there: usize, marker: usize) -> Option<Extent> {
+    let first_fragment = there >= MIN_FRAGMENT && (there + marker).is_multiple_of(8);
+    match length.checked_sub(there)? {
+        0 => Some(Extent::Whole),
+        _ if first_fragment && u16::try_from(length).is_ok() => Some(Extent::Beyond),
+        _ => None,
+    }
+}
+
 /// Judges version, exchange and flags together.
-fn head((version, exchange, flags): (u8, u8, u8), next: u8, responder: u64) -> Option<Head> {
+fn head(
+    (version, exchange, flags): (u8, u8, u8),
+    next: u8,
+    responder: u64,
+    extent: Extent,
+) -> Option<Head> {
     match version {
         // Encryption, commit and authentication-only flags (RFC 2408, 3.1).
         0x10 if flags & 0xf8 == 0 => {
@@ -98,6 +135,7 @@ fn head((version, exchange, flags): (u8, u8, u8), next: u8, responder: u64) -> O
             Some(Head {
                 version,
                 exchange,
+                extent,
                 sender: match responder {
                     0 => Sender::Initiator,
                     _ => Sender::Unknown,
@@ -108,6 +146,7 @@ fn head((version, exchange, flags): (u8, u8, u8), next: u8, responder: u64) -> O
         0x20 if flags & 0xc7 == 0 && (next == 0 || (33..=54).contains(&next)) => Some(Head {
             version: "2",
             exchange: exchange_2(exchange)?,
+            extent,
             sender: match flags & 0x08 {
                 0 => Sender::Responder,
                 _ => Sender::Initiator,
@@ -149,6 +188,8 @@ fn exchange_2(number: u8) -> Option<&'static str> {
 }
 
 const HEADER: usize = 28;
+/// Bytes of a first fragment: links carry at least 576 (RFC 791, 3.2), less the headers.
+const MIN_FRAGMENT: usize = 500;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -187,6 +228,22 @@ pub(super) mod tests {
 
         assert_eq!(claim(&DETECTOR, &samples()[2]).facts["ike_exchange"], "auth");
         assert_eq!(claim(&DETECTOR, &samples()[3]).facts["ike_version"], "authip");
+    }
+
+    #[test]
+    fn a_first_fragment_shows_the_header_of_a_longer_message() {
+        let mut long = message(SOME, "2e 20 23 08");
+        long[26..28].copy_from_slice(&3000_u16.to_be_bytes());
+        let fragment = |len: usize| {
+            let mut out = hex("00000000");
+            out.extend(&long);
+            out.resize(len, 0x5a);
+            datagrams(&[&out], &[])
+        };
+        let first = claim(&DETECTOR, &fragment(1472));
+        assert_eq!((first.confidence, &*first.facts["ike_exchange"]), (Confidence::Medium, "auth"));
+        assert_eq!(ask(&DETECTOR, &fragment(1473)), Probe::No);
+        assert_eq!(ask(&DETECTOR, &fragment(400)), Probe::No);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod bytes;
 mod facts;
 mod frames;
 mod gate;
+mod gist;
 mod replies;
 mod sides;
 mod taste;

@@ -9,10 +9,12 @@
 //! |---|---|
 //! | an answer whose origin is the transmit time of the question | high |
 //! | a server's answer whose receive and transmit times are seconds apart | medium |
-//! | a client's question alone | none |
+//! | a question of version 3 or 4 alone, blank but for its transmit time | medium |
+//! | the same with roots of a few seconds and a reference time of the last days | medium |
+//! | any other question alone | none |
 //!
-//! The first byte is nearly all there is, so a lone question is no evidence. Easily confused
-//! with: anything of 48 bytes.
+//! Clients either blank what is not asked for (RFC 4330, section 5) or tell how well they are set. Easily
+//! confused with: anything of 48 bytes.
 
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
@@ -36,6 +38,8 @@ struct Head {
     origin: u64,
     receive: u64,
     transmit: u64,
+    /// A question that is not just of the right size.
+    telling: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,9 @@ fn probe(view: &View<'_>) -> Probe {
         }
         _ if sides::fitting(&seen).any(Head::is_prompt) => {
             Claim::new(Confidence::Medium, "an answer")
+        }
+        _ if sides::fitting(&seen).any(|head| head.telling) => {
+            Claim::new(Confidence::Medium, "a question")
         }
         _ => return Probe::NeedMore,
     };
@@ -81,7 +88,8 @@ fn fields(reader: &mut Reader<'_>) -> Option<Seen<Head>> {
     let stratum = reader.u8()?;
     let poll = reader.u8()?.cast_signed();
     let precision = reader.u8()?.cast_signed();
-    reader.skip(12 + 8)?;
+    let (delay, dispersion) = (reader.u32()?, reader.u32()?);
+    let (name, reference) = (reader.u32()?, reader.u64()?);
     let origin = reader.u64()?;
     let receive = reader.u64()?;
     let transmit = reader.u64()?;
@@ -95,12 +103,17 @@ fn fields(reader: &mut Reader<'_>) -> Option<Seen<Head>> {
     let fits = (1..=4).contains(&(first >> 3 & 0x07))
         && stratum <= 16
         && (-6..=17).contains(&poll)
-        && (-32..=0).contains(&precision)
+        && ((-32..=0).contains(&precision) || mode == Mode::Client && precision == HIDDEN)
         && transmit != 0;
     if !fits {
         return Some(Seen::Foreign);
     }
-    Some(Seen::Fits(Head { mode, origin, receive, transmit }))
+    let blank = (u64::from(delay | dispersion | name) | reference | origin | receive) == 0;
+    let set = delay.max(dispersion) < MAX_ROOT
+        && reference != 0
+        && (transmit >> 32).checked_sub(reference >> 32).is_some_and(|age| age < MAX_AGE);
+    let telling = mode == Mode::Client && matches!(first >> 3 & 0x07, 3 | 4) && (blank || set);
+    Some(Seen::Fits(Head { mode, origin, receive, transmit, telling }))
 }
 
 impl Head {
@@ -117,6 +130,13 @@ impl Head {
 
 /// Versions 1 to 4 and modes 1 to 5 behind each of the four leap indicators.
 const FIRST: FirstBytes = &[0x09..=0x25, 0x49..=0x65, 0x89..=0xa5, 0xc9..=0xe5];
+
+/// What a client gives as its precision that does not want to be known by it: 2^32 seconds.
+const HIDDEN: i8 = 32;
+/// Distance from the root that a question may tell, in 16 bits of seconds and 16 of fractions: 16 s.
+const MAX_ROOT: u32 = 16 << 16;
+/// Seconds since the clock was last set: twelve days.
+const MAX_AGE: u64 = 1 << 20;
 
 /// The header, alone or with a key id and a digest of 16 or 20 bytes, or with the 72 bytes of
 /// MS-SNTP's extended authenticator.
@@ -146,8 +166,17 @@ pub(super) mod tests {
         message("24 02 06 e9", ASKED, "e5f1a2b4 00000000", "e5f1a2b4 00001000")
     }
 
+    /// A question that tells nothing of its sender.
+    fn blank() -> Vec<u8> {
+        hex(&format!("23 00 00 20 00000000 00000000 00000000 {ZERO} {ZERO} {ZERO} {ASKED}"))
+    }
+
     pub(in crate::identify) fn samples() -> Vec<Sample> {
-        vec![datagrams(&[&question()], &[&answer()]), datagrams(&[&answer()], &[])]
+        vec![
+            datagrams(&[&question()], &[&answer()]),
+            datagrams(&[&answer()], &[]),
+            datagrams(&[&blank()], &[]),
+        ]
     }
 
     #[test]
@@ -158,6 +187,22 @@ pub(super) mod tests {
         let alone = claim(&DETECTOR, &samples()[1]);
         assert_eq!(alone.confidence, Confidence::Medium);
         assert_eq!(alone.requester, Some(Side::B));
+    }
+
+    #[test]
+    fn a_question_alone_counts_where_it_is_blank_or_tells_of_a_clock() {
+        let set = |dispersion: &str, reference: &str| {
+            hex(&format!(
+                "1b 03 0a fa 00000010 {dispersion} 0a000105 {reference} {ZERO} {ZERO} {ASKED}"
+            ))
+        };
+        for question in [blank(), set("00010290", "e5f1a000 00000000")] {
+            let alone = claim(&DETECTOR, &datagrams(&[&question], &[]));
+            assert_eq!((alone.confidence, alone.requester), (Confidence::Medium, Some(Side::A)));
+        }
+        for other in [set("00110000", "e5f1a000 00000000"), set("00010290", "e5a1a000 00000000")] {
+            assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::NeedMore);
+        }
     }
 
     #[test]

@@ -10,13 +10,16 @@
 //! |---|---|
 //! | a long header of a known version, ids of at most 20 bytes, a length that fits | high |
 //! | version 0 and a list of versions, one of them known | high |
+//! | Google's QUIC before it was a standard: flags, an id, `Q0` and two digits | high |
 //!
 //! Packets of a connection under way have a short header, which is one bit and random bytes; they are
 //! not recognised. Easily confused with: RTP, whose first byte lies below.
 
+mod google;
+
 use super::bytes::Reader;
 use super::sides::{self, Message, SIDES, Seen};
-use super::{Claim, Confidence, Detector, Probe, View};
+use super::{Claim, Confidence, Detector, FirstBytes, Probe, View};
 use crate::flow::sample::Carrier;
 
 /// QUIC.
@@ -24,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
     token: "quic",
     name: "QUIC",
     reference: "RFC 9000, RFC 9369",
-    carriers: &[(Carrier::Datagrams, &[0x80..=0xff])],
+    carriers: &[(Carrier::Datagrams, FIRST)],
     carried_after: &[],
     probe,
 };
@@ -39,6 +42,12 @@ struct Head<'v> {
 
 fn probe(view: &View<'_>) -> Probe {
     let seen = sides::first_fit(view, read);
+    if sides::fitting(&seen).next().is_none() {
+        return match google::probe(view) {
+            Probe::No => sides::undecided(&seen),
+            found => found,
+        };
+    }
     let heads = || sides::fitting(&seen);
     let claim = match (heads().next(), heads().any(|head| head.version.is_some())) {
         (None, _) => return sides::undecided(&seen),
@@ -71,9 +80,9 @@ fn read<'v>(message: &Message<'v>) -> Seen<Head<'v>> {
         Some(seen) => seen,
         None => match message.bytes {
             // A version that is known, or begins like one.
-            [0x80..=0xff, 0, 0, 0, 0 | 1, ..] | [0x80..=0xff, 0x6b, 0x33, 0x43, 0xcf, ..] => {
-                message.ran_out()
-            }
+            [0x80..=0xff, 0, 0, 0, 0 | 1, ..]
+            | [0x80..=0xff, 0x6b, 0x33, 0x43, 0xcf, ..]
+            | [0x80..=0xff, b'Q' | b'T', b'0', b'5', ..] => message.ran_out(),
             _ => Seen::Foreign,
         },
     }
@@ -148,11 +157,26 @@ fn version(number: u32) -> Option<String> {
     match number {
         1 => Some("1".to_owned()),
         VERSION_2 => Some("2".to_owned()),
+        // The last of Google's have the header of the drafts.
+        0x5130_3530 => Some("Q050".to_owned()),
+        0x5430_3530 | 0x5430_3531 => Some(format!("T05{}", char::from(number as u8))),
         0xff00_0017..=0xff00_0022 => Some(format!("draft-{}", number & 0xff)),
         _ => None,
     }
 }
 
+/// A long header, or the flags of Google's with a version.
+const FIRST: FirstBytes = &[
+    0x09..=0x09,
+    0x0d..=0x0d,
+    0x19..=0x19,
+    0x1d..=0x1d,
+    0x29..=0x29,
+    0x2d..=0x2d,
+    0x39..=0x39,
+    0x3d..=0x3d,
+    0x80..=0xff,
+];
 const VERSION_2: u32 = 0x6b33_43cf;
 /// RFC 9000, 17.2.
 const MAX_ID: usize = 20;
@@ -183,6 +207,9 @@ pub(super) mod tests {
             datagrams(&[&initial("c3", "ff00001d", ASKS)], &[]),
             datagrams(&[], &[&hex(&format!("ea 00000000 {ANSWERS} 1a2a3a4a 00000001"))]),
         ]
+        .into_iter()
+        .chain(google::tests::samples())
+        .collect()
     }
 
     #[test]

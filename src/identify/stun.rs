@@ -5,7 +5,8 @@
 //! |---|---|---|
 //! | type (2), length (2), `21 12 a4 42` | RFC 8489 | high |
 //! | type, length, id (16), `00 0f 00 04 72 c6 4b c6` | MS-TURN | high |
-//! | type, length, id (16), answered with the same id | classic (RFC 3489) | medium |
+//! | type, length, id (16), answered with the same id | classic (RFC 3489) | high |
+//! | the same alone, with attributes that fill it, or with none and an id that may be random | classic | medium |
 //! | a hello with the one suite `00 18` | pseudo-TLS of MS-TURN over TCP | high |
 //!
 //! Over TCP a message stands bare, behind a length (RFC 4571) or behind an MS-TURN frame. What a relay
@@ -20,6 +21,8 @@ mod message;
 pub(super) mod pseudo_tls;
 
 pub(super) mod relay;
+
+pub(super) use relay::gist;
 
 use super::frames::{Frames, Framing};
 use super::sides::{self, Datagrams, Message, SIDES, Seen};
@@ -55,9 +58,7 @@ fn probe(view: &View<'_>) -> Probe {
         Carrier::Stream => sides::streams(view, read_stream),
         Carrier::Datagrams => SIDES.map(|side| read_datagrams(view.datagrams(side))),
     };
-    if drop_unanswered(&mut seen) {
-        return Probe::NeedMore;
-    }
+    let answered = settle_classic(&mut seen);
     let heads = || sides::fitting(&seen);
     let messages = || heads().flat_map(|head| &head.messages);
     let pseudo = heads().any(|head| head.pseudo_tls.is_some());
@@ -71,35 +72,42 @@ fn probe(view: &View<'_>) -> Probe {
     let claim = match variant {
         Variant::MsTurn => Claim::new(Confidence::High, "MS-TURN cookie"),
         Variant::Rfc8489 => Claim::new(Confidence::High, "STUN cookie"),
-        Variant::Classic => Claim::new(Confidence::Medium, "classic STUN, answered"),
+        Variant::Classic if answered => Claim::new(Confidence::High, "classic STUN, answered"),
+        Variant::Classic => Claim::new(Confidence::Medium, "classic STUN"),
     };
-    Probe::Match(described(&seen, claim.fact("variant", Some(variant.token()))))
+    let claim = described(&seen, claim.fact("variant", Some(variant.token())));
+    let media = SIDES.iter().any(|&side| relay::tells_media(view.gist(side)));
+    Probe::Match(if media {
+        claim.fact("turn", Some("true")).fact(relay::RELAYED, Some(Inside::Rtp.token()))
+    } else {
+        claim
+    })
 }
 
-/// A message without a cookie counts only beside an answer with its id. Drops the others; whether
-/// nothing else is left.
-fn drop_unanswered(seen: &mut [Seen<Head>; 2]) -> bool {
+/// A message without a cookie counts beside an answer with its id, or for what it is filled with. Drops
+/// the others; whether any is answered.
+fn settle_classic(seen: &mut [Seen<Head>; 2]) -> bool {
     let classic = |message: &StunMessage| message.variant == Variant::Classic;
     if !sides::fitting(seen).flat_map(|head| &head.messages).any(classic) {
         return false;
     }
     let of = |head: &Seen<Head>| head.fits().map(|h| h.messages.clone()).unwrap_or_default();
     let all = [of(&seen[0]), of(&seen[1])];
-    let mut dropped = false;
+    let mut any = false;
     for (head, other) in seen.iter_mut().zip([&all[1], &all[0]]) {
         let Seen::Fits(found) = head else { continue };
-        let before = found.messages.len();
         found.messages.retain(|message| {
-            !classic(message)
-                || other.iter().any(|answer| answer.answers(message) || message.answers(answer))
+            let answered =
+                other.iter().any(|answer| answer.answers(message) || message.answers(answer));
+            any |= answered && classic(message);
+            answered || message.filled || !classic(message)
         });
-        dropped |= found.messages.len() < before;
+        // More of it may still prove what the rest was.
+        if found.messages.is_empty() && found.pseudo_tls.is_none() {
+            *head = Seen::Short;
+        }
     }
-    let empty = seen
-        .iter()
-        .filter_map(Seen::fits)
-        .all(|head| head.messages.is_empty() && head.pseudo_tls.is_none());
-    dropped && empty
+    any
 }
 
 fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
@@ -139,7 +147,7 @@ fn described(seen: &[Seen<Head>; 2], claim: Claim) -> Claim {
         .fact("variant", pseudo.then_some("pseudo-tls"))
         .fact("turn", turn.then_some("true"))
         .fact("fingerprint", messages().any(|m| m.fingerprint).then_some("true"))
-        .fact("relayed", relayed.map(Inside::token))
+        .fact(relay::RELAYED, relayed.map(Inside::token))
         .fact("framing", heads().find_map(|head| head.framing).map(Framing::token))
 }
 
@@ -260,9 +268,34 @@ pub(super) mod tests {
         assert_eq!(relay.facts["turn"], "true");
 
         let old = claim(&DETECTOR, &samples()[2]);
-        assert_eq!(old.confidence, Confidence::Medium);
+        assert_eq!(old.confidence, Confidence::High);
         assert_eq!(old.facts["variant"], "classic");
         assert_eq!(old.requester, Some(Side::A));
+    }
+
+    #[test]
+    fn a_classic_message_counts_alone_where_chance_has_no_room() {
+        let id = "00112233445566778899aabbccddeeff";
+        for alone in [
+            classic("0001"),
+            // Of an attribute that nobody assigned; without any.
+            hex(&format!("0001 0008 {id} 0101 0004 31323334")),
+            hex(&format!("0001 0000 {id}")),
+            hex(&format!("0101 000c {id} 0001 0008 0001 1234 0a000001")),
+        ] {
+            let claim = claim(&DETECTOR, &datagrams(&[&alone], &[]));
+            assert_eq!(claim.confidence, Confidence::Medium, "{alone:x?}");
+        }
+        // An id of zeros, attributes that leave bytes over, and those that were not seen to the end.
+        let cut = craft::snapped(&datagrams(&[&classic("0001")], &[]), 22);
+        for other in [
+            datagrams(&[&hex("0001 0000 00000000 0000000000000000 00000001")], &[]),
+            datagrams(&[&hex(&format!("0001 0008 {id} 0003 0000 00000000"))], &[]),
+            cut,
+        ] {
+            let filled = craft::matches(&DETECTOR, &other);
+            assert!(!filled, "{other:x?}");
+        }
     }
 
     #[test]
@@ -319,8 +352,9 @@ pub(super) mod tests {
             ask(&DETECTOR, &stream(&pseudo_tls::tests::client()[..30], b"")),
             Probe::NeedMore
         );
-        // Without a cookie one side proves nothing.
-        assert_eq!(ask(&DETECTOR, &datagrams(&[&classic("0001")], &[])), Probe::NeedMore);
+        // Without a cookie and attributes an id of zeros proves nothing.
+        let empty = hex("0001 0000 00000000 0000000000000000 00000001");
+        assert_eq!(ask(&DETECTOR, &datagrams(&[&empty], &[])), Probe::NeedMore);
     }
 
     #[test]
@@ -335,11 +369,11 @@ pub(super) mod tests {
         ] {
             assert_eq!(ask(&DETECTOR, &datagrams(&[&other], &[])), Probe::No, "{other:x?}");
         }
-        // Two requests of different ids, no answer between them.
+        // An answer to something else makes nothing surer.
         let mut reply = classic("0101");
         reply[10] ^= 1;
         let sample = datagrams(&[&classic("0001")], &[&reply]);
-        assert_eq!(ask(&DETECTOR, &sample), Probe::NeedMore);
+        assert_eq!(claim(&DETECTOR, &sample).confidence, Confidence::Medium);
         assert_eq!(
             ask(&DETECTOR, &stream(&hex("160301 0200 010001fc 0303").repeat(5), b"")),
             Probe::No

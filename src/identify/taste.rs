@@ -2,17 +2,23 @@
 //!
 //! Media is most of what a capture holds, and behind its header there is nothing that a detector
 //! reads. Everything else is kept as far as a sample allows. The hellos of TLS are longer than that,
-//! so what they and the certificate behind them name is read while the whole packet is at hand.
+//! and so are the options of DHCP and the addresses before what a relay carries: what they say is read
+//! while the whole packet is at hand.
 
-use super::tls;
+use super::{dhcp, stun, tls};
 use crate::flow::sample::{Carrier, Taste};
 
 /// What detectors want of payloads.
 pub const TASTE: Taste = Taste { keep: appetite, gist };
 
 fn gist(carrier: Carrier, bytes: &[u8], gist: &mut Vec<u8>) {
-    if carrier == Carrier::Stream {
-        tls::gist(bytes, gist);
+    match (carrier, bytes.first()) {
+        (Carrier::Stream, _) => tls::gist(bytes, gist),
+        (Carrier::Datagrams, Some(0..=2)) => {
+            dhcp::gist(bytes, gist);
+            stun::gist(bytes, gist);
+        }
+        (Carrier::Datagrams, _) => {}
     }
 }
 
@@ -42,6 +48,15 @@ const RTP_HEADER: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn most_datagrams_have_no_gist() {
+        for first in 0..=255 {
+            let mut text = Vec::new();
+            gist(Carrier::Datagrams, &[first; 600], &mut text);
+            assert!(text.is_empty(), "{first}");
+        }
+    }
 
     #[test]
     fn of_media_the_header_is_enough_and_of_others_all_counts() {

@@ -54,6 +54,8 @@ pub(in crate::identify) struct StunMessage {
     pub(super) variant: Variant,
     /// A FINGERPRINT attribute was seen.
     pub(super) fingerprint: bool,
+    /// Attributes fill it to the last byte, or there are none and the id is no run of zeros.
+    pub(super) filled: bool,
 }
 
 impl StunMessage {
@@ -124,7 +126,13 @@ pub(super) fn read(message: &Message<'_>) -> Seen<StunMessage> {
     if variant == Variant::Classic && !attributes.sound {
         return Seen::Foreign;
     }
-    Seen::Fits(StunMessage { kind, id, variant, fingerprint: attributes.fingerprint })
+    let filled = attributes.filled && (len > 0 || is_mixed(&id));
+    Seen::Fits(StunMessage { kind, id, variant, fingerprint: attributes.fingerprint, filled })
+}
+
+/// Whether an id may be a random one: counters and reserved fields are mostly zero.
+fn is_mixed(id: &[u8; ID]) -> bool {
+    id.iter().filter(|&&byte| byte == 0).nth(2).is_none()
 }
 
 fn variant(kind: u16, id: &[u8], attributes: &[u8]) -> Option<Variant> {
@@ -145,6 +153,8 @@ fn variant(kind: u16, id: &[u8], attributes: &[u8]) -> Option<Variant> {
 struct Attributes {
     /// As far as they are there, each fits into the message.
     sound: bool,
+    /// All were there, none is of the number 0, and the last one ends with the message.
+    filled: bool,
     fingerprint: bool,
 }
 
@@ -153,16 +163,19 @@ fn attributes(bytes: &[u8], len: usize) -> Attributes {
     let mut reader = Reader::new(bytes);
     let mut left = len;
     let mut fingerprint = false;
+    let mut assigned = true;
     while let (Some(kind), Some(size)) = (reader.u16(), reader.u16()) {
         let padded = usize::from(size).next_multiple_of(4);
         fingerprint |= kind == FINGERPRINT && size == 4;
+        // Number 0 is reserved (RFC 8489, 18.3), and zeros are what anything is padded with.
+        assigned &= kind != 0;
         let Some(rest) = left.checked_sub(4 + padded) else {
-            return Attributes { sound: false, fingerprint: false };
+            return Attributes { sound: false, filled: false, fingerprint: false };
         };
         left = rest;
         reader.take_up_to(padded);
     }
-    Attributes { sound: true, fingerprint }
+    Attributes { sound: true, filled: left == 0 && assigned, fingerprint }
 }
 
 /// The method without the two class bits in between (RFC 8489, 5).

@@ -9,6 +9,7 @@
 //! is there.
 
 use crate::identify::bytes::Reader;
+use crate::identify::gist;
 use crate::identify::sides::Message;
 
 use super::message::{COOKIE, HEADER, MS_TURN_COOKIE};
@@ -53,6 +54,22 @@ impl Inside {
             _ => None,
         }
     }
+}
+
+/// Takes the gist of one datagram: that an indication carries media, where the addresses before it take
+/// all that is kept of later datagrams.
+pub(in crate::identify) fn gist(bytes: &[u8], text: &mut Vec<u8>) {
+    if matches!(bytes, [0, 0x16 | 0x17 | 4, ..] | [1, 0x15, ..])
+        && let Some(carried) = indicated(&Message { bytes, len: bytes.len() })
+        && Inside::bare(carried.bytes) == Some(Inside::Rtp)
+    {
+        gist::put(text, RELAYED, Some(Inside::Rtp.token()));
+    }
+}
+
+/// Whether a gist tells of media.
+pub(super) fn tells_media(text: &[u8]) -> bool {
+    gist::fact(text, RELAYED) == Some(Inside::Rtp.token())
 }
 
 /// The payload that a message carries for another, as far as it was kept.
@@ -101,6 +118,8 @@ fn indicated<'v>(message: &Message<'v>) -> Option<Message<'v>> {
     }
 }
 
+/// The fact's name.
+pub(super) const RELAYED: &str = "relayed";
 const ID: usize = 16;
 /// RFC 8656, 18.3.
 const DATA: u16 = 0x0013;
@@ -144,6 +163,22 @@ mod tests {
             Some((vec![0x80, 0xc9], 2))
         );
         assert_eq!(inside(&format!("0016 000e {cookie} 0013 0002 8008")), None);
+    }
+
+    #[test]
+    fn the_gist_of_an_indication_tells_of_media_behind_addresses() {
+        let told = |digits: &str| {
+            let mut text = Vec::new();
+            gist(&hex(digits), &mut text);
+            tells_media(&text)
+        };
+        let id = "2112a442 000102030405060708090a0b 0012 0008 0001 1234 01020304";
+        let rtp = "0013 000c 8008 0001 000000a0 00000001";
+        assert!(told(&format!("0017 001c {id} {rtp}")));
+        assert!(told(&format!("0016 001c {id} {rtp}")));
+        assert!(!told(&format!("0001 001c {id} {rtp}")));
+        assert!(!told(&format!("0017 0014 {id} 0013 0004 80c9 0000")));
+        assert!(!told(&format!("0017 000c {id}")));
     }
 
     #[test]

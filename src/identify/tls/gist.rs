@@ -1,11 +1,10 @@
 //! What a hello and the certificate behind it name, read while the whole packet is at hand: both are
 //! longer than what is kept of a stream.
-//!
-//! A gist is facts as text, `name=value` and a line feed each, as many as have room.
 
 use super::certificate::LeafNames;
 use super::{CLIENT_HELLO, HANDSHAKE, Head, SERVER_HELLO, hello};
-use crate::flow::sample::{MAX_GIST, MAX_STREAM_HEAD, MAX_STREAM_HEADS};
+use crate::flow::sample::{MAX_STREAM_HEAD, MAX_STREAM_HEADS};
+use crate::identify::gist::{has_room, put};
 use crate::identify::sides::Seen;
 use crate::identify::{Claim, bytes};
 
@@ -18,7 +17,7 @@ pub(in crate::identify) fn gist(payload: &[u8], gist: &mut Vec<u8>) {
         Some(&CLIENT_HELLO) => {
             if let Seen::Fits(Head::Client(hello)) = super::read(payload) {
                 put(gist, SNI, hello.sni.and_then(bytes::text));
-                put(gist, OFFERED, hello.version().map(|version| hello::name(version).into()));
+                put(gist, OFFERED, hello.version().map(hello::name));
                 put(gist, ALPN, hello.protocols());
             }
         }
@@ -28,14 +27,8 @@ pub(in crate::identify) fn gist(payload: &[u8], gist: &mut Vec<u8>) {
 }
 
 /// Adds the facts of a gist.
-pub(super) fn tell(gist: &[u8], mut claim: Claim) -> Claim {
-    for line in std::str::from_utf8(gist).unwrap_or_default().lines() {
-        let Some((name, value)) = line.split_once('=') else { continue };
-        if let Some(name) = FACTS.into_iter().find(|known| *known == name) {
-            claim = claim.fact(name, Some(value.to_owned()));
-        }
-    }
-    claim
+pub(super) fn tell(gist: &[u8], claim: Claim) -> Claim {
+    crate::identify::gist::tell(gist, &FACTS, claim)
 }
 
 /// The names of a certificate in one text: the common name, then the others; those that have room.
@@ -44,24 +37,13 @@ pub(super) fn names(leaf: LeafNames) -> Option<String> {
     let mut all = String::new();
     let mut told: Vec<&str> = Vec::new();
     for name in common_name.iter().chain(&dns) {
-        let has_room = all.len() + 1 + name.len() + NAMES.len() + 2 <= MAX_GIST;
-        if has_room && !told.contains(&name.as_str()) {
+        if has_room(0, NAMES, all.len() + 1 + name.len()) && !told.contains(&name.as_str()) {
             all.push_str(if all.is_empty() { "" } else { "," });
             all.push_str(name);
             told.push(name);
         }
     }
     (!all.is_empty()).then_some(all)
-}
-
-fn put(gist: &mut Vec<u8>, name: &str, value: Option<String>) {
-    let Some(value) = value.filter(|v| gist.len() + name.len() + v.len() + 2 <= MAX_GIST) else {
-        return;
-    };
-    gist.extend_from_slice(name.as_bytes());
-    gist.push(b'=');
-    gist.extend_from_slice(value.as_bytes());
-    gist.push(b'\n');
 }
 
 /// Names in the server's certificate.
@@ -76,6 +58,7 @@ const ALWAYS_KEPT: usize = MAX_STREAM_HEADS - MAX_STREAM_HEAD;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::sample::MAX_GIST;
     use crate::identify::Confidence;
 
     /// A hello whose server name stands behind 600 bytes of padding.
@@ -131,13 +114,5 @@ mod tests {
         let leaf = LeafNames { common_name: Some("fe01.my.lab".to_owned()), dns };
         assert_eq!(names(leaf).as_deref(), Some("fe01.my.lab,a.my.lab"));
         assert_eq!(names(LeafNames::default()), None);
-    }
-
-    #[test]
-    fn a_gist_that_is_none_tells_nothing() {
-        let claim = tell(b"\xff\xfe", Claim::new(Confidence::High, ""));
-        assert_eq!(claim.facts.iter().count(), 0);
-        let claim = tell(b"other=1\nsni\n", Claim::new(Confidence::High, ""));
-        assert_eq!(claim.facts.iter().count(), 0);
     }
 }
