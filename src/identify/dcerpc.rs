@@ -16,7 +16,10 @@
 //! representation and both lengths must fit. The form over UDP is not recognised: it has too few
 //! fixed bytes and is often mistaken.
 
+use std::borrow::Cow;
+
 use super::bytes::Reader;
+use super::interfaces;
 use super::sides::{self, SIDES, Seen};
 use super::{Claim, Confidence, Detector, Probe, View};
 use crate::flow::sample::Carrier;
@@ -35,7 +38,7 @@ pub(super) const DETECTOR: Detector = Detector {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Head {
     kind: Kind,
-    interface: Option<String>,
+    interface: Option<Cow<'static, str>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +142,7 @@ fn kind(number: u8) -> Option<Kind> {
 }
 
 /// The interface of a bind's first context, by name where it is well known.
-fn interface(mut reader: Reader<'_>, order: Order) -> Option<String> {
+fn interface(mut reader: Reader<'_>, order: Order) -> Option<Cow<'static, str>> {
     // Fragment sizes (4), association (4), count and padding (4), context (2), syntaxes (2).
     reader.skip(4 + 4 + 4 + 2 + 2)?;
     // The first three fields follow the byte order (C706, appendix A).
@@ -150,20 +153,9 @@ fn interface(mut reader: Reader<'_>, order: Order) -> Option<String> {
     let fourth = reader.u16()?;
     let node = u64::from(reader.u16()?) << 32 | u64::from(reader.u32()?);
     let id = format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{node:012x}");
-    let known = INTERFACES.iter().find(|(known, _)| *known == id);
-    Some(known.map_or(id, |(_, name)| (*name).into()))
+    Some(interfaces::named(id))
 }
 
-/// Well-known interfaces: C706 appendix O, MS-DCOM 1.9, MS-DRSR, MS-LSAD, MS-NRPC, MS-SAMR.
-const INTERFACES: [(&str, &str); 7] = [
-    ("e1af8308-5d1f-11c9-91a4-08002b14a0fa", "endpoint-mapper"),
-    ("99fdcfc4-5260-101b-bbcb-00aa0021347a", "oxid-resolver"),
-    ("000001a0-0000-0000-c000-000000000046", "remote-activation"),
-    ("e3514235-4b06-11d1-ab04-00c04fc2dcd2", "drsuapi"),
-    ("12345778-1234-abcd-ef00-0123456789ab", "lsarpc"),
-    ("12345678-1234-abcd-ef00-01234567cffb", "netlogon"),
-    ("12345778-1234-abcd-ef00-0123456789ac", "samr"),
-];
 const HEADER: usize = 16;
 /// A bind with one context and one transfer syntax.
 const LEAST_BIND: usize = 72;
