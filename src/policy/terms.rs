@@ -1,6 +1,6 @@
 //! What the judge asks of a flow for one row, with everything resolved that can be before judging.
 
-use super::file::MediaSide;
+use super::file::{MediaSide, PortSource};
 use super::ports::PortSet;
 use super::roles::RoleSet;
 use super::{ExpectationId, Security};
@@ -21,6 +21,7 @@ pub(super) struct Terms {
     pub(super) breadth: Breadth,
     pub(super) media: bool,
     pub(super) infrastructure: bool,
+    pub(super) port_source: PortSource,
     /// Never explains a flow whose content does not agree.
     pub(super) content_required: bool,
     pub(super) security: Security,
@@ -130,10 +131,19 @@ impl Terms {
         content.any_of(speaks)
     }
 
+    /// Whether content that cannot be seen was announced to be the row's application. A row that
+    /// demands TLS wants to see it.
+    pub(super) fn foretold(&self, content: &Content) -> bool {
+        let speaks = self.speaks.as_deref().unwrap_or_default();
+        let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
+        let announced = content.announced.filter(|_| !content.known() && !demands_tls);
+        announced.is_some_and(|announced| speaks.iter().any(|token| token == announced))
+    }
+
     /// Compares the content with what the row demands.
     pub(super) fn grade(&self, content: &Content, strict: bool) -> Grade {
         if !content.known() {
-            return Grade::Unseen;
+            return if self.foretold(content) { Grade::Agrees } else { Grade::Unseen };
         }
         let agrees = self.agrees(content);
         if content.is_tls() {
@@ -199,6 +209,8 @@ pub(super) enum Grade {
 pub(super) struct Content<'i> {
     protocol: Option<&'i str>,
     also: &'i [&'static str],
+    /// What was announced of it.
+    pub(super) announced: Option<&'static str>,
     /// A server opened TLS to a server and plainly showed no certificate.
     pub(super) lacks_certificate: bool,
 }
@@ -206,7 +218,7 @@ pub(super) struct Content<'i> {
 impl<'i> Content<'i> {
     /// Nothing known.
     pub(super) const UNSEEN: Content<'static> =
-        Content { protocol: None, also: &[], lacks_certificate: false };
+        Content { protocol: None, also: &[], announced: None, lacks_certificate: false };
 
     /// Low confidence counts as nothing known. Only between servers does it matter whether the
     /// initiator showed a certificate: the same listener serves clients, who have none to show.
@@ -219,6 +231,7 @@ impl<'i> Content<'i> {
             Some(Confidence::Medium | Confidence::High) => Self {
                 protocol: identification.protocol,
                 also: &identification.also,
+                announced: None,
                 lacks_certificate: between_servers && bare(),
             },
             Some(Confidence::Low) | None => Self::UNSEEN,
