@@ -11,7 +11,7 @@ use portassay::flow::sample::Sample;
 use portassay::flow::{Flow, FlowTable, Limits, Side};
 use portassay::identify::{Identification, identify as identify_sample};
 use portassay::input::{Frame, LinkType, Timestamp};
-use portassay::policy::{Policy, Sources};
+use portassay::policy::{Learned, Policy, Sources};
 
 use crate::Result;
 use crate::capture;
@@ -68,7 +68,7 @@ fn judge(bencher: Bencher<'_, '_>, mix: &str) {
         .into_iter()
         .map(|(mut flow, sample)| {
             let mut identification = identify_sample(&sample);
-            let (initiator, by) = policy.orient(&flow, &identification);
+            let (initiator, by) = policy.orient(&flow, &identification, &Learned::default());
             flow.orient(initiator, by);
             if initiator == Side::B {
                 identification.flip();
@@ -76,10 +76,11 @@ fn judge(bencher: Bencher<'_, '_>, mix: &str) {
             (flow, identification)
         })
         .collect();
+    let learned = Learned::default();
     bencher.counter(ItemsCount::new(flows.len())).bench(|| {
         for (flow, identification) in &flows {
-            black_box(policy.orient(flow, identification));
-            black_box(policy.judge(flow, identification));
+            black_box(policy.orient(flow, identification, &learned));
+            black_box(policy.judge(flow, identification, &learned));
         }
     });
 }

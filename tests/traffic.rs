@@ -12,7 +12,7 @@ use portassay::decode::{Decoded, decode};
 use portassay::flow::{FlowTable, Limits};
 use portassay::input::{Frame, LinkType, Timestamp};
 use portassay::pipeline::judge::judge_all;
-use portassay::policy::{Class, Policy, Sources};
+use portassay::policy::{Class, Learned, Policy, Sources};
 
 /// Packets at full size and the mean frame's length in bytes, by mix: the captures that the goals of
 /// speed come from.
@@ -88,7 +88,7 @@ fn a_flow_made_is_a_flow_counted_and_judged_as_it_was_meant() {
         let table = table(&frames(mix, family, Wrap::Nothing, 1));
         assert_eq!(table.len() as u64, FLOWS, "{} {family:?}", mix.name);
         let mut classes: BTreeMap<Class, usize> = BTreeMap::new();
-        for judged in judge_all(&policy, table.into_flows().collect()) {
+        for judged in judge_all(&policy, &Learned::default(), table.into_flows().collect()) {
             *classes.entry(judged.verdict.class).or_default() += 1;
         }
         let share = |class| *classes.get(&class).unwrap_or(&0) as f64 / FLOWS as f64;

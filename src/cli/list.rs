@@ -53,6 +53,7 @@ fn write_flows(listed: &Listed, policy: &Policy, format: ListFormat, terminal: &
             .expectation
             .filter(|_| judged)
             .map(|id| policy.expectation(id).id.as_str()),
+        announced: flow.verdict.announced.as_ref().map(|announced| &announced.announcement),
     });
     let name = format_name(format);
     let style = terminal.style();

@@ -13,11 +13,14 @@ use super::filters::{Subject, bpf, display_filter};
 use super::fingerprint::fingerprint;
 use super::group::Group;
 use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
-use super::{Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling};
+use super::{
+    Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling, media_outside_range,
+    silent_media,
+};
 use crate::decode::Transport;
-use crate::flow::{Outcome, is_group};
-use crate::identify::Confidence;
-use crate::policy::{Class, Misfit, Party, Policy};
+use crate::flow::{Endpoint, Outcome, is_group};
+use crate::identify::{Confidence, Identification};
+use crate::policy::{Class, Learned, Misfit, Party, Policy};
 
 pub use super::exemptions::Exemption;
 pub use super::expected::{Expected, ExpectedState};
@@ -34,6 +37,8 @@ pub struct Audit<'p> {
     directions: Directions,
     pairs: Pairs,
     told: BTreeSet<String>,
+    /// Announced media endpoints to which media came. No more than were announced.
+    came: BTreeSet<(Transport, Endpoint)>,
 }
 
 /// Totals of one verdict class.
@@ -107,6 +112,7 @@ impl<'p> Audit<'p> {
             directions: Directions::default(),
             pairs: Pairs::default(),
             told: BTreeSet::new(),
+            came: BTreeSet::new(),
         }
     }
 
@@ -123,6 +129,7 @@ impl<'p> Audit<'p> {
         self.count(judged);
         self.roll.add(&case, lookup);
         self.watch.add(&case, lookup);
+        self.note_arrival(judged);
         for (position, rule) in RULES.iter().enumerate() {
             let Some(mut spark) = (rule.check)(&case) else {
                 continue;
@@ -132,22 +139,63 @@ impl<'p> Audit<'p> {
             if blind {
                 (spark.severity, spark.confidence) = (Severity::Note, Confidence::Low);
             }
-            let key = Key {
-                rule: position,
-                transport: judged.flow.transport,
-                initiator: label(&case.initiator, judged.flow.initiator().address),
-                responder: label(&case.responder, judged.flow.responder().address),
+            self.enter(position, &case, &spark, blind);
+        }
+    }
+
+    /// Puts what a rule says to what it said before.
+    fn enter(&mut self, rule: usize, case: &Case<'_>, spark: &Spark, blind: bool) {
+        let flow = case.judged.flow;
+        let key = Key {
+            rule,
+            transport: flow.transport,
+            initiator: label(&case.initiator, flow.initiator().address),
+            responder: label(&case.responder, flow.responder().address),
+        };
+        let port = flow.responder().port;
+        let row = spark.expectation.map(|id| self.lookup.row(id));
+        let slot = slot(spark, row.as_ref(), port);
+        let ledger = self.ledgers.entry(key).or_default();
+        // Most flows of a finding are not its first, and a group of one is not made for them.
+        if let Some(group) = ledger.find(&slot, port) {
+            group.add(case, spark, blind);
+        } else {
+            let group = Group { blind: u64::from(blind), ..Group::of(case, spark) };
+            ledger.add(slot, port, group);
+        }
+    }
+
+    /// Tells what content announced, when every flow of that time has been added: media that was
+    /// announced to a wrong port is wrong also where none came.
+    pub fn announced(&mut self, learned: &Learned) {
+        let name = media_outside_range::RULE.name;
+        let Some(rule) = RULES.iter().position(|rule| rule.name == name) else { return };
+        let lookup: &dyn Lookup = self.lookup;
+        for (transport, endpoint, announcement) in learned.media() {
+            if self.came.remove(&(transport, endpoint)) || announcement.is_reports() {
+                continue;
+            }
+            let flow = silent_media::flow(transport, endpoint, announcement);
+            let judged = Judged {
+                flow: &flow,
+                identification: &Identification::default(),
+                verdict: &silent_media::verdict(announcement),
+                outcome: Outcome::Unanswered,
             };
-            let port = judged.flow.responder().port;
-            let row = spark.expectation.map(|id| lookup.row(id));
-            let slot = slot(&spark, row.as_ref(), port);
-            let ledger = self.ledgers.entry(key).or_default();
-            // Most flows of a finding are not its first, and a group of one is not made for them.
-            if let Some(group) = ledger.find(&slot, port) {
-                group.add(&case, &spark, blind);
-            } else {
-                let group = Group { blind: u64::from(blind), ..Group::of(&case, &spark) };
-                ledger.add(slot, port, group);
+            let case = Case::of(&judged, lookup);
+            if let Some(spark) = media_outside_range::never_came(&case) {
+                self.enter(rule, &case, &spark, false);
+            }
+        }
+    }
+
+    fn note_arrival(&mut self, judged: &Judged<'_>) {
+        let Some(announced) = &judged.verdict.announced else { return };
+        let flow = judged.flow;
+        for (end, media) in flow.ends.into_iter().zip(announced.media) {
+            if media {
+                let end = Endpoint { address: end.address.to_canonical(), ..end };
+                self.came.insert((flow.transport, end));
             }
         }
     }
@@ -250,11 +298,12 @@ impl<'p> Audit<'p> {
             first: group.first,
             last: group.last,
             frames: group.frames.iter().copied().collect(),
+            announced: group.announced.clone(),
         };
         finding.message = (rule.message)(&Telling::new(&finding, group, self.lookup));
         if blind {
             finding.message.push_str(ONE_WAY);
-        } else if group.blind == group.flows {
+        } else if group.flows > 0 && group.blind == group.flows {
             finding.message.push_str(ONE_WAY_HERE);
         }
         finding

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::Judged;
+use super::{Judged, silent_media};
 use crate::decode::Transport;
 use crate::flow::{DirectionBy, Flow};
 use crate::identify::{Confidence, Identification};
@@ -89,15 +89,28 @@ impl<'a> Case<'a> {
             && self.lookup.speaks_legacy(self.judged.identification)
     }
 
-    /// For a flow that nothing explains and whose content is media, plainly: the row whose media ports
+    /// For a flow that nothing explains and whose content is media, plainly or as announced: the row whose media ports
     /// it misses, and whose port misses them.
     pub(super) fn media_outside(&self) -> Option<(Row<'a>, Misfit)> {
-        if self.judged.verdict.class != Class::Unexpected || !self.plainly() {
+        let announced = self.announced_unseen();
+        if self.judged.verdict.class != Class::Unexpected || !(self.plainly() || announced) {
             return None;
         }
-        let (id, misfit) =
-            self.lookup.media_outside(self.judged.flow, self.judged.identification)?;
+        let media = silent_media::identification();
+        let what = if announced { &media } else { self.judged.identification };
+        let (id, misfit) = self.lookup.media_outside(self.judged.flow, what)?;
         Some((self.lookup.row(id), misfit))
+    }
+
+    /// Whether the flow was announced for media, by what its ends or others said before.
+    pub(super) fn announced_media(&self) -> bool {
+        let announced = self.judged.verdict.announced.as_ref();
+        announced.is_some_and(|announced| announced.announcement.kind.is_media())
+    }
+
+    /// Whether it was announced for media and shows nothing itself.
+    fn announced_unseen(&self) -> bool {
+        self.announced_media() && self.judged.identification.protocol.is_none()
     }
 
     /// For a flow that nothing explains: whether the rows know what it plainly speaks, and expect it

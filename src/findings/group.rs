@@ -11,7 +11,7 @@ use super::{Case, MAX_ADDRESSES, MAX_FRAMES, PartyGroup, Severity, Spark};
 use crate::flow::{FrameRef, Outcome};
 use crate::identify::Confidence;
 use crate::input::Timestamp;
-use crate::policy::{ExpectationId, Misfit, Party};
+use crate::policy::{Announcement, ExpectationId, Misfit, Party};
 
 /// Flows about which one rule says the same.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub(super) struct Group {
     pub(super) rows: BTreeSet<ExpectationId>,
     pub(super) misfits: BTreeSet<Option<Misfit>>,
     pub(super) outcomes: BTreeSet<Outcome>,
+    /// Of the announcements of its flows the one seen first.
+    pub(super) announced: Option<Announcement>,
     /// Some flow came inside AH, where filters for ports do not look.
     pub(super) inside_ah: bool,
     /// Some flow came with a VLAN tag, which BPF must be told.
@@ -56,7 +58,7 @@ impl Group {
             confidence: spark.confidence,
             initiator: Side::of(&case.initiator, flow.initiator().address),
             responder: Side::of(&case.responder, flow.responder().address),
-            flows: 1,
+            flows: seen(case),
             blind: 0,
             packets: flow.packets(),
             bytes: flow.bytes(),
@@ -70,6 +72,7 @@ impl Group {
             rows: rows.collect(),
             misfits: BTreeSet::from([spark.misfit]),
             outcomes: BTreeSet::from([case.judged.outcome]),
+            announced: announcement(case).cloned(),
             inside_ah: flow.ah.is_some(),
             tagged: !flow.vlans().is_empty(),
         };
@@ -84,7 +87,7 @@ impl Group {
         self.confidence = self.confidence.max(spark.confidence);
         self.initiator.add(&case.initiator, flow.initiator().address);
         self.responder.add(&case.responder, flow.responder().address);
-        self.flows = self.flows.saturating_add(1);
+        self.flows = self.flows.saturating_add(seen(case));
         self.blind = self.blind.saturating_add(u64::from(blind));
         self.packets = self.packets.saturating_add(flow.packets());
         self.bytes = self.bytes.saturating_add(flow.bytes());
@@ -100,6 +103,7 @@ impl Group {
         }
         self.misfits.insert(spark.misfit);
         self.outcomes.insert(case.judged.outcome);
+        self.announce(announcement(case));
         self.inside_ah |= flow.ah.is_some();
         self.tagged |= !flow.vlans().is_empty();
     }
@@ -124,8 +128,18 @@ impl Group {
         merge_lowest(&mut self.rows, &other.rows, MAX_ROWS);
         self.misfits.extend(&other.misfits);
         self.outcomes.extend(&other.outcomes);
+        self.announce(other.announced.as_ref());
         self.inside_ah |= other.inside_ah;
         self.tagged |= other.tagged;
+    }
+
+    /// Keeps the announcement that was seen first; several of one frame by who they are about.
+    fn announce(&mut self, other: Option<&Announcement>) {
+        let order = |known: &Announcement| (known.at, known.kind, known.summary(), known.by);
+        let Some(other) = other else { return };
+        if self.announced.as_ref().is_none_or(|known| order(other) < order(known)) {
+            self.announced = Some(other.clone());
+        }
     }
 
     /// The row that the finding is about: the first one, when every flow is about a row.
@@ -148,6 +162,15 @@ impl Group {
             _ => None,
         }
     }
+}
+
+/// How many flows a case is: one that was only announced is none.
+fn seen(case: &Case<'_>) -> u64 {
+    u64::from(case.judged.flow.packets() > 0)
+}
+
+fn announcement<'a>(case: &Case<'a>) -> Option<&'a Announcement> {
+    case.judged.verdict.announced.as_ref().map(|announced| &announced.announcement)
 }
 
 /// One side of a group.

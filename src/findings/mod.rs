@@ -16,6 +16,7 @@ mod ledger;
 mod pairs;
 mod ports;
 mod protected;
+mod silent_media;
 mod telling;
 
 mod unexpected_port;
@@ -66,7 +67,7 @@ use crate::decode::Transport;
 use crate::flow::{Flow, FrameRef, Outcome};
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
-use crate::policy::{ExpectationId, Misfit, Verdict};
+use crate::policy::{Announcement, ExpectationId, Misfit, Verdict};
 
 /// Every rule, in reading order; findings of one severity are reported in this order.
 pub const RULES: &[Rule] = &[
@@ -241,6 +242,8 @@ pub struct Finding {
     pub display_filter: String,
     /// A BPF expression for its flows.
     pub bpf: String,
+    /// What was announced of its flows, in the first frame that did.
+    pub announced: Option<Announcement>,
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use crate::flow::{
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
 use crate::policy::{
-    Class, Contradiction, ExpectationId, Misfit, Party, Profile, Required, RoleSet, Verdict,
+    Announced, Announcement, Class, Contradiction, ExpectationId, Misfit, Party, Profile, Required,
+    RoleSet, Verdict,
 };
 
 use rows::ANYONE;
@@ -182,6 +183,7 @@ pub(super) fn flow(from: &str, to: &str) -> Sample {
             contradiction: None,
             nearest: None,
             exempt: Vec::new(),
+            announced: None,
         },
         outcome: Outcome::Established,
     }
@@ -202,6 +204,13 @@ impl Sample {
         self.flow.transport = Transport::UDP;
         self.flow.direction = DirectionBy::FirstSpeaker;
         self.outcome = Outcome::Datagram;
+        self
+    }
+
+    /// Announced in this way for media at the responder.
+    pub(super) fn announced(mut self, announcement: &Announcement) -> Self {
+        let announced = Announced { announcement: announcement.clone(), media: [false, true] };
+        self.verdict.announced = Some(Box::new(announced));
         self
     }
 

@@ -196,6 +196,13 @@ pub(super) fn text(bytes: &[u8]) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
+/// A port in digits, as text protocols write it.
+pub(super) fn port(digits: &[u8]) -> Option<u16> {
+    let text =
+        std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?;
+    text.parse().ok().filter(|port| *port > 0)
+}
+
 /// How a byte is shown in a text.
 pub(super) fn shown_as(byte: u8) -> char {
     if is_printable(byte) { char::from(byte) } else { '?' }

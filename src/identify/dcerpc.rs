@@ -18,7 +18,10 @@
 
 mod connectionless;
 
+use std::borrow::Cow;
+
 use super::bytes::Reader;
+use super::interfaces;
 use super::sides::{self, SIDES, Seen};
 use super::{Claim, Confidence, Detector, Probe, View};
 use crate::flow::sample::Carrier;
@@ -37,7 +40,7 @@ pub(super) const DETECTOR: Detector = Detector {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Head {
     kind: Kind,
-    interface: Option<String>,
+    interface: Option<Cow<'static, str>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +157,7 @@ fn kind(number: u8) -> Option<Kind> {
 }
 
 /// The interface of a bind's first context, by name where it is well known.
-fn interface(mut reader: Reader<'_>, order: Order) -> Option<String> {
+fn interface(mut reader: Reader<'_>, order: Order) -> Option<Cow<'static, str>> {
     // Fragment sizes (4), association (4), count and padding (4), context (2), syntaxes (2).
     reader.skip(4 + 4 + 4 + 2 + 2)?;
     Some(uuid(&mut reader, order)?.named())
@@ -171,20 +174,13 @@ struct Uuid {
 impl Uuid {
     /// Whether it may name an interface: some of Windows' own are of no variant.
     fn may_be_interface(self) -> bool {
-        self.is_standard || self.known().is_ok()
+        self.is_standard || matches!(self.named(), Cow::Borrowed(_))
     }
 
     /// Its name where it is well known, else its digits.
-    fn named(self) -> String {
-        self.known().map_or_else(|id| id, str::to_owned)
-    }
-
-    /// Its name, or its digits.
-    fn known(self) -> Result<&'static str, String> {
+    fn named(self) -> Cow<'static, str> {
         let (first, second, third, fourth, node) = self.text;
-        let id = format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{node:012x}");
-        let known = INTERFACES.iter().find(|(known, _)| *known == id);
-        known.map(|(_, name)| *name).ok_or(id)
+        interfaces::named(format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{node:012x}"))
     }
 }
 
@@ -200,16 +196,6 @@ fn uuid(reader: &mut Reader<'_>, order: Order) -> Option<Uuid> {
     Some(Uuid { text: (first, second, third, fourth, node), is_standard })
 }
 
-/// Well-known interfaces: C706 appendix O, MS-DCOM 1.9, MS-DRSR, MS-LSAD, MS-NRPC, MS-SAMR.
-const INTERFACES: [(&str, &str); 7] = [
-    ("e1af8308-5d1f-11c9-91a4-08002b14a0fa", "endpoint-mapper"),
-    ("99fdcfc4-5260-101b-bbcb-00aa0021347a", "oxid-resolver"),
-    ("000001a0-0000-0000-c000-000000000046", "remote-activation"),
-    ("e3514235-4b06-11d1-ab04-00c04fc2dcd2", "drsuapi"),
-    ("12345778-1234-abcd-ef00-0123456789ab", "lsarpc"),
-    ("12345678-1234-abcd-ef00-01234567cffb", "netlogon"),
-    ("12345778-1234-abcd-ef00-0123456789ac", "samr"),
-];
 const HEADER: usize = 16;
 /// A bind with one context and one transfer syntax.
 const LEAST_BIND: usize = 72;

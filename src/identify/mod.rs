@@ -3,15 +3,18 @@
 //! In: what was [`Heard`] of a flow. Out: the protocol with its evidence and facts. A detector never sees an
 //! address or a port; `tests/architecture.rs` allows this room nothing of `flow` but samples and
 //! sides. One protocol per file, all with the same skeleton; `bytes`, `sides` and `frames` are
-//! what they read with. Read [`Detector`] first.
+//! what they read with. Beside them, [`signals`] reads what one packet announces of other flows.
+//! Read [`Detector`] first.
 
 mod bytes;
 mod facts;
 mod frames;
 mod gate;
 mod gist;
+mod interfaces;
 mod replies;
 mod sides;
+pub mod signals;
 mod taste;
 mod text;
 mod then;

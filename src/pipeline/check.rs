@@ -13,6 +13,7 @@ use crate::pipeline::judge::{self, JudgedFlow};
 use crate::pipeline::names;
 use crate::pipeline::quality::{self, Evidence, Sides};
 use crate::pipeline::read::{self, Progress, Reading};
+use crate::policy::learned::MAX_ENDPOINTS;
 use crate::policy::{Class, Policy, infer};
 use crate::report::{
     CaptureReport, Grade, Overall, Report, SeemingRole, ServiceSeen, display_path,
@@ -61,13 +62,14 @@ pub fn check(
     let mut audit = Audit::new(policy).with_pairs(pairs.clone());
     let mut sides = Sides::default();
     let mut services = Services::default();
-    judge::judge_in_turn(policy, survey.table, |flow| {
+    judge::judge_in_turn(policy, &survey.learned, survey.table, |flow| {
         audit.add(&flow.as_judged());
         sides.add(flow);
         if !policy.has_topology() {
             services.add(flow);
         }
     });
+    audit.announced(&survey.learned);
     let quality = quality::grade(&Evidence {
         captures: &survey.captures,
         sides: &sides,
@@ -78,6 +80,7 @@ pub fn check(
     });
     let mut report = draft(policy, &survey.captures, audit.finish(), quality, untracked);
     report.fragments = survey.fragments;
+    report.reasons.extend(left_out(survey.learned.left_out()));
     if !policy.has_topology() {
         services.describe(policy, &mut report);
     }
@@ -87,6 +90,16 @@ pub fn check(
         names::show(report, policy, &survey.names);
     }
     Ok(checked)
+}
+
+/// What the bound on announced endpoints cost.
+pub(crate) fn left_out(announcements: u64) -> Option<String> {
+    (announcements > 0).then(|| {
+        format!(
+            "more than {MAX_ENDPOINTS} endpoints were announced by content: {announcements} \
+             announcements of further ones were not heeded"
+        )
+    })
 }
 
 /// A report without an answer yet.
@@ -383,7 +396,7 @@ mod tests {
             strict: false,
         })
         .unwrap();
-        let mut judged = judge::judge(&policy, flow, &sample);
+        let mut judged = judge::judge(&policy, &crate::policy::Learned::default(), flow, &sample);
         judged.flow.counters[1].packets = 1;
         let mut services = Services::default();
         for number in 0..MAX_SERVICES as u32 + 5 {

@@ -1,11 +1,14 @@
 //! What happens to a frame between the capture and the flow table: filter, decoding, copies, count.
 
-use crate::decode::{self, Decoded, Detail, Layers, Packet, Parts, Stop};
+use crate::decode::{self, Decoded, Detail, Layers, Packet, Parts, Stop, Transport};
 use crate::flow::duplicates::{Copy, State, Window};
-use crate::flow::{BATCH, FlowTable, Observation};
+use crate::flow::sample::Carrier;
+use crate::flow::{BATCH, FlowTable, FrameRef, Observation};
+use crate::identify::signals;
 use crate::input::Frame;
 use crate::input::filter::{Filter, Passage};
 use crate::pipeline::counts::CaptureCounts;
+use crate::policy::Learned;
 
 /// What to do with frames that only repeat a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +26,8 @@ pub(super) struct Intake {
     filter: Option<Filter>,
     /// The frames before, where copies are left out.
     window: Option<Window>,
+    /// What the frames so far announced.
+    learned: Learned,
     seed: u64,
     /// Room that batches use one after the other.
     layers: Vec<(usize, Layers)>,
@@ -33,7 +38,13 @@ impl Intake {
     /// and that of its tables.
     pub(super) fn new(expression: Option<&str>, duplicates: Duplicates, seed: u64) -> Self {
         let window = (duplicates == Duplicates::LeftOut).then(|| Window::new(seed));
-        Self { filter: expression.map(Filter::new), window, seed, layers: Vec::new() }
+        Self {
+            filter: expression.map(Filter::new),
+            window,
+            learned: Learned::default(),
+            seed,
+            layers: Vec::new(),
+        }
     }
 
     /// Whether frames before the first one matter.
@@ -46,17 +57,23 @@ impl Intake {
         self.window.as_ref().map(Window::state)
     }
 
-    /// The same way for the frames that follow.
-    pub(super) fn into_window(self) -> Option<Window> {
-        self.window
+    /// What is kept for the frames that follow, and what was learned.
+    pub(super) fn into_parts(self) -> (Option<Window>, Learned) {
+        (self.window, self.learned)
     }
 
     /// Goes on behind other frames.
-    pub(super) fn behind(mut self, window: Option<Window>) -> Self {
+    pub(super) fn behind(mut self, window: Option<Window>, learned: Learned) -> Self {
         if self.window.is_some() && window.is_some() {
             self.window = window;
         }
+        self.learned = learned;
         self
+    }
+
+    /// What the frames so far announced.
+    pub(super) fn learned(&mut self) -> &mut Learned {
+        &mut self.learned
     }
 
     /// Counts a frame and hands what it says to the table.
@@ -94,6 +111,9 @@ impl Intake {
             if let Some(packet) = decode::common(&frame) {
                 let observation = Observation::of(&packet, table.seed());
                 if !counts.is_copy(self.see(&packet, &observation)) {
+                    if signals::may_announce(packet.payload) {
+                        self.hear(&packet, capture);
+                    }
                     waiting.put(observation, capture, table);
                 }
                 continue;
@@ -105,6 +125,9 @@ impl Intake {
                         continue;
                     }
                     counts.note(&packet);
+                    if signals::may_announce(packet.payload) {
+                        self.hear(&packet, capture);
+                    }
                     if packet.first_fragment {
                         waiting.settle(capture, table);
                         table.observe_first(capture, &packet, &decode::fragments(&frame));
@@ -146,6 +169,20 @@ impl Intake {
             }
             Decoded::Stopped(_) => {}
         }
+    }
+
+    /// Learns what a packet announces.
+    #[inline(never)]
+    fn hear(&mut self, packet: &Packet<'_>, capture: u32) {
+        let carrier = match packet.transport {
+            Transport::TCP => Carrier::Stream,
+            Transport::UDP => Carrier::Datagrams,
+            _ => return,
+        };
+        let at = FrameRef { capture, frame: packet.frame };
+        signals::read(carrier, packet.payload, &mut |signal| {
+            self.learned.take(&signal, packet.source, at, packet.time);
+        });
     }
 
     fn advance(&mut self) {

@@ -13,6 +13,7 @@ use crate::pipeline::counts::CaptureCounts;
 use crate::pipeline::room::Room;
 use crate::pipeline::shares::Segment;
 use crate::pipeline::worker::{Job, Part, SegmentRead, Start, start};
+use crate::policy::Learned;
 
 /// The shares joined so far.
 pub(super) struct Joined<'a> {
@@ -23,12 +24,21 @@ pub(super) struct Joined<'a> {
     window: Option<Window>,
     pub(super) table: FlowTable,
     pub(super) names: Names,
+    pub(super) learned: Learned,
 }
 
 impl<'a> Joined<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
         let table = FlowTable::new(job.reading.limits).seeded(job.seed).tasting(identify::TASTE);
-        Self { job, captures: Vec::new(), end: None, window: None, table, names: Names::default() }
+        Self {
+            job,
+            captures: Vec::new(),
+            end: None,
+            window: None,
+            table,
+            names: Names::default(),
+            learned: Learned::default(),
+        }
     }
 
     /// Appends the next share.
@@ -37,14 +47,19 @@ impl<'a> Joined<'a> {
             self.read_again(segments);
             return;
         };
-        let Part { mut table, reads, mut names } = part;
+        let Part { mut table, reads, mut names, mut learned } = part;
         if let Some(lead) = reads.first() {
             let base = self.captures.get(lead.capture).map_or(0, |c| c.tally.frames);
             table.rebase(lead.capture as u32, base);
+            learned.rebase(lead.capture as u32, base);
         }
         if self.captures.is_empty() {
             self.table = table;
-        } else if self.table.merge(table).is_err() {
+            self.learned = learned;
+        } else if !self.learned.can_take(&learned)
+            || self.table.merge(table).is_err()
+            || self.learned.merge(learned).is_err()
+        {
             self.read_again(segments);
             return;
         }
@@ -79,14 +94,16 @@ impl<'a> Joined<'a> {
                 continue;
             }
             let base = known.map_or(0, |counts| counts.tally.frames);
+            let learned = std::mem::take(&mut self.learned);
             let start = if continued {
-                Start { cursor: self.end.clone(), base, window: self.window.take() }
+                Start { cursor: self.end.clone(), base, window: self.window.take(), learned }
             } else {
                 let cursor = start(self.job.file(segment.capture), 0);
-                Start { cursor, base, window: None }
+                Start { cursor, base, window: None, learned }
             };
             let mut room = Room::alone();
-            let read = self.job.segment(*segment, start, &mut self.table, &mut room);
+            let mut read = self.job.segment(*segment, start, &mut self.table, &mut room);
+            self.learned = std::mem::take(&mut read.learned);
             self.note(read);
         }
     }

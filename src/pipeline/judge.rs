@@ -6,7 +6,7 @@ use crate::findings::Judged;
 use crate::flow::sample::{Heard, Sample};
 use crate::flow::{Flow, FlowTable, Outcome, Side};
 use crate::identify::{self, Identification};
-use crate::policy::{Policy, Verdict};
+use crate::policy::{Learned, Policy, Verdict};
 
 /// A flow with everything known about it.
 #[derive(Debug, Clone)]
@@ -34,27 +34,37 @@ impl JudgedFlow {
 }
 
 /// Judges one flow.
-pub fn judge<'s>(policy: &Policy, mut flow: Flow, heard: impl Into<Heard<'s>>) -> JudgedFlow {
+pub fn judge<'s>(
+    policy: &Policy,
+    learned: &Learned,
+    mut flow: Flow,
+    heard: impl Into<Heard<'s>>,
+) -> JudgedFlow {
     let mut identification = identify::identify(heard);
-    let (initiator, by) = policy.orient(&flow, &identification);
+    let (initiator, by) = policy.orient(&flow, &identification, learned);
     flow.orient(initiator, by);
     if initiator == Side::B {
         identification.flip();
     }
-    let verdict = policy.judge(&flow, &identification);
+    let verdict = policy.judge(&flow, &identification, learned);
     let outcome = flow.outcome();
     JudgedFlow { flow, identification, verdict, outcome }
 }
 
 /// Judges many flows in parallel, keeping their order.
-pub fn judge_all(policy: &Policy, flows: Vec<(Flow, Sample)>) -> Vec<JudgedFlow> {
-    flows.into_par_iter().map(|(flow, sample)| judge(policy, flow, &sample)).collect()
+pub fn judge_all(
+    policy: &Policy,
+    learned: &Learned,
+    flows: Vec<(Flow, Sample)>,
+) -> Vec<JudgedFlow> {
+    flows.into_par_iter().map(|(flow, sample)| judge(policy, learned, flow, &sample)).collect()
 }
 
 /// Judges the flows of a table in parallel and hands each on in order, a batch at a time, so that judged
 /// flows do not pile up beside observed ones. While one batch is handed on, the next is judged.
 pub fn judge_in_turn(
     policy: &Policy,
+    learned: &Learned,
     mut table: FlowTable,
     mut take: impl FnMut(&JudgedFlow) + Send,
 ) {
@@ -62,7 +72,7 @@ pub fn judge_in_turn(
     let of_part = |first: usize| -> Vec<JudgedFlow> {
         let mut judged = Vec::with_capacity(PART);
         table.each_heard(first..first + PART, |flow, heard| {
-            judged.push(judge(policy, flow, heard));
+            judged.push(judge(policy, learned, flow, heard));
         });
         judged
     };

@@ -30,6 +30,7 @@ use crate::pipeline::join::Joined;
 use crate::pipeline::meter::Meter;
 use crate::pipeline::room::Room;
 use crate::pipeline::worker::{Job, Place, drain};
+use crate::policy::Learned;
 use crate::report::display_path;
 
 /// Everything that reading found.
@@ -44,6 +45,8 @@ pub struct Survey {
     /// What the captures call addresses. Kept of the run instead of each capture, so that their
     /// bound is one, however many captures there are.
     pub names: Names,
+    /// What content announced of endpoints.
+    pub learned: Learned,
     /// Inputs that could not be used; the others have been read.
     pub errors: Vec<Error>,
 }
@@ -61,9 +64,9 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     for (segments, part) in job.parts() {
         joined.append(&segments, part);
     }
-    let Joined { mut captures, mut table, mut names, .. } = joined;
+    let Joined { mut captures, mut table, mut names, mut learned, .. } = joined;
     for source in streams {
-        match read_stream(&job, &source, captures.len() as u32, &mut table) {
+        match read_stream(&job, &source, captures.len() as u32, &mut table, &mut learned) {
             Ok(mut counts) => {
                 names.take(&mut counts.tally.notes.names);
                 captures.push(counts);
@@ -73,7 +76,7 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     }
     let (fragments, strays) = table.finish_fragments();
     counts::add_strays(&mut captures, &strays);
-    Ok(Survey { captures, table, fragments, names, errors })
+    Ok(Survey { captures, table, fragments, names, learned, errors })
 }
 
 /// Opens the files in the order of their first frames, so that rotated sets and arguments in any
@@ -118,6 +121,7 @@ fn read_stream(
     source: &Source,
     capture: u32,
     table: &mut FlowTable,
+    learned: &mut Learned,
 ) -> Result<CaptureCounts> {
     let (path, stream): (_, Box<dyn Read + Send>) = match source {
         Source::StandardInput => (Path::new("-"), Box::new(std::io::stdin())),
@@ -139,7 +143,9 @@ fn read_stream(
     counts.compression = compression;
     let meter = Meter::new(job.progress, taken);
     let at = Place { capture, base: 0 };
-    drain(&mut records, at, &mut job.intake(), meter, &mut Room::alone(), &mut counts, table);
+    let mut intake = job.intake().behind(None, std::mem::take(learned));
+    drain(&mut records, at, &mut intake, meter, &mut Room::alone(), &mut counts, table);
+    *learned = intake.into_parts().1;
     Ok(counts)
 }
 

@@ -135,6 +135,9 @@ fn before(time: Timestamp, duration: Duration) -> Timestamp {
 const TICK: Duration = Duration::from_secs(1);
 /// Time between two rounds of closing idle flows, which walk the whole table.
 const CLOSING: Duration = Duration::from_secs(10);
+/// How long an announcement is heeded after it was made for the last time. Clients remember the port of
+/// a service for as long as they run.
+const HEEDED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Age at which a flow is judged for the first time: by then an answer has come, or a second
 /// request has not been answered either.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
@@ -187,7 +190,7 @@ impl<'p> Watcher<'p> {
         let idle = Duration::from_secs(u64::from(self.options.idle_seconds));
         let young = before(now, FIRST_LOOK);
         for (flow, sample) in self.table.begun(self.looked_until..young) {
-            let judged = judge::judge(self.policy, flow, &sample);
+            let judged = judge::judge(self.policy, self.intake.learned(), flow, &sample);
             self.preview.add(&judged.as_judged());
         }
         self.looked_until = young;
@@ -197,13 +200,15 @@ impl<'p> Watcher<'p> {
             for judged in self.close(closed) {
                 self.preview.add(&judged.as_judged());
             }
+            let old = self.intake.learned().forget(before(now, HEEDED));
+            self.audit.announced(&old);
         }
         self.preview.fresh().iter().try_for_each(tell)
     }
 
     /// Judges flows for good.
     fn close(&mut self, flows: Vec<(Flow, Sample)>) -> Vec<JudgedFlow> {
-        let judged = judge::judge_all(self.policy, flows);
+        let judged = judge::judge_all(self.policy, self.intake.learned(), flows);
         for flow in &judged {
             self.audit.add(&flow.as_judged());
             self.quality.add(flow);
@@ -219,6 +224,7 @@ impl<'p> Watcher<'p> {
         let mut table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
         let (fragments, strays) = table.finish_fragments();
         self.close(table.into_flows().collect());
+        self.audit.announced(self.intake.learned());
         let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;
         self.counts.tally.dropped_by_capture = Some(dropped);
         // When enough was asked for, what is left unread was not wanted.
@@ -246,6 +252,7 @@ impl<'p> Watcher<'p> {
         let mut report =
             check::draft(self.policy, &captures, self.audit.finish(), (grade, reasons), untracked);
         report.fragments = fragments;
+        report.reasons.extend(check::left_out(self.intake.learned().left_out()));
         if let Some(capture) = report.captures.first_mut() {
             capture.live = Some(LiveCounts {
                 received: stats.received,

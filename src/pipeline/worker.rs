@@ -22,6 +22,7 @@ use crate::pipeline::meter::Meter;
 use crate::pipeline::request::{Progress, Reading};
 use crate::pipeline::room::Room;
 use crate::pipeline::shares::{Cut, Extent, Segment, shares};
+use crate::policy::Learned;
 
 pub(super) struct Job<'a> {
     pub(super) reading: &'a Reading,
@@ -36,6 +37,7 @@ pub(super) struct Part {
     pub(super) table: FlowTable,
     pub(super) reads: Vec<SegmentRead>,
     pub(super) names: Names,
+    pub(super) learned: Learned,
 }
 
 pub(super) struct SegmentRead {
@@ -46,6 +48,8 @@ pub(super) struct SegmentRead {
     /// What was assumed of the frames before `start`, and what is known of those before `end`.
     pub(super) assumed: Option<State>,
     pub(super) window: Option<Window>,
+    /// What was learned up to `end`, by what was read before as well.
+    pub(super) learned: Learned,
     pub(super) counts: CaptureCounts,
 }
 
@@ -56,6 +60,8 @@ pub(super) struct Start {
     /// How many there are.
     pub(super) base: u64,
     pub(super) window: Option<Window>,
+    /// What they announced.
+    pub(super) learned: Learned,
 }
 
 /// Where the frames of a reading belong.
@@ -98,21 +104,23 @@ impl Job<'_> {
     ) -> Option<Part> {
         let mut reads: Vec<SegmentRead> = Vec::with_capacity(segments.len());
         let mut names = Names::default();
+        let mut learned = Learned::default();
         for segment in segments {
             // Only where the last one ends is asked for, and a context may be large.
             if let Some(before) = reads.last_mut() {
                 before.end = None;
                 before.window = None;
             }
-            let start = self.start(segment);
+            let start = Start { learned, ..self.start(segment) };
             let mut read = self.segment(*segment, start, &mut table, room);
+            learned = std::mem::take(&mut read.learned);
             names.take(&mut read.counts.tally.notes.names);
             reads.push(read);
             if room.given_up {
                 return None;
             }
         }
-        Some(Part { table, reads, names })
+        Some(Part { table, reads, names, learned })
     }
 
     /// Cuts all bytes into equal shares in capture order.
@@ -138,7 +146,7 @@ impl Job<'_> {
             }
             _ => None,
         };
-        Start { cursor, base: 0, window }
+        Start { cursor, base: 0, window, learned: Learned::default() }
     }
 
     /// What stands before a guessed place, as far as copies of it may follow. Nothing when that
@@ -161,7 +169,7 @@ impl Job<'_> {
                     frames += 1;
                 }
                 if records.cursor() == *to && (whole || frames >= duplicates::MEMORY) {
-                    return intake.into_window();
+                    return intake.into_parts().0;
                 }
             }
             if whole || distance > MAX_LOOK_BACK {
@@ -181,7 +189,9 @@ impl Job<'_> {
     ) -> SegmentRead {
         let file = match self.file(segment.capture) {
             CaptureFile::Plain(file) => file,
-            CaptureFile::Packed(file) => return self.packed(segment.capture, file, table, room),
+            CaptureFile::Packed(file) => {
+                return self.packed(segment.capture, file, start.learned, table, room);
+            }
         };
         let mut read = SegmentRead {
             capture: segment.capture,
@@ -189,12 +199,14 @@ impl Job<'_> {
             end: None,
             assumed: None,
             window: None,
+            learned: Learned::default(),
             counts: CaptureCounts::new(file.path(), file.format()),
         };
         let Some(cursor) = start.cursor else {
+            read.learned = start.learned;
             return read;
         };
-        let mut intake = self.intake().behind(start.window);
+        let mut intake = self.intake().behind(start.window, start.learned);
         read.assumed = intake.state();
         let mut records = file.records(cursor, segment.until);
         let meter = Meter::new(self.progress, None);
@@ -206,7 +218,7 @@ impl Job<'_> {
             read.counts.unread = Unread::Bytes(rest, file.len());
         }
         read.end = Some(end);
-        read.window = intake.into_window();
+        (read.window, read.learned) = intake.into_parts();
         read
     }
 
@@ -215,10 +227,12 @@ impl Job<'_> {
         &self,
         capture: usize,
         file: &PackedFile,
+        learned: Learned,
         table: &mut FlowTable,
         room: &mut Room<'_>,
     ) -> SegmentRead {
         let compression = Some(file.compression());
+        let mut intake = self.intake().behind(None, learned);
         let mut counts = CaptureCounts::new(file.path(), file.format());
         counts.compression = compression;
         let unreadable = |source| Error::Read { path: file.path().to_path_buf(), source };
@@ -231,7 +245,7 @@ impl Job<'_> {
             Ok((mut records, taken)) => {
                 let meter = Meter::new(self.progress, Some(taken));
                 let at = Place { capture: capture as u32, base: 0 };
-                drain(&mut records, at, &mut self.intake(), meter, room, &mut counts, table);
+                drain(&mut records, at, &mut intake, meter, room, &mut counts, table);
             }
             // It could be read when the run began.
             Err(error) => {
@@ -239,7 +253,16 @@ impl Job<'_> {
                 counts.unread = Unread::Unknown;
             }
         }
-        SegmentRead { capture, start: None, end: None, assumed: None, window: None, counts }
+        let (_, learned) = intake.into_parts();
+        SegmentRead {
+            capture,
+            start: None,
+            end: None,
+            assumed: None,
+            window: None,
+            learned,
+            counts,
+        }
     }
 }
 

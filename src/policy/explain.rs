@@ -111,6 +111,7 @@ impl Policy {
             ends: [end(from, tuple.from_port), end(to, tuple.port)],
             sent: [true, true],
             content: Content::UNSEEN,
+            announced: false,
         };
         Ok(Explained {
             verdict: self.answer(&ask),

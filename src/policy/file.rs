@@ -77,11 +77,22 @@ pub(super) struct Row {
     pub(super) media: bool,
     pub(super) content_required: bool,
     pub(super) relax: bool,
+    pub(super) port_source: PortSource,
     pub(super) profile: Option<Profile>,
     pub(super) legacy: Option<Profile>,
     pub(super) service: String,
     pub(super) purpose: String,
     pub(super) note: String,
+}
+
+/// Which ports a row has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum PortSource {
+    /// Those that it names.
+    #[default]
+    Listed,
+    /// Those that it names, and further ones that content announces for its application.
+    Announced,
 }
 
 /// Whose ports an exemption row is about.
@@ -285,6 +296,9 @@ fn read_row(fields: &mut Fields, kind: PackKind, diagnosis: &mut Diagnosis) -> R
             choice("between_servers", "security between servers", &mutual, fields, diagnosis);
         row.media = fields.flag("media", diagnosis).unwrap_or(false);
         row.relax = fields.flag("relax", diagnosis).unwrap_or(false);
+        if fields.flag("announced", diagnosis) == Some(true) {
+            row.port_source = PortSource::Announced;
+        }
     }
     row
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{ExpectationId, Layer, Policy, Profile, Verdict};
+use super::{ExpectationId, Layer, Learned, Policy, Profile, Verdict};
 use crate::decode::Transport;
 use crate::flow::{Counters, DirectionBy, Endpoint, Flow, FrameRef, TcpSeen};
 use crate::identify::{Confidence, Identification};
@@ -89,7 +89,7 @@ kind = "infrastructure"
 row = [
   { id = "I01", to = "domain-controller", transport = "tcp+udp", port = "53", application = "dns", relax = true },
   { id = "I04", to = "sql", transport = "tcp", port = "9999", application = "dns" },
-  { id = "I15", transport = "tcp", port = "rpc-dynamic", application = "dcerpc", content = "required" },
+  { id = "I15", transport = "tcp", port = "rpc-dynamic", application = "dcerpc", content = "required", announced = true },
   { id = "I30", transport = "udp", port = "5355", application = "dns" },
   { id = "I60", transport = "icmp" },
 ]
@@ -214,7 +214,7 @@ pub(super) fn tls(client_certificate: &'static str) -> Identification {
 
 /// The verdict on a flow with a protocol.
 pub(super) fn judge(policy: &Policy, text: &str, protocol: &'static str) -> Verdict {
-    policy.judge(&flow(text), &speaks(protocol))
+    policy.judge(&flow(text), &speaks(protocol), &Learned::default())
 }
 
 /// A row's id.

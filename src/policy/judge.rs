@@ -2,10 +2,13 @@
 //!
 //! Every row that names the port and fits both ends is a candidate. Candidates are ranked by what
 //! explains best (see `Rank`); equal ones stand beside each other in the verdict.
+//!
+//! What was announced of an endpoint stands for content that cannot be seen, and never against what can.
 
 use std::net::IpAddr;
 
-use super::file::MediaSide;
+use super::file::{MediaSide, PortSource};
+use super::learned::{Announced, Learned};
 use super::terms::{Breadth, Content, End, ExemptTerms, Grade, Terms};
 use super::{Class, Contradiction, Expectation, ExpectationId, Misfit, Policy, Verdict};
 use crate::decode::Transport;
@@ -20,6 +23,8 @@ pub(super) struct Ask<'i> {
     /// Whether each end sent anything.
     pub(super) sent: [bool; 2],
     pub(super) content: Content<'i>,
+    /// Whether the responder's port was announced for a service.
+    pub(super) announced: bool,
 }
 
 /// How well a row explains a flow, best first. Specific rows come before ranges and the product
@@ -63,15 +68,34 @@ impl Rank {
     }
 }
 
+impl Ask<'_> {
+    /// The same with what was announced of the flow.
+    fn knowing(mut self, announced: Option<&Announced>) -> Self {
+        if let Some(Announced { announcement, .. }) = announced {
+            self.announced = !announcement.kind.is_media();
+            self.content.announced = Some(announcement.kind.protocol());
+        }
+        self
+    }
+}
+
 impl Policy {
-    /// Compares an oriented flow with the policy.
-    pub fn judge(&self, flow: &Flow, identification: &Identification) -> Verdict {
+    /// Compares an oriented flow with the policy, and with what content announced.
+    pub fn judge(
+        &self,
+        flow: &Flow,
+        identification: &Identification,
+        learned: &Learned,
+    ) -> Verdict {
         let [a, b] = flow.ends.map(|end| end.address);
         if a == b {
             // What a host says to itself crosses no firewall and needs no expectation.
             return Verdict::out_of_scope();
         }
-        self.answer(&self.ask(flow, identification))
+        let announced = self.announced(learned, flow);
+        let mut verdict = self.answer(&self.ask(flow, identification).knowing(announced.as_ref()));
+        verdict.announced = announced.map(Box::new);
+        verdict
     }
 
     /// The flow as the judge sees it.
@@ -88,6 +112,7 @@ impl Policy {
             } else {
                 content.without_its_beginning()
             },
+            announced: false,
         }
     }
 
@@ -161,13 +186,27 @@ impl Policy {
             .filter_map(|row| Some((ExpectationId(*row), self.terms_at(*row)?)))
     }
 
+    /// Rows for ports that a service hands out, where the responder's port was announced for what the row
+    /// speaks. Their own ports are a default that an administrator may narrow or move.
+    fn handed_out(&self, ask: &Ask) -> impl Iterator<Item = (ExpectationId, &Terms)> {
+        let rows = if ask.announced { self.terms.as_slice() } else { &[] };
+        let every = rows.iter().zip(&self.expectations).enumerate();
+        every.filter_map(|(position, (terms, row))| {
+            let terms = terms.as_ref()?;
+            let own = terms.port_source == PortSource::Announced
+                && row.transports.contains(&ask.transport.0)
+                && (terms.agrees(&ask.content) || terms.foretold(&ask.content));
+            own.then_some((ExpectationId(position as u32), terms))
+        })
+    }
+
     /// The best candidate; equal ones go to `others`.
     fn best(&self, ask: &Ask, others: &mut Vec<ExpectationId>) -> Option<(Rank, ExpectationId)> {
         let [initiator, responder] = ask.ends;
         let mut best: Option<(Rank, ExpectationId)> = None;
         // A row that names who initiates, and demands the TLS that is missing.
         let mut broken = None;
-        for (id, terms) in self.rows_at(ask.transport, responder.port) {
+        for (id, terms) in self.rows_at(ask.transport, responder.port).chain(self.handed_out(ask)) {
             if terms.fits(&initiator, &responder)
                 && self.media_is_in_range(terms, ask, &initiator)
                 && let Some(rank) = self.rank(terms, ask, &initiator)
@@ -345,7 +384,11 @@ const FIRST_UNRESERVED: u16 = 1024;
 mod tests {
     use super::super::fixture::{self, SITE, flow, id, judge, policy, read, speaks, strict};
     use super::*;
+    use crate::flow::FrameRef;
+    use crate::flow::sample::Carrier;
     use crate::identify::Confidence;
+    use crate::identify::signals::{Signal, SignalKind};
+    use crate::input::Timestamp;
 
     /// Class and row of a verdict.
     fn told(policy: &Policy, text: &str, protocol: &'static str) -> (Class, String) {
@@ -366,7 +409,7 @@ mod tests {
         let policy = policy(SITE);
         expect(&policy, TO_SIP, "tls", Class::Confirmed, "S03");
         expect(&policy, TO_SIP, "", Class::PortOnly, "S03");
-        let silent = policy.judge(&flow(TO_SIP), &Identification::default());
+        let silent = policy.judge(&flow(TO_SIP), &Identification::default(), &Learned::default());
         assert_eq!(silent.class, Class::PortOnly);
         let sql = "tcp 10.0.1.11:50000 -> 10.0.1.20:1433";
         expect(&policy, sql, "tds", Class::Confirmed, "Q01");
@@ -393,19 +436,20 @@ mod tests {
         let policy = policy(SITE);
         let logging = "tcp 10.0.1.11:50000 -> 10.0.1.12:50001";
         for bare in ["declined", "not-requested"] {
-            let verdict = policy.judge(&flow(logging), &fixture::tls(bare));
+            let verdict = policy.judge(&flow(logging), &fixture::tls(bare), &Learned::default());
             assert_eq!(verdict.class, Class::WrongProtocol, "{bare}");
             assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
             assert_eq!(id(&policy, verdict.expectation), "L01");
         }
         for fine in ["seen", "not-observable"] {
-            let verdict = policy.judge(&flow(logging), &fixture::tls(fine));
+            let verdict = policy.judge(&flow(logging), &fixture::tls(fine), &Learned::default());
             assert_eq!((verdict.class, verdict.contradiction), (Class::Confirmed, None), "{fine}");
         }
         // A client has no certificate to show, and who is behind a balancer is hidden.
         for from in ["10.0.20.5", "10.0.1.5", "203.0.113.9"] {
             let text = format!("tcp {from}:50000 -> 10.0.1.11:50001");
-            let verdict = policy.judge(&flow(&text), &fixture::tls("not-requested"));
+            let verdict =
+                policy.judge(&flow(&text), &fixture::tls("not-requested"), &Learned::default());
             assert_eq!((verdict.class, verdict.contradiction), (Class::Confirmed, None), "{text}");
         }
     }
@@ -415,14 +459,14 @@ mod tests {
         let (lenient, strict) = (policy(SITE), strict(SITE));
         let servers = "tcp 10.0.1.12:50000 -> 10.0.1.11:5061";
         let bare = fixture::tls("not-requested");
-        let verdict = lenient.judge(&flow(servers), &bare);
+        let verdict = lenient.judge(&flow(servers), &bare, &Learned::default());
         assert_eq!(verdict.class, Class::Confirmed);
         assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
-        let verdict = strict.judge(&flow(servers), &bare);
+        let verdict = strict.judge(&flow(servers), &bare, &Learned::default());
         assert_eq!(verdict.class, Class::WrongProtocol);
         assert_eq!(verdict.contradiction, Some(Contradiction::NoCertificate));
         for policy in [&lenient, &strict] {
-            let client = policy.judge(&flow(TO_SIP), &bare);
+            let client = policy.judge(&flow(TO_SIP), &bare, &Learned::default());
             assert_eq!((client.class, client.contradiction), (Class::Confirmed, None));
         }
     }
@@ -434,7 +478,7 @@ mod tests {
         for from in ["10.0.1.5", "10.0.1.12", "10.0.20.5"] {
             for port in [5061, 5060, 443, 8060] {
                 let text = format!("tcp {from}:50000 -> 10.0.1.11:{port}");
-                let verdict = policy.judge(&flow(&text), &probe);
+                let verdict = policy.judge(&flow(&text), &probe, &Learned::default());
                 let told = (verdict.class, verdict.contradiction);
                 assert_eq!(told, (Class::PortOnly, None), "{text}");
             }
@@ -479,10 +523,10 @@ mod tests {
         let policy = policy(SITE);
         let unsure =
             |protocol| Identification { confidence: Some(Confidence::Low), ..speaks(protocol) };
-        let verdict = policy.judge(&flow(TO_SIP), &unsure("http"));
+        let verdict = policy.judge(&flow(TO_SIP), &unsure("http"), &Learned::default());
         assert_eq!(verdict.class, Class::PortOnly);
         let medium = Identification { confidence: Some(Confidence::Medium), ..speaks("http") };
-        let verdict = policy.judge(&flow(TO_SIP), &medium);
+        let verdict = policy.judge(&flow(TO_SIP), &medium, &Learned::default());
         assert_eq!(verdict.class, Class::WrongProtocol);
     }
 
@@ -490,7 +534,11 @@ mod tests {
     fn an_equally_sure_claim_that_agrees_is_enough() {
         let policy = policy(SITE);
         let torn = Identification { also: vec!["sip"], ..speaks("http") };
-        let verdict = policy.judge(&flow("tcp 10.0.20.5:50000 -> 10.0.1.11:5060"), &torn);
+        let verdict = policy.judge(
+            &flow("tcp 10.0.20.5:50000 -> 10.0.1.11:5060"),
+            &torn,
+            &Learned::default(),
+        );
         assert_eq!(verdict.class, Class::Confirmed);
     }
 
@@ -557,12 +605,13 @@ answers = false
         expect(&policy, text, "tls", Class::Infrastructure, "Z1");
         let mut begun = flow(text);
         begun.tcp[0] = crate::flow::TcpSeen(crate::flow::TcpSeen::SYN);
-        let class = |what: &Identification| policy.judge(&begun, what).class;
+        let none = Learned::default();
+        let class = |what: &Identification| policy.judge(&begun, what, &none).class;
         assert_eq!(class(&speaks("tls")), Class::WrongProtocol);
         let middle = Identification { confidence: Some(Confidence::Medium), ..speaks("tls") };
         assert_eq!(class(&middle), Class::Infrastructure);
         begun.ends[1].port = 636;
-        assert_eq!(policy.judge(&begun, &speaks("tls")).class, Class::Infrastructure);
+        assert_eq!(policy.judge(&begun, &speaks("tls"), &none).class, Class::Infrastructure);
     }
 
     #[test]
@@ -580,12 +629,15 @@ answers = false
         let policy = policy(SITE);
         let mut lines = speaks("");
         lines.facts.set("text", "lines");
-        let verdict = policy.judge(&flow(TO_SIP), &lines);
+        let verdict = policy.judge(&flow(TO_SIP), &lines, &Learned::default());
         assert_eq!(verdict.class, Class::WrongProtocol);
         assert_eq!(verdict.contradiction, Some(Contradiction::ClearText));
         for port in ["5060", "5062", "444"] {
-            let open =
-                policy.judge(&flow(&format!("tcp 10.0.20.5:50000 -> 10.0.1.11:{port}")), &lines);
+            let open = policy.judge(
+                &flow(&format!("tcp 10.0.20.5:50000 -> 10.0.1.11:{port}")),
+                &lines,
+                &Learned::default(),
+            );
             assert_eq!((open.class, open.contradiction), (Class::PortOnly, None), "{port}");
         }
     }
@@ -614,7 +666,9 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
             let mut tls = fixture::tls(certificate);
             tls.facts.set("tls_alert", "handshake-failure");
             tls.facts.set("tls_alert_by", by);
-            policy.judge(&flow("tcp 10.0.1.11:50000 -> 10.0.1.12:50001"), &tls).contradiction
+            policy
+                .judge(&flow("tcp 10.0.1.11:50000 -> 10.0.1.12:50001"), &tls, &Learned::default())
+                .contradiction
         };
         assert_eq!(failed("declined", "server"), Some(Contradiction::NoCertificate));
         assert_eq!(failed("declined", "client"), None);
@@ -826,7 +880,7 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
     }
 
     fn exempt(policy: &Policy, flow: &Flow, protocol: &'static str) -> Vec<(String, bool)> {
-        let verdict = policy.judge(flow, &speaks(protocol));
+        let verdict = policy.judge(flow, &speaks(protocol), &Learned::default());
         let rows = verdict.exempt.iter();
         rows.map(|(row, media)| (id(policy, Some(*row)).to_owned(), *media)).collect()
     }
@@ -917,5 +971,58 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
                 }
             }
         }
+    }
+
+    /// Learned from one announcement at time 0.
+    fn learned(kind: SignalKind, host: &str, port: u16) -> Learned {
+        let carrier = if kind.is_media() { Carrier::Datagrams } else { Carrier::Stream };
+        let (address, service) = (Some(fixture::address(host)), "samr".into());
+        let signal = Signal { kind, address, carrier, port, service, exchange: None };
+        let mut learned = Learned::default();
+        let at = FrameRef { capture: 0, frame: 7 };
+        learned.take(&signal, fixture::address(host), at, Timestamp(0));
+        learned
+    }
+
+    #[test]
+    fn an_announced_service_is_explained_where_its_content_is_not_seen() {
+        let policy = policy(SITE);
+        for (port, before, after) in [
+            (50_700, Class::RangeUnconfirmed, Class::Infrastructure),
+            (20_001, Class::Unexpected, Class::Infrastructure),
+        ] {
+            let learned = learned(SignalKind::EptMap, "10.0.1.12", port);
+            let text = format!("tcp 10.0.1.11:50000 -> 10.0.1.12:{port}");
+            let known = |protocol| policy.judge(&flow(&text), &speaks(protocol), &learned);
+            assert_eq!(judge(&policy, &text, "").class, before, "{text}");
+            let verdict = known("");
+            assert_eq!((verdict.class, id(&policy, verdict.expectation)), (after, "I15"), "{text}");
+            assert_eq!(verdict.announced.unwrap().announcement.at.frame, 7);
+            assert_eq!(known("dcerpc").class, Class::Infrastructure);
+            let other = known("ssh");
+            assert_eq!(other.class, Class::Unexpected, "what is seen counts");
+            assert!(other.announced.is_some());
+        }
+    }
+
+    #[test]
+    fn announced_media_is_media() {
+        let policy = policy(SITE);
+        let text = "udp 10.0.20.5:50000 -> 10.0.1.12:50100";
+        let learned = learned(SignalKind::Sdp, "10.0.1.12", 50_100);
+        let verdict = |text, protocol| policy.judge(&flow(text), &speaks(protocol), &learned);
+        assert_eq!(judge(&policy, text, "").class, Class::RangeUnconfirmed);
+        assert_eq!(verdict(text, "").class, Class::Confirmed);
+        assert_eq!(verdict(text, "dns").class, Class::Unexpected);
+        let [_, responder] = verdict(text, "rtp").announced.unwrap().media;
+        assert!(responder);
+    }
+
+    #[test]
+    fn an_announcement_contradicts_nothing() {
+        let policy = policy(SITE);
+        let learned = learned(SignalKind::EptMap, "10.0.1.11", 5061);
+        let verdict = policy.judge(&flow(TO_SIP), &speaks(""), &learned);
+        assert_eq!((verdict.class, id(&policy, verdict.expectation)), (Class::PortOnly, "S03"));
     }
 }

@@ -14,6 +14,7 @@ pub mod file;
 pub mod index;
 pub mod infer;
 pub mod judge;
+pub mod learned;
 pub mod ports;
 pub mod roles;
 pub mod topology;
@@ -37,6 +38,7 @@ use std::path::PathBuf;
 pub use compile::Policy;
 pub use file::Application;
 pub use layer::Layer;
+pub use learned::{Announced, Announcement, Learned};
 pub use ports::PortSet;
 pub use roles::{Role, RoleSet};
 pub use topology::Topology;
@@ -306,6 +308,8 @@ pub struct Verdict {
     /// Exemption rows (`X01`…) whose media the flow is, by role and media range; what IPsec must
     /// leave alone. Pairs of row and whether the content shows media.
     pub exempt: Vec<(ExpectationId, bool)>,
+    /// What content announced of the flow before.
+    pub announced: Option<Box<Announced>>,
 }
 
 impl Verdict {
@@ -318,6 +322,7 @@ impl Verdict {
             contradiction: None,
             nearest: None,
             exempt: Vec::new(),
+            announced: None,
         }
     }
 }

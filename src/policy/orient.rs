@@ -1,11 +1,13 @@
 //! Who initiated: the order in which evidence counts.
 //!
 //! A group of hosts never initiates. Then: the handshake; who asks in the content; without
-//! connections, who alone sent anything; the only way round that a specific row fits; a service's
+//! connections, who alone sent anything; the end whose service was announced; the only way round that a
+//! specific row fits; a service's
 //! port against an ephemeral one; over UDP, media on a wrong port of one end; for transports without
 //! connections, who sent first.
 
 use super::Policy;
+use super::learned::Learned;
 use super::terms::{Breadth, Content, End};
 use crate::decode::Transport;
 use crate::flow::{DirectionBy, Flow, Side, is_group};
@@ -13,7 +15,12 @@ use crate::identify::{Confidence, Identification};
 
 impl Policy {
     /// Who initiates, and how that is known.
-    pub fn orient(&self, flow: &Flow, identification: &Identification) -> (Side, DirectionBy) {
+    pub fn orient(
+        &self,
+        flow: &Flow,
+        identification: &Identification,
+        learned: &Learned,
+    ) -> (Side, DirectionBy) {
         let [a, b] = flow.ends.map(|end| is_group(end.address));
         match (a, b) {
             (true, false) => return (Side::B, DirectionBy::FirstSpeaker),
@@ -34,6 +41,9 @@ impl Policy {
         if let Some(side) = only_sender(flow) {
             return (side, DirectionBy::FirstSpeaker);
         }
+        if let Some(side) = self.orient_by_services(flow, learned) {
+            return (side, DirectionBy::Policy);
+        }
         if let Some(side) = self.orient_by_rows(flow) {
             return (side, DirectionBy::Policy);
         }
@@ -46,6 +56,19 @@ impl Policy {
         match flow.transport {
             Transport::TCP => (Side::A, DirectionBy::Unknown),
             _ => (Side::A, DirectionBy::FirstSpeaker),
+        }
+    }
+
+    /// An announced service responds.
+    fn orient_by_services(&self, flow: &Flow, learned: &Learned) -> Option<Side> {
+        if learned.is_empty() || flow.transport != Transport::TCP {
+            return None;
+        }
+        let ends = self.announced_ends(learned, flow);
+        match ends.map(|end| end.is_some_and(|known| !known.kind.is_media())) {
+            [false, true] => Some(Side::A),
+            [true, false] => Some(Side::B),
+            _ => None,
         }
     }
 
@@ -125,9 +148,12 @@ mod tests {
     use super::super::fixture::{SITE, flow, policy, speaks};
     use super::*;
     use crate::flow::TcpSeen;
+    use crate::flow::sample::Carrier;
+    use crate::identify::signals::{Signal, SignalKind};
+    use crate::input::Timestamp;
 
     fn told(text: &str) -> (Side, DirectionBy) {
-        policy(SITE).orient(&flow(text), &Identification::default())
+        policy(SITE).orient(&flow(text), &Identification::default(), &Learned::default())
     }
 
     #[test]
@@ -136,9 +162,12 @@ mod tests {
         odd.tcp[0] = TcpSeen(TcpSeen::SYN);
         let asked = Identification { requester: Some(Side::B), ..speaks("sip") };
         let policy = policy(SITE);
-        assert_eq!(policy.orient(&odd, &asked), (Side::A, DirectionBy::Syn));
+        assert_eq!(policy.orient(&odd, &asked, &Learned::default()), (Side::A, DirectionBy::Syn));
         odd.tcp = [TcpSeen(TcpSeen::SYN_ACK), TcpSeen(0)];
-        assert_eq!(policy.orient(&odd, &asked), (Side::B, DirectionBy::SynAck));
+        assert_eq!(
+            policy.orient(&odd, &asked, &Learned::default()),
+            (Side::B, DirectionBy::SynAck)
+        );
     }
 
     #[test]
@@ -147,9 +176,12 @@ mod tests {
         let answer = flow("tcp 10.0.1.11:50000 -> 10.0.20.5:5061");
         let mut asked = Identification { requester: Some(Side::B), ..speaks("sip") };
         let by_content = (Side::B, DirectionBy::FirstSpeaker);
-        assert_eq!(policy.orient(&answer, &asked), by_content);
+        assert_eq!(policy.orient(&answer, &asked, &Learned::default()), by_content);
         asked.confidence = Some(Confidence::Low);
-        assert_eq!(policy.orient(&answer, &asked), (Side::A, DirectionBy::Port));
+        assert_eq!(
+            policy.orient(&answer, &asked, &Learned::default()),
+            (Side::A, DirectionBy::Port)
+        );
     }
 
     #[test]
@@ -182,7 +214,9 @@ mod tests {
     #[test]
     fn media_outside_the_ports_of_one_end_is_told_of_that_end() {
         let policy = policy(SITE);
-        let told = |text: &str, protocol| policy.orient(&flow(text), &speaks(protocol));
+        let told = |text: &str, protocol| {
+            policy.orient(&flow(text), &speaks(protocol), &Learned::default())
+        };
         let at_responder = "udp 10.0.20.5:50030 -> 10.0.1.11:30000";
         let at_initiator = "udp 10.0.1.11:30000 -> 10.0.20.5:50030";
         assert_eq!(told(at_responder, "rtp"), (Side::A, DirectionBy::Policy));
@@ -197,5 +231,25 @@ mod tests {
         let flipped = told("udp 224.0.0.252:53 -> 10.0.1.11:50000");
         assert_eq!(flipped.0, Side::B);
         assert_eq!(told("udp 10.0.1.11:53 -> 255.255.255.255:50000").0, Side::A);
+    }
+
+    #[test]
+    fn an_announced_service_responds() {
+        let mut learned = Learned::default();
+        let by = super::super::fixture::address("10.0.1.11");
+        let at = crate::flow::FrameRef { capture: 0, frame: 1 };
+        let signal = Signal {
+            kind: SignalKind::EptMap,
+            address: None,
+            carrier: Carrier::Stream,
+            port: 50_700,
+            service: "samr".into(),
+            exchange: None,
+        };
+        learned.take(&signal, by, at, Timestamp(0));
+        let midstream = flow("tcp 10.0.1.11:50700 -> 203.0.113.9:50000");
+        let nothing = Identification::default();
+        let told = policy(SITE).orient(&midstream, &nothing, &learned);
+        assert_eq!(told, (Side::B, DirectionBy::Policy));
     }
 }

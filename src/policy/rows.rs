@@ -101,6 +101,7 @@ fn terms(row: &Row, balances: RoleSet, expectation: &Expectation, context: &Cont
         },
         media: row.media,
         infrastructure: expectation.infrastructure,
+        port_source: row.port_source,
         content_required: row.content_required && !set_by_site(row.port.as_ref(), context),
         security: expectation.security,
         between_servers: expectation.between_servers,

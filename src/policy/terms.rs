@@ -1,6 +1,6 @@
 //! What the judge asks of a flow for one row, with everything resolved that can be before judging.
 
-use super::file::MediaSide;
+use super::file::{MediaSide, PortSource};
 use super::ports::PortSet;
 use super::roles::RoleSet;
 use super::{ExpectationId, Security};
@@ -21,6 +21,7 @@ pub(super) struct Terms {
     pub(super) breadth: Breadth,
     pub(super) media: bool,
     pub(super) infrastructure: bool,
+    pub(super) port_source: PortSource,
     /// Never explains a flow whose content does not agree.
     pub(super) content_required: bool,
     pub(super) security: Security,
@@ -140,13 +141,24 @@ impl Terms {
         content.any_of(speaks)
     }
 
+    /// Whether content that cannot be seen was announced to be the row's application. A row that
+    /// demands TLS wants to see it.
+    pub(super) fn foretold(&self, content: &Content) -> bool {
+        let speaks = self.speaks.as_deref().unwrap_or_default();
+        let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
+        let announced = content.announced.filter(|_| !content.known() && !demands_tls);
+        announced.is_some_and(|announced| speaks.iter().any(|token| token == announced))
+    }
+
     /// Compares the content with what the row demands.
     pub(super) fn grade(&self, content: &Content, strict: bool) -> Grade {
         let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
         if !content.known() {
             // Whatever it is that begins with readable lines, it is no TLS.
-            let clear = content.text && demands_tls;
-            return if clear { Grade::ClearText } else { Grade::Unseen };
+            if content.text && demands_tls {
+                return Grade::ClearText;
+            }
+            return if self.foretold(content) { Grade::Agrees } else { Grade::Unseen };
         }
         let agrees = self.agrees(content);
         if content.is_tls() {
@@ -223,6 +235,8 @@ pub(super) struct Content<'i> {
     pub(super) text: bool,
     /// A hello was seen, at the beginning of its connection.
     opens_tls: bool,
+    /// What was announced of it.
+    pub(super) announced: Option<&'static str>,
     /// A server opened TLS to a server and plainly showed no certificate.
     pub(super) lacks_certificate: bool,
 }
@@ -234,6 +248,7 @@ impl<'i> Content<'i> {
         also: &[],
         text: false,
         opens_tls: false,
+        announced: None,
         lacks_certificate: false,
     };
 
@@ -246,6 +261,7 @@ impl<'i> Content<'i> {
                 also: &identification.also,
                 text: false,
                 opens_tls: identification.confidence == Some(Confidence::High),
+                announced: None,
                 lacks_certificate: between_servers && lacks_certificate(identification),
             },
             Some(Confidence::Low) | None => {

@@ -114,6 +114,13 @@ impl Topology {
         self.by_address.contains_key(&address.to_canonical())
     }
 
+    /// Every address of the host that has this one.
+    pub(super) fn addresses(&self, address: IpAddr) -> &[IpAddr] {
+        let index = self.by_address.get(&address.to_canonical());
+        let host = index.and_then(|index| self.hosts.get(*index as usize));
+        host.map_or(&[], |host| &host.addresses)
+    }
+
     /// Who an address is.
     pub(super) fn owner(&self, address: IpAddr) -> Owner<'_> {
         let address = address.to_canonical();

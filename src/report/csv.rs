@@ -7,6 +7,7 @@ use std::io;
 
 use super::{Format, Report, Style, text};
 use crate::findings::{Finding, PartyGroup};
+use crate::policy::Announcement;
 
 pub(super) const FORMAT: Format =
     Format { name: "csv", help: "for spreadsheets: one finding a row", write };
@@ -51,6 +52,12 @@ fn cells(finding: &Finding) -> Vec<String> {
         finding.bpf.clone(),
         finding.remedy.join(" / "),
         finding.fingerprint.clone(),
+        finding.announced.as_ref().map(Announcement::summary).unwrap_or_default(),
+        finding
+            .announced
+            .as_ref()
+            .map(|known| format!("{}:{}", known.at.capture, known.at.frame))
+            .unwrap_or_default(),
     ]
 }
 
@@ -106,7 +113,7 @@ fn io_error(error: csv::Error) -> io::Error {
 }
 
 /// The titles of the columns. Additions go to the end.
-const HEADER: [&str; 25] = [
+const HEADER: [&str; 27] = [
     "severity",
     "rule",
     "confidence",
@@ -132,6 +139,8 @@ const HEADER: [&str; 25] = [
     "bpf",
     "remedy",
     "fingerprint",
+    "learned",
+    "learned_frame",
 ];
 
 #[cfg(test)]
@@ -150,7 +159,8 @@ mod tests {
             "warning,unexpected-port,medium,Nothing is expected on these ports of a database \
              server.,,,fe80::9,sql,db1 db2,10.0.3.1 10.0.3.2,udp,\"137, 1024-65535\",,,,1,1,92,\
              2024-05-01T12:00:05.000000000Z,2024-05-01T12:00:05.000000000Z,1:7,udp.port == 137,\
-             udp port 137,Find out what listens there.,unexpected-port:-:sql:udp:1024-65535"
+             udp port 137,Find out what listens there.,unexpected-port:-:sql:udp:1024-65535,\
+             \"ept-map lsarpc, samr\",1:12"
         );
     }
 

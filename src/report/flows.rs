@@ -17,7 +17,7 @@ use super::text::{bytes, clock, count, time};
 use super::{Style, json::line};
 use crate::flow::{Endpoint, Flow};
 use crate::identify::{Confidence, Identification};
-use crate::policy::{Class, Verdict};
+use crate::policy::{Announcement, Class, Verdict};
 use json::FlowJson;
 
 pub use community::community_id;
@@ -33,6 +33,8 @@ pub struct FlowRow<'a> {
     pub verdict: Option<&'a Verdict>,
     /// The id of the row that explains it, such as `S03`.
     pub expectation: Option<&'a str>,
+    /// What content announced of it before.
+    pub announced: Option<&'a Announcement>,
 }
 
 /// Flows in the order in which they are written: by first frame.
@@ -136,7 +138,7 @@ impl FlowRow<'_> {
             self.identification.confidence.map_or("-", Confidence::token).into(),
             self.class().unwrap_or("-").into(),
             self.expectation.unwrap_or("-").into(),
-            or_dash(self.facts(", ")),
+            or_dash(self.learned_facts()),
             or_dash(community_id(flow).unwrap_or_default()),
         ]
     }
@@ -155,6 +157,16 @@ impl FlowRow<'_> {
         let facts = self.identification.facts.iter();
         let facts: Vec<String> = facts.map(|(name, value)| format!("{name}={value}")).collect();
         facts.join(between)
+    }
+
+    /// Facts, and what was announced, such as `learned=ept-map samr (frame 12)`.
+    fn learned_facts(&self) -> String {
+        let mut facts = self.facts(", ");
+        if let Some(known) = self.announced {
+            let comma = if facts.is_empty() { "" } else { ", " };
+            let _ = write!(facts, "{comma}learned={} (frame {})", known.summary(), known.at.frame);
+        }
+        facts
     }
 
     /// Cells for programs, in the order of [`CSV_COLUMNS`].
@@ -192,6 +204,11 @@ impl FlowRow<'_> {
             community_id(flow).unwrap_or_default(),
             self.facts("; "),
             self.identification.also.join(" "),
+            self.announced.map_or("", |known| known.kind.token()).into(),
+            joined(self.announced.map_or(Vec::new(), |a| a.services.iter().cloned().collect())),
+            self.announced.map(|known| known.by.to_string()).unwrap_or_default(),
+            self.announced.map(|known| known.at.capture.to_string()).unwrap_or_default(),
+            self.announced.map(|known| known.at.frame.to_string()).unwrap_or_default(),
         ]
     }
 
@@ -235,7 +252,7 @@ const ROOMY: u16 = 150;
 const VERY_ROOMY: u16 = 240;
 
 /// The titles of the sheet's columns. Additions go to the end.
-const CSV_COLUMNS: [&str; 25] = [
+const CSV_COLUMNS: [&str; 30] = [
     "first",
     "last",
     "transport",
@@ -261,6 +278,11 @@ const CSV_COLUMNS: [&str; 25] = [
     "community_id",
     "protocol_facts",
     "protocol_also",
+    "learned_kind",
+    "learned_services",
+    "learned_by",
+    "learned_capture",
+    "learned_frame",
 ];
 
 /// What an empty table says.
@@ -287,22 +309,26 @@ mod tests {
             contradiction: None,
             nearest: None,
             exempt: Vec::new(),
+            announced: None,
         };
         let tcp = flow(Transport::TCP, ("fe80::1", 40000), ("fe80::2", 5061));
         let mut esp = flow(Transport::ESP, ("fe80::1", 0), ("fe80::2", 0));
         esp.spi = Some(0xdead_beef);
+        let learned = crate::report::specimen::learned();
         let rows = [
             FlowRow {
                 flow: &tcp,
                 identification: &tls,
                 verdict: Some(&verdict),
                 expectation: Some("S03"),
+                announced: Some(&learned),
             },
             FlowRow {
                 flow: &esp,
                 identification: &Identification::default(),
                 verdict: None,
                 expectation: None,
+                announced: None,
             },
         ];
         render(name, &rows, width)
@@ -334,7 +360,9 @@ mod tests {
                 r#""protocol_facts":{"sni":"fe01","tls_version":"1.2"},"protocol_also":["stun"],"#,
                 r#""spi":null,"#,
                 r#""class":"confirmed","expectation":"S03","#,
-                r#""community_id":"1:zp+i52LlZE9crAbXG64MGXhyjSc="}"#
+                r#""community_id":"1:zp+i52LlZE9crAbXG64MGXhyjSc=","#,
+                r#""learned":{"kind":"ept-map","services":["lsarpc","samr"],"exchange":null,"#,
+                r#""by":"10.0.1.11","frame":{"capture":1,"frame":12}}}"#
             )
         );
         assert!(lines[1].contains(r#""initiator":{"address":"fe80::1","port":null}"#));
@@ -372,7 +400,7 @@ mod tests {
         assert!(wide.contains("tls, also stun  high        confirmed  S03"), "{wide}");
         assert!(!wide.contains("sni=fe01"), "{wide}");
         let file = written("table", "fe01", None);
-        let all = "S03  sni=fe01, tls_version=1.2  1:zp+i52LlZE9crAbXG64MGXhyjSc=";
+        let all = "S03  sni=fe01, tls_version=1.2, learned=ept-map lsarpc, samr (frame 12)  1:zp+i52LlZE9crAbXG64MGXhyjSc=";
         assert!(file.contains(all), "{file}");
         let sliver = written("table", "fe01", Some(40));
         assert!(sliver.lines().all(|line| line.chars().count() <= 40));
@@ -385,7 +413,7 @@ mod tests {
         let lines: Vec<&str> = sheet.lines().collect();
         assert_eq!(lines[0], CSV_COLUMNS.join(","));
         assert!(lines[1].contains(",tcp,fe80::1,40000,fe80::2,5061,syn,1,2,100,3000,established,"));
-        assert!(lines[1].ends_with("=,sni=fe01; tls_version=1.2,stun"), "{}", lines[1]);
+        assert!(lines[1].ends_with(",stun,ept-map,lsarpc samr,10.0.1.11,1,12"), "{}", lines[1]);
         assert!(lines[2].contains(",esp,fe80::1,,fe80::2,,syn,"));
         let markdown = written("markdown", "fe01", None);
         assert!(

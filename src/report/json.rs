@@ -160,6 +160,7 @@ mod tests {
                 "first",
                 "last",
                 "evidence",
+                "learned",
             ]
         );
     }

@@ -114,6 +114,9 @@ fn details(
         let frames = finding::frames(report, &finding.frames);
         writeln!(out, "- Frames: {}", plain(&frames))?;
     }
+    if let Some(known) = &finding.announced {
+        writeln!(out, "- Learned: {}", plain(&finding::learned(report, known)))?;
+    }
     if !finding.display_filter.is_empty() {
         writeln!(out, "- Display filter: {}", code(&finding.display_filter))?;
     }
@@ -358,6 +361,7 @@ SIP in clear text on tcp/5061, where S03 expects TLS. Passwords and call data ca
 Nothing is expected on these ports of a database server. It may be an intruder.
 
 - Frames: 7 of site/db1.pcap
+- Learned: ept-map lsarpc, samr, by 10.0.1.11 in frame 12 of site/db1.pcap
 - Display filter: `udp.port == 137`
 - Remedy: Find out what listens there.
 

@@ -54,7 +54,7 @@ mod tests {
     use crate::decode::Transport;
     use crate::identify::{Confidence, Identification};
     use crate::report::flows::{self, FlowRow};
-    use crate::report::specimen::{empty, failing, first_contact, flow, hostile, written};
+    use crate::report::specimen::{empty, failing, first_contact, flow, hostile, learned, written};
     use crate::report::{FORMATS, Report, Style, finding_line, rules};
 
     /// Compares a value with a schema: the keywords that our schemas use, and one rule more, that
@@ -202,7 +202,14 @@ mod tests {
         };
         for identification in [&known, &Identification::default()] {
             for flow in [&tcp, &esp] {
-                let row = FlowRow { flow, identification, verdict: None, expectation: None };
+                let learned = learned();
+                let row = FlowRow {
+                    flow,
+                    identification,
+                    verdict: None,
+                    expectation: None,
+                    announced: identification.protocol.is_some().then_some(&learned),
+                };
                 let format = flows::FORMATS.iter().find(|f| f.name == "jsonl");
                 let mut out = Vec::new();
                 let style = Style { color: false, width: None };

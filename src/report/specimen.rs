@@ -9,8 +9,9 @@ use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState};
 use crate::findings::{Finding, PartyGroup, Severity, Summary};
 use crate::flow::{Counters, DirectionBy, Endpoint, Flow, FrameRef, TcpSeen};
 use crate::identify::Confidence;
+use crate::identify::signals::SignalKind;
 use crate::input::{Format as CaptureFormat, LinkType, Tally, Timestamp};
-use crate::policy::Class;
+use crate::policy::{Announcement, Class};
 
 /// What a report looks like in a format.
 pub(super) fn written(format: &Format, report: &Report, width: Option<u16>) -> String {
@@ -94,6 +95,7 @@ pub(super) fn clear_text() -> Finding {
         ],
         display_filter: "ip.addr == 10.0.1.11 && tcp.port == 5061".into(),
         bpf: "host 10.0.1.11 and tcp port 5061".into(),
+        announced: None,
     }
 }
 
@@ -122,6 +124,19 @@ pub(super) fn unexpected() -> Finding {
         frames: vec![FrameRef { capture: 1, frame: 7 }],
         display_filter: "udp.port == 137".into(),
         bpf: "udp port 137".into(),
+        announced: Some(learned()),
+    }
+}
+
+/// What an endpoint mapper said.
+pub(super) fn learned() -> Announcement {
+    Announcement {
+        kind: SignalKind::EptMap,
+        services: ["lsarpc", "samr"].map(str::to_owned).into(),
+        exchange: None,
+        by: address("10.0.1.11"),
+        at: FrameRef { capture: 1, frame: 12 },
+        times: [at(4), at(4)],
     }
 }
 
@@ -283,6 +298,9 @@ pub(super) fn hostile() -> Report {
         finding.expectation = Some(NASTY.into());
         finding.layer = Some(NASTY.into());
         finding.display_filter = NASTY.into();
+        if let Some(known) = &mut finding.announced {
+            known.services = [NASTY.to_owned()].into();
+        }
     }
     let addresses = report.summary.findings.iter().flat_map(|f| f.initiator.addresses.iter());
     report.names = addresses.map(|address| (*address, vec![NASTY.into(), NASTY.into()])).collect();

@@ -308,6 +308,7 @@ Findings
   Nothing is expected on these ports of a database server.
   Traffic  1 flow, 1 packet, 92 B; from 2024-05-01 12:00:05 UTC for 0 s
   Frames   7 of site/db1.pcap
+  Learned  ept-map lsarpc, samr, by 10.0.1.11 in frame 12 of site/db1.pcap
   Filter   udp.port == 137
   Remedy   Find out what listens there.
 
@@ -372,6 +373,7 @@ x ERROR cleartext-signalling, expectation S03 of built-in
   Nothing is expected on these ports of a database server.
   Traffic  1 flow, 1 packet, 92 B; from 2024-05-01 12:00:05 UTC for 0 s
   Frames   7 of site/db1.pcap
+  Learned  ept-map lsarpc, samr, by 10.0.1.11 in frame 12 of site/db1.pcap
   Filter   udp.port == 137
   Remedy   Find out what listens there.
 

@@ -10,6 +10,8 @@
 //! The version, the unused flags, the data representation, the variants of two UUIDs and the length that
 //! fills the datagram leave chance less than one in 2^50.
 
+use std::borrow::Cow;
+
 use super::{Order, uuid};
 use crate::identify::bytes::Reader;
 use crate::identify::sides::{self, Message, SIDES, Seen};
@@ -19,7 +21,7 @@ use crate::identify::{Claim, Confidence, Probe, View};
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Head {
     sender: Sender,
-    interface: Option<String>,
+    interface: Option<Cow<'static, str>>,
 }
 
 /// Who sends such a message.

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::{FlowRow, community_id};
 use crate::flow::Endpoint;
 use crate::identify::{Confidence, Facts};
-use crate::report::json::finding::Frame;
+use crate::report::json::finding::{Frame, Learned};
 use crate::report::text::time;
 
 /// One flow. The order of the fields is the order of the keys.
@@ -35,6 +35,7 @@ pub(super) struct FlowJson<'r> {
     class: Option<&'static str>,
     expectation: Option<&'r str>,
     community_id: Option<String>,
+    learned: Option<Learned<'r>>,
 }
 
 impl<'r> FlowJson<'r> {
@@ -66,6 +67,7 @@ impl<'r> FlowJson<'r> {
             class: row.class(),
             expectation: row.expectation,
             community_id: community_id(flow),
+            learned: row.announced.map(Learned::of),
         }
     }
 }

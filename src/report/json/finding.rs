@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::findings::{Finding, PartyGroup};
+use crate::identify::signals::Exchange;
+use crate::policy::Announcement;
 use crate::report::text;
 
 /// One finding. The order of the fields is the order of the keys.
@@ -29,6 +31,7 @@ pub(in crate::report) struct FindingJson<'r> {
     first: String,
     last: String,
     evidence: Evidence<'r>,
+    learned: Option<Learned<'r>>,
 }
 
 impl<'r> FindingJson<'r> {
@@ -57,6 +60,7 @@ impl<'r> FindingJson<'r> {
             first: text::time(finding.first),
             last: text::time(finding.last),
             evidence: Evidence::of(finding),
+            learned: finding.announced.as_ref().map(Learned::of),
         }
     }
 }
@@ -119,6 +123,29 @@ impl<'r> Evidence<'r> {
             frames: finding.frames.iter().map(frame).collect(),
             display_filter: &finding.display_filter,
             bpf: &finding.bpf,
+        }
+    }
+}
+
+/// What was announced of a flow, and where for the first time.
+#[derive(Debug, Serialize)]
+pub(in crate::report) struct Learned<'r> {
+    kind: &'static str,
+    services: Vec<&'r str>,
+    exchange: Option<&'static str>,
+    by: IpAddr,
+    frame: Frame,
+}
+
+impl<'r> Learned<'r> {
+    /// Borrows an announcement.
+    pub(in crate::report) fn of(known: &'r Announcement) -> Self {
+        Self {
+            kind: known.kind.token(),
+            services: known.services.iter().map(String::as_str).collect(),
+            exchange: known.exchange.map(Exchange::token),
+            by: known.by,
+            frame: Frame { capture: known.at.capture, frame: known.at.frame },
         }
     }
 }

@@ -6,6 +6,7 @@ use super::Page;
 use crate::findings::{Finding, Severity};
 use crate::flow::FrameRef;
 use crate::identify::Confidence;
+use crate::policy::Announcement;
 use crate::report::answer::party;
 use crate::report::color::Tone;
 use crate::report::text::{bytes, clock, count, counted, listed, ports, span};
@@ -59,6 +60,9 @@ fn one(report: &Report, finding: &Finding, page: &mut Page<'_>) -> io::Result<()
     page.tagged(2, "Traffic ", Tone::Faint, &traffic(finding))?;
     if !finding.frames.is_empty() {
         page.tagged(2, "Frames  ", Tone::Faint, &frames(report, &finding.frames))?;
+    }
+    if let Some(known) = &finding.announced {
+        page.tagged(2, "Learned ", Tone::Faint, &learned(report, known))?;
     }
     if !finding.display_filter.is_empty() {
         page.tagged(2, "Filter  ", Tone::Faint, &finding.display_filter)?;
@@ -130,6 +134,12 @@ fn traffic(finding: &Finding) -> String {
         clock(finding.first),
         span(finding.first, finding.last)
     )
+}
+
+/// What was announced, by whom and where: `ept-map samr, by 10.0.1.11 in frame 12 of a.pcap`.
+pub(in crate::report) fn learned(report: &Report, known: &Announcement) -> String {
+    let at = frames(report, &[known.at]);
+    format!("{}, by {} in frame {at}", known.summary(), known.by)
 }
 
 /// Frame numbers by capture: `12 and 15 of a.pcap; 3 of b.pcap`.
