@@ -20,6 +20,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>) -> Option<Spark> {
+    if !case.judged.identification.claims("tls") {
+        return None;
+    }
     let facts = &case.judged.identification.facts;
     let chosen = facts.get("tls_version").and_then(|version| {
         OBSOLETE.iter().find(|(token, _)| *token == version).map(|(_, name)| *name)
@@ -101,7 +104,8 @@ mod tests {
         let bed = Testbed { profile: Profile::Sfb2015, ..Testbed::default() };
         assert_eq!(bed.only_finding(&old()).severity, Severity::Note);
         let bed = Testbed::default();
-        let out = flow("10.20.0.101:51000", "192.0.2.9:443").class(Class::Infrastructure);
+        let out =
+            flow("10.20.0.101:51000", "192.0.2.9:443").protocol("tls").class(Class::Infrastructure);
         assert_eq!(bed.only_finding(&out.fact("tls_version", "1.0")).severity, Severity::Note);
         assert_eq!(bed.fires(&RULE, &old().class(Class::OutOfScope)), None);
     }

@@ -22,6 +22,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>) -> Option<Spark> {
+    if !case.judged.identification.claims("tls") {
+        return None;
+    }
     let facts = &case.judged.identification.facts;
     let alert = facts.get("tls_alert")?;
     let by = facts.get("tls_alert_by")?;

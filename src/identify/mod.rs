@@ -263,6 +263,11 @@ pub struct Identification {
 }
 
 impl Identification {
+    /// Whether a protocol claims the flow, alone or beside others.
+    pub fn claims(&self, token: &str) -> bool {
+        self.protocol == Some(token) || self.also.contains(&token)
+    }
+
     /// Swaps the sides, when the flow is flipped.
     pub fn flip(&mut self) {
         self.requester = self.requester.map(Side::other);

@@ -359,6 +359,10 @@ impl ExemptTerms {
     fn covers(&self, ask: &Ask, own: usize, shows_media: bool) -> bool {
         let peer = 1 - own;
         let end = &ask.ends[own];
+        // Most rows are about other roles.
+        if !self.roles.is_empty() && !self.roles.meets(end.roles) {
+            return false;
+        }
         let sent = match self.direction {
             MediaSide::From => ask.sent[own],
             MediaSide::To => ask.sent[peer],
@@ -371,7 +375,6 @@ impl ExemptTerms {
         let media_port = shows_media || self.strict || (own_port && !service_of_peer);
         sent && media_port
             && (self.transports.is_empty() || self.transports.contains(&transport.0))
-            && (self.roles.is_empty() || self.roles.meets(end.roles))
             && (shows_media || !self.content_required)
             && end.port_within(&self.ports)
     }
