@@ -11,7 +11,7 @@ use super::fragments::Late;
 use super::observation::Observation;
 use super::opening::Opening;
 use super::sample::{Carrier, Piece, Sample};
-use super::samples::Chain;
+use super::samples::{Chain, Track};
 use super::{
     AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
     Wrapping,
@@ -168,7 +168,8 @@ impl Entry {
     #[inline(never)]
     fn take_sample(&mut self, side: Side, packet: &Observation<'_>, store: &mut Store) {
         let piece = Piece {
-            sequence: packet.sequence,
+            // A SYN stands before the bytes that come with it.
+            sequence: packet.sequence.wrapping_add(u32::from(packet.flags.has(TcpFlags::SYN))),
             wire_len: packet.payload_len,
             bytes: packet.payload,
         };
@@ -311,13 +312,17 @@ impl Entry {
     }
 
     /// Where the flow's payload is, and how it is carried.
-    pub(super) fn chain(&self) -> (Chain, Carrier) {
-        (self.chain, carrier(self.key.transport()))
+    pub(super) fn track(&self) -> Track {
+        Track {
+            chain: self.chain,
+            carrier: carrier(self.key.transport()),
+            begins: [Side::A, Side::B].map(|side| self.acknowledgements(side).base),
+        }
     }
 
     /// The flow's payload, for itself.
     pub(super) fn sample(&self, store: &Store) -> Sample {
-        store.samples.sample(self.chain, carrier(self.key.transport()))
+        store.samples.sample(self.track())
     }
 
     /// The flow as it stands.

@@ -7,7 +7,7 @@
 mod said;
 
 use super::key::Side;
-use super::samples::{Chain, Samples};
+use super::samples::{Samples, Track};
 
 pub use said::{Heard, Said};
 
@@ -92,17 +92,28 @@ pub const MAX_GIST: usize = 255;
 /// for both, not what was kept of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Measure {
-    /// Pieces per side.
+    /// Pieces per side, and whether the gist of one was kept ([`Self::HAS_GIST`]).
     counts: [u8; 2],
     /// Payload bytes on the wire per side, of which more than [`MAX_STREAM_HEAD`] count as that.
     weights: [u8; 2],
 }
 
 impl Measure {
+    /// The bit of a count.
+    const HAS_GIST: u8 = 0x80;
+
     /// Whether a side still takes payload.
     #[inline]
     pub(super) fn wants(self, side: Side) -> bool {
-        usize::from(self.counts[side.index()]) < MAX_PIECES
+        usize::from(self.counts[side.index()] & !Self::HAS_GIST) < MAX_PIECES
+    }
+
+    /// Whether the gist of a side's piece is kept: only the first one is.
+    pub(super) fn take_gist(&mut self, side: Side) -> bool {
+        let count = &mut self.counts[side.index()];
+        let first = *count & Self::HAS_GIST == 0;
+        *count |= Self::HAS_GIST;
+        first
     }
 
     /// Counts a piece and gives what is kept of it.
@@ -140,30 +151,35 @@ impl Measure {
 /// First payload bytes of both sides of a flow, in capture order.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    carrier: Carrier,
     store: Samples,
-    chain: Chain,
+    track: Track,
 }
 
 impl Sample {
     /// An empty sample.
     pub fn new(carrier: Carrier) -> Self {
-        Self { carrier, store: Samples::default(), chain: Chain::default() }
+        Self { store: Samples::default(), track: Track { carrier, ..Track::default() } }
+    }
+
+    /// The same with the sequence numbers of the first byte of each side, as far as they are known.
+    pub(super) fn beginning(mut self, begins: [Option<u32>; 2]) -> Self {
+        self.track.begins = begins;
+        self
     }
 
     /// How the payload is carried.
     pub fn carrier(&self) -> Carrier {
-        self.carrier
+        self.track.carrier
     }
 
     /// Whether neither side sent payload.
     pub fn is_empty(&self) -> bool {
-        self.chain.is_empty()
+        self.track.chain.is_empty()
     }
 
     /// Whether `side` still takes payload.
     pub fn wants(&self, side: Side) -> bool {
-        self.chain.wants(side)
+        self.track.chain.wants(side)
     }
 
     /// Keeps a packet's payload as far as the bounds allow.
@@ -173,20 +189,22 @@ impl Sample {
 
     /// The same with the gist of the payload.
     pub(super) fn put(&mut self, side: Side, piece: &Piece<'_>, gist: &[u8]) {
-        self.store.put(&mut self.chain, self.carrier, side, (piece, gist));
+        let Track { chain, carrier, .. } = &mut self.track;
+        self.store.put(chain, *carrier, side, (piece, gist));
     }
 
     /// Appends the sample of the part that follows; `flipped` when its sides are the other way
     /// round.
     pub fn merge(&mut self, next: &Self, flipped: bool) {
-        next.store.each(next.chain, |side, piece, gist| {
+        next.store.each(next.track.chain, |side, piece, gist| {
             self.put(if flipped { side.other() } else { side }, &piece, gist);
         });
     }
 
     /// Swaps the sides.
     pub fn flip(&mut self) {
-        let mut flipped = Self::new(self.carrier);
+        let [a, b] = self.track.begins;
+        let mut flipped = Self::new(self.track.carrier).beginning([b, a]);
         flipped.merge(self, true);
         *self = flipped;
     }
@@ -195,7 +213,7 @@ impl Sample {
 /// Samples are equal that say the same and have as much room left.
 impl PartialEq for Sample {
     fn eq(&self, other: &Self) -> bool {
-        self.chain.measures_as(other.chain) && Heard::from(self) == Heard::from(other)
+        self.track.chain.measures_as(other.track.chain) && Heard::from(self) == Heard::from(other)
     }
 }
 

@@ -48,6 +48,21 @@ impl Chain {
     }
 }
 
+/// Where the payload of a flow is, and what is needed to make sense of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Track {
+    pub(super) chain: Chain,
+    pub(super) carrier: Carrier,
+    /// Sequence number of the first byte of each side of a stream, where its SYN was captured.
+    pub(super) begins: [Option<u32>; 2],
+}
+
+impl Default for Track {
+    fn default() -> Self {
+        Self { chain: Chain::default(), carrier: Carrier::Stream, begins: [None; 2] }
+    }
+}
+
 impl Samples {
     /// No pieces yet, and what will be kept of them.
     pub(super) fn tasting(taste: Taste) -> Self {
@@ -87,6 +102,8 @@ impl Samples {
             return;
         };
         let kept = kept.get(..(self.taste.keep)(carrier, kept)).unwrap_or(kept);
+        let wanted = !gist.is_empty() && chain.measure.take_gist(side);
+        let gist = if wanted { gist } else { &[] };
         let gist_len = if gist.is_empty() { 0 } else { 1 + gist.len() };
         let len = HEADER + (kept.len() + gist_len).next_multiple_of(WORD);
         let fits = self.blocks.last().is_some_and(|block| block.len() + len <= BLOCK);
@@ -123,41 +140,37 @@ impl Samples {
     }
 
     /// The sample of a flow, for itself.
-    pub(super) fn sample(&self, chain: Chain, carrier: Carrier) -> Sample {
-        let mut sample = Sample::new(carrier);
-        self.each(chain, |side, piece, gist| sample.put(side, &piece, gist));
+    pub(super) fn sample(&self, track: Track) -> Sample {
+        let mut sample = Sample::new(track.carrier).beginning(track.begins);
+        self.each(track.chain, |side, piece, gist| sample.put(side, &piece, gist));
         sample
     }
 
     /// The samples of up to [`AT_ONCE`] flows, each as it lies in the store, in order. Pieces lie wherever memory
     /// was when they came, so each step back waits for it; the steps of several flows wait together.
-    pub(super) fn heard<'s>(
-        &'s self,
-        chains: &[(Chain, Carrier)],
-        mut take: impl FnMut(Heard<'s>),
-    ) {
+    pub(super) fn heard<'s>(&'s self, tracks: &[Track], mut take: impl FnMut(Heard<'s>)) {
         let mut all = [Places::default(); AT_ONCE];
-        for (places, (chain, _)) in all.iter_mut().zip(chains) {
-            *places = Places::ending(chain.last);
+        for (places, track) in all.iter_mut().zip(tracks) {
+            *places = Places::ending(track.chain.last);
         }
         let mut going = true;
         while going {
             going = false;
-            for places in all.iter_mut().take(chains.len()) {
+            for places in all.iter_mut().take(tracks.len()) {
                 going |= self.step_back(places);
             }
         }
-        for (places, (_, carrier)) in all.iter().zip(chains) {
-            let mut heard = Heard::new(*carrier);
+        for (places, track) in all.iter().zip(tracks) {
+            let mut heard = Heard::new(track.carrier, track.begins);
             self.each_at(places, |side, piece, gist| heard.push(side, piece, gist));
             take(heard);
         }
     }
 
     /// The sample of one flow as it lies in the store.
-    pub(super) fn all(&self, chain: Chain, carrier: Carrier) -> Heard<'_> {
-        let mut heard = Heard::new(carrier);
-        self.each(chain, |side, piece, gist| heard.push(side, piece, gist));
+    pub(super) fn all(&self, track: Track) -> Heard<'_> {
+        let mut heard = Heard::new(track.carrier, track.begins);
+        self.each(track.chain, |side, piece, gist| heard.push(side, piece, gist));
         heard
     }
 
@@ -316,6 +329,10 @@ const MAX_PIECES_OF_BOTH: usize = 2 * super::sample::MAX_PIECES;
 mod tests {
     use super::*;
 
+    fn datagrams(chain: Chain) -> Track {
+        Track { chain, carrier: Carrier::Datagrams, begins: [None; 2] }
+    }
+
     fn piece(len: usize, number: u32) -> Vec<u8> {
         vec![number as u8; len]
     }
@@ -337,7 +354,7 @@ mod tests {
         let mut copied = Samples::default();
         let mut places = Vec::new();
         for (chain, alone) in &flows {
-            assert_eq!(store.sample(*chain, Carrier::Datagrams), *alone);
+            assert_eq!(store.sample(datagrams(*chain)), *alone);
             let mut copy = Chain::default();
             copied.append(&mut copy, Carrier::Datagrams, (&store, *chain));
             places.push(copy);
@@ -345,30 +362,30 @@ mod tests {
         // One store in another, and one sample after the other: what is too much is left out again.
         let shift = copied.adopt(store);
         for ((chain, alone), copy) in flows.iter().zip(&places) {
-            assert_eq!(copied.sample(*copy, Carrier::Datagrams), *alone);
+            assert_eq!(copied.sample(datagrams(*copy)), *alone);
             let moved = chain.shifted(shift);
-            assert_eq!(copied.sample(moved, Carrier::Datagrams), *alone);
+            assert_eq!(copied.sample(datagrams(moved)), *alone);
             let mut turned = Chain::default();
             copied.join(&mut turned, Carrier::Datagrams, moved, true);
             let mut expected = alone.clone();
             expected.flip();
-            assert_eq!(copied.sample(turned, Carrier::Datagrams), expected);
+            assert_eq!(copied.sample(datagrams(turned)), expected);
         }
     }
 
     #[test]
     fn samples_found_together_are_those_found_alone() {
         let mut store = Samples::default();
-        let mut chains = vec![(Chain::default(), Carrier::Datagrams); AT_ONCE];
+        let mut tracks = vec![datagrams(Chain::default()); AT_ONCE];
         for number in 0..200_u32 {
-            let (chain, carrier) = &mut chains[(number * number) as usize % AT_ONCE];
+            let Track { chain, carrier, .. } = &mut tracks[(number * number) as usize % AT_ONCE];
             let bytes = piece(30, number);
             let piece = Piece { sequence: 0, wire_len: 30, bytes: &bytes };
             store.push(chain, *carrier, if number % 3 == 0 { Side::B } else { Side::A }, &piece);
         }
         let mut seen = 0;
-        store.heard(&chains, |heard| {
-            let alone = store.sample(chains[seen].0, Carrier::Datagrams);
+        store.heard(&tracks, |heard| {
+            let alone = store.sample(tracks[seen]);
             assert_eq!(heard, Heard::from(&alone), "{seen}");
             seen += 1;
         });
@@ -378,6 +395,6 @@ mod tests {
     #[test]
     fn a_flow_without_payload_has_an_empty_sample() {
         let store = Samples::default();
-        assert!(store.sample(Chain::default(), Carrier::Stream).is_empty());
+        assert!(store.sample(Track::default()).is_empty());
     }
 }

@@ -26,8 +26,8 @@ use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
 use super::index::Index;
 use super::observation::Observation;
 use super::opening::Opening;
-use super::sample::{Carrier, Heard, Sample, Taste};
-use super::samples::{AT_ONCE, Chain};
+use super::sample::{Heard, Sample, Taste};
+use super::samples::{AT_ONCE, Track};
 use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen, mix};
 use crate::decode::{Detail, Layer, Layers, Packet, Parts, Quoted};
 use crate::input::{Frame, Timestamp};
@@ -355,14 +355,14 @@ impl FlowTable {
                 let here = at_once.clone().filter_map(|at| self.entries.get(at));
                 here.filter(|entry| !entry.is_gone())
             };
-            let mut chains = [(Chain::default(), Carrier::Stream); AT_ONCE];
+            let mut tracks = [Track::default(); AT_ONCE];
             let mut len = 0;
-            for (chain, entry) in chains.iter_mut().zip(entries()) {
-                *chain = entry.chain();
+            for (track, entry) in tracks.iter_mut().zip(entries()) {
+                *track = entry.track();
                 len += 1;
             }
             let mut entries = entries();
-            self.store.samples.heard(chains.get(..len).unwrap_or_default(), |heard| {
+            self.store.samples.heard(tracks.get(..len).unwrap_or_default(), |heard| {
                 if let Some(entry) = entries.next() {
                     take(entry.flow(&self.store), heard);
                 }

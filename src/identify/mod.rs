@@ -278,7 +278,7 @@ impl Identification {
 ///
 /// Among equally sure claims, one that another says it is [carried
 /// after](Detector::carried_after) stands back: a flow of STUN checks and RTP is RTP, also STUN,
-/// and what STUN read along the way is kept. Claims that know nothing of each other are named in
+/// and what every one of them read along the way is kept. Claims that know nothing of each other are named in
 /// the order of their tokens, so that the answer does not depend on the list.
 pub fn identify<'s>(heard: impl Into<Heard<'s>>) -> Identification {
     let view = View::of(heard);
@@ -311,8 +311,8 @@ fn settled(mut claims: Vec<Claimed>) -> Identification {
     for (other, claim) in &claims {
         if detector.carried_after.contains(&other.token) {
             best.requester = best.requester.or(claim.requester);
-            best.facts.fill(&claim.facts);
         }
+        best.facts.fill(&claim.facts);
     }
     identified((detector, best), claims.iter().map(|(other, _)| other.token).collect())
 }

@@ -18,7 +18,7 @@ pub struct View<'s> {
 impl<'s> View<'s> {
     /// Takes a sample apart.
     pub fn of(heard: impl Into<Heard<'s>>) -> Self {
-        let Heard { carrier, said } = heard.into();
+        let Heard { carrier, said, .. } = heard.into();
         let streams = match carrier {
             Carrier::Stream => [said[0].stream(), said[1].stream()],
             Carrier::Datagrams => [Cow::default(), Cow::default()],

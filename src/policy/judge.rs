@@ -508,6 +508,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_that_is_answered_in_clear_is_no_tls() {
+        let policy = policy(SITE);
+        let both = |other| Identification { also: vec!["tls"], ..speaks(other) };
+        let of = |other| policy.judge(&flow(TO_SIP), &both(other), &Learned::default());
+        assert_eq!(of("sip").contradiction, Some(Contradiction::ClearText));
+        assert_eq!(of("ssh").contradiction, Some(Contradiction::Application));
+        // Where either may be spoken there is nothing to say.
+        expect(&policy, "tcp 10.0.20.5:50000 -> 10.0.1.11:444", "http", Class::Confirmed, "S04");
+    }
+
+    #[test]
     fn another_application_is_a_contradiction() {
         let policy = policy(SITE);
         for (text, protocol) in [

@@ -161,6 +161,10 @@ impl Terms {
             return if self.foretold(content) { Grade::Agrees } else { Grade::Unseen };
         }
         let agrees = self.agrees(content);
+        if demands_tls && content.is_half_tls() {
+            // One end begins with TLS and the other with something else: nothing is protected.
+            return if agrees || self.speaks.is_none() { Grade::ClearText } else { Grade::Application };
+        }
         if content.is_tls() {
             return self.grade_tls(content, agrees, strict);
         }
@@ -286,6 +290,12 @@ impl<'i> Content<'i> {
 
     pub(super) fn any_of(&self, tokens: &[String]) -> bool {
         self.tokens().any(|claimed| tokens.iter().any(|token| token == claimed))
+    }
+
+    /// Whether TLS claims a stream beside a protocol that is none: each end speaks another one.
+    fn is_half_tls(&self) -> bool {
+        let claims = |wanted: fn(&str) -> bool| self.tokens().any(wanted);
+        claims(|token| token == "tls") && claims(|token| token != "tls")
     }
 
     fn is_tls(&self) -> bool {

@@ -12,16 +12,25 @@ pub struct Heard<'a> {
     pub carrier: Carrier,
     /// What each side said, in the order of [`Side::index`].
     pub said: [Said<'a>; 2],
+    /// Sequence number of the first byte of each side of a stream, where its SYN was captured.
+    begins: [Option<u32>; 2],
 }
 
 impl<'a> Heard<'a> {
     /// Nothing yet.
-    pub(in crate::flow) fn new(carrier: Carrier) -> Self {
-        Self { carrier, said: [Said::default(); 2] }
+    pub(in crate::flow) fn new(carrier: Carrier, begins: [Option<u32>; 2]) -> Self {
+        Self { carrier, said: [Said::default(); 2], begins }
     }
 
-    /// Adds what a side said next.
+    /// Adds what a side said next. What ends before the first byte of its stream is none of it: a
+    /// keepalive repeats a byte that was never sent (RFC 9293, 3.8.4).
     pub(in crate::flow) fn push(&mut self, side: Side, piece: Piece<'a>, gist: &'a [u8]) {
+        if let Some(begin) = self.begins[side.index()] {
+            let end = piece.sequence.wrapping_add(piece.wire_len);
+            if end.wrapping_sub(begin).cast_signed() <= 0 {
+                return;
+            }
+        }
         let said = &mut self.said[side.index()];
         said.push(piece);
         if said.gist.is_empty() {
@@ -32,7 +41,7 @@ impl<'a> Heard<'a> {
 
 impl<'a> From<&'a Sample> for Heard<'a> {
     fn from(sample: &'a Sample) -> Self {
-        sample.store.all(sample.chain, sample.carrier)
+        sample.store.all(sample.track)
     }
 }
 
@@ -131,6 +140,19 @@ mod tests {
         // A repeated beginning that says more says it in place of the first.
         assert_eq!(*said(&[(7, b"he"), (7, b"hello")]).stream(), *b"hello");
         assert!(said(&[]).stream().is_empty());
+    }
+
+    #[test]
+    fn a_keepalive_before_the_first_byte_is_no_content() {
+        let mut heard = Heard::new(Carrier::Stream, [Some(100), None]);
+        for (sequence, bytes) in [(99, &b"\0"[..]), (100, b"SSH-2.0"), (99, b"\0")] {
+            let piece = Piece { sequence, wire_len: bytes.len() as u32, bytes };
+            heard.push(Side::A, piece, &[]);
+            heard.push(Side::B, piece, &[]);
+        }
+        assert_eq!(*heard.said[0].stream(), *b"SSH-2.0");
+        // Where the SYN was not captured nothing tells it from content.
+        assert_eq!(*heard.said[1].stream(), *b"\0SSH-2.0");
     }
 
     #[test]
