@@ -20,7 +20,7 @@
 //! the lengths are guessed as well, so every frame has to be media.
 //!
 //! Easily confused with: RTCP (second byte 192 to 223); DNS whose id begins with `8`; ONC RPC, whose ids
-//! are a counter before small constants; ENet; anything with a counter. STUN and DTLS on the same ports are expected (RFC 7983) and come first.
+//! are a counter before small constants; `ENet`; anything with a counter. STUN and DTLS on the same ports are expected (RFC 7983) and come first.
 
 use std::fmt;
 
@@ -434,7 +434,7 @@ pub(in crate::identify) mod tests {
         no(&[packet(1, 0, 1), packet(2, 160, 2), packet(3, 320, 3)]);
         no(&[packet(1, 0, 1), packet(900, 160, 1), packet(5000, 320, 1)]);
         no(&[hex("8f08 0001 00000000 00000001"), hex("8f08 0002 000000a0 00000001")]);
-        // ONC RPC: an id, call or reply, version 2; and ENet: a time, then a command's own counter.
+        // ONC RPC: an id, call or reply, version 2; and `ENet`: a time, then a command's own counter.
         no(&(0..5).map(|n| packet(n, 0, 2)).collect::<Vec<_>>());
         no(&(0..5).map(|n| packet(n, 1, 0)).collect::<Vec<_>>());
         let enet = |n: u16| packet(1000 + 20 * n, 0x8600_0032 + u32::from(n), 0x000c_0102);

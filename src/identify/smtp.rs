@@ -67,10 +67,10 @@ fn probe(view: &View<'_>) -> Probe {
 fn read(bytes: &[u8]) -> Seen<Head<'_>> {
     if bytes.first().is_some_and(u8::is_ascii_digit) {
         return match reply(bytes) {
-            Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) if has(text, b"LMTP") => {
+            Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) if has(text, *b"LMTP") => {
                 Seen::Foreign
             }
-            Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) if has(text, b"SMTP") => {
+            Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) if has(text, *b"SMTP") => {
                 Seen::Fits(Head::Greeting)
             }
             // Ready, done, or turned away (RFC 5321, 4.3.2).
@@ -97,7 +97,7 @@ fn read(bytes: &[u8]) -> Seen<Head<'_>> {
 }
 
 /// Whether a greeting says what it is, which nobody has to: `SMTP` or `ESMTP`, or else `LMTP`.
-fn has(text: &[u8], name: &[u8; 4]) -> bool {
+fn has(text: &[u8], name: [u8; 4]) -> bool {
     text.windows(4).any(|word| word == name)
 }
 
