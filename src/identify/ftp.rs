@@ -8,7 +8,8 @@
 //!
 //! TLS follows on the same connection after AUTH; then the fact `then` says so. Data connections carry
 //! the files bare and are not recognised. Easily confused with: SMTP, which greets with the same code
-//! but is told by its client; `HylaFAX`, which took its commands and names itself; POP3, whose client may begin with `USER` as well.
+//! but is told by its client; `HylaFAX`, which took its commands and names itself; POP3,
+//! whose client may begin with `USER` as well.
 
 use super::bytes::{self, Prefix, StartLine};
 use super::replies::{Reply, reply};

@@ -20,7 +20,8 @@
 //! the lengths are guessed as well, so every frame has to be media.
 //!
 //! Easily confused with: RTCP (second byte 192 to 223); DNS whose id begins with `8`; ONC RPC, whose ids
-//! are a counter before small constants; `ENet`; anything with a counter. STUN and DTLS on the same ports are expected (RFC 7983) and come first.
+//! are a counter before small constants; `ENet`; anything with a counter. STUN and DTLS on the
+//! same ports are expected (RFC 7983) and come first.
 
 use std::fmt;
 
