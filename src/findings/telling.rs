@@ -22,6 +22,11 @@ impl<'a> Telling<'a> {
         Self { finding, group, lookup }
     }
 
+    /// How many flows it is about.
+    pub(super) fn flows(&self) -> u64 {
+        self.finding.flows
+    }
+
     /// The initiators, such as `client 10.20.0.101` or `front-end fe01`.
     pub(super) fn initiator(&self) -> String {
         party(&self.group.initiator)

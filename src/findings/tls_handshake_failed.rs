@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     name: "tls-handshake-failed",
     severity: Severity::Error,
     what: "On an expected port one side ended the TLS handshake with a fatal alert that was captured in clear. With TLS 1.3 most alerts are encrypted and go unseen.",
-    why: "The port is open and nothing gets through: no version or cipher in common, a certificate that the other side does not trust, or none where one is demanded. Monitoring that only connects finds nothing wrong.",
+    why: "The port is open and these connections carry nothing: no version or cipher in common, a certificate that the other side does not trust, or none where one is demanded. Monitoring that only connects finds nothing wrong.",
     remedy: &[
         "The alert says what its sender did not like. unknown-ca, bad-certificate, certificate-expired, certificate-unknown: look at the certificate of the other side, and at the authorities that the sender trusts.",
         "protocol-version, handshake-failure, insufficient-security: compare the versions and cipher suites that the client offers with what the server is set to (Schannel's keys in the registry of Windows).",
@@ -58,13 +58,19 @@ fn check(case: &Case<'_>) -> Option<Spark> {
 }
 
 fn message(telling: &Telling<'_>) -> String {
+    // Others of the same hosts may have succeeded, so it speaks of these.
+    let (handshakes, end) = match telling.flows() {
+        1 => ("one TLS handshake".to_owned(), "ends"),
+        flows => (format!("{flows} TLS handshakes"), "end"),
+    };
     format!(
-        "{} {} no TLS with {} on {}, which {}: the handshake ends with {}",
+        "{} of {} with {} on {}, which {}, {} with {}",
+        handshakes,
         telling.initiator(),
-        telling.initiators().verb("gets", "get"),
         telling.responder(),
         telling.service(),
         telling.rows_do("expects", "expect"),
+        end,
         telling.details(),
     )
 }
@@ -89,8 +95,8 @@ mod tests {
         assert_eq!((finding.rule, finding.severity), ("tls-handshake-failed", Severity::Error));
         assert_eq!(
             finding.message,
-            "client 10.20.0.101 gets no TLS with front-end fe01 on tcp/5061, which S03 expects: \
-             the handshake ends with unknown-ca from the server"
+            "one TLS handshake of client 10.20.0.101 with front-end fe01 on tcp/5061, which S03 expects, \
+             ends with unknown-ca from the server"
         );
     }
 

@@ -8,7 +8,8 @@
 //!
 //! TLS follows on the same connection after AUTH; then the fact `then` says so. Data connections carry
 //! the files bare and are not recognised. Easily confused with: SMTP, which greets with the same code
-//! but is told by its client; POP3, whose client may begin with `USER` as well.
+//! but is told by its client; `HylaFAX`, which took its commands and names itself; POP3,
+//! whose client may begin with `USER` as well.
 
 use super::bytes::{self, Prefix, StartLine};
 use super::replies::{Reply, reply};
@@ -73,6 +74,9 @@ fn read(bytes: &[u8]) -> Seen<Head> {
     if bytes.first().is_some_and(u8::is_ascii_digit) {
         return match reply(bytes) {
             Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) => {
+                if text.windows(HYLAFAX.len()).any(|word| word == HYLAFAX) {
+                    return Seen::Foreign;
+                }
                 let named = text.windows(3).any(|word| word == b"FTP");
                 Seen::Fits(if named { Head::Greeting } else { Head::Ready })
             }
@@ -108,6 +112,8 @@ fn read(bytes: &[u8]) -> Seen<Head> {
     answer
 }
 
+/// A server of faxes that is told what to do as FTP servers are.
+const HYLAFAX: &[u8] = b"HylaFAX";
 /// What clients begin with; a blank where an argument must follow.
 const COMMANDS: [(&[u8], &str); 9] = [
     (b"USER ", "USER"),
@@ -195,6 +201,7 @@ pub(super) mod tests {
             (b"USER x\r\n", b"+OK POP3 ready\r\n"),
             (b"EHLO mail\r\n", b"220 mail FTP gateway\r\n"),
             (b"USERS\r\n", b""),
+            (b"USER x\r\n", b"220 fax server (HylaFAX (tm) Version 6.0) ready.\r\n"),
             (b"AUTH\r\n", b"250 x\r\n"),
         ] {
             assert_eq!(ask(&DETECTOR, &stream(a, b)), Probe::No, "{a:?}");

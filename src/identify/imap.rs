@@ -2,12 +2,12 @@
 //!
 //! | first bytes | meaning | sure |
 //! |---|---|---|
-//! | `* OK `, `* PREAUTH ` or `* BYE `, to a tag and a command | both sides | high |
+//! | `* OK `, `* PREAUTH ` or `* BYE `, to a tag and a command of its own | both sides | high |
 //! | the same with `IMAP4` in it | greeting of the server | high |
-//! | the same alone | | medium |
+//! | the same alone, or to a tag and `NOOP` or `LOGOUT` | | medium |
 //!
 //! TLS follows on the same connection after STARTTLS; then the fact `then` says so. Easily confused
-//! with nothing.
+//! with: ACAP and whatever else took its form.
 
 use super::bytes::{self, Prefix, StartLine};
 use super::sides::{self, SIDES, Seen};
@@ -28,7 +28,10 @@ pub(super) const DETECTOR: Detector = Detector {
 /// What one side begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Head {
+    /// A command of its own.
     Command,
+    /// A command that other protocols of this form have as well.
+    Shared,
     /// A greeting that names the protocol.
     Greeting,
     /// A greeting of the same form.
@@ -37,12 +40,16 @@ enum Head {
 
 fn probe(view: &View<'_>) -> Probe {
     let seen = sides::streams(view, read);
-    let asked = SIDES.map(|side| seen[side.index()].fits() == Some(&Head::Command));
-    let greeted =
-        SIDES.map(|s| matches!(seen[s.index()].fits(), Some(Head::Greeting | Head::Ready)));
+    let has = |wanted: fn(&Head) -> bool| SIDES.map(|s| seen[s.index()].fits().is_some_and(wanted));
+    let asked = has(|head| matches!(head, Head::Command | Head::Shared));
+    let greeted = has(|head| matches!(head, Head::Greeting | Head::Ready));
+    let own = has(|head| matches!(head, Head::Command)).contains(&true);
     let named = seen.contains(&Seen::Fits(Head::Greeting));
     let foreign = seen.contains(&Seen::Foreign);
     let claim = match (asked.contains(&true), greeted.contains(&true)) {
+        (true, true) if !own && !named => {
+            Claim::new(Confidence::Medium, "an untagged status and a command")
+        }
         (true, true) => Claim::new(Confidence::High, "greeting and command"),
         (false, true) if named && !foreign => Claim::new(Confidence::High, "greeting"),
         (false, true) if !foreign => Claim::new(Confidence::Medium, "an untagged status"),
@@ -74,6 +81,7 @@ fn read(bytes: &[u8]) -> Seen<Head> {
                 command.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
             });
             match (known, cut) {
+                (true, _) if is_whole && is_shared(word) => Seen::Fits(Head::Shared),
                 (true, _) if is_whole => Seen::Fits(Head::Command),
                 (_, true) if !is_whole => Seen::Short,
                 _ => Seen::Foreign,
@@ -98,10 +106,16 @@ fn greeting(line: &[u8], is_whole: bool) -> Seen<Head> {
     answer
 }
 
+fn is_shared(command: &[u8]) -> bool {
+    SHARED.iter().any(|shared| shared.eq_ignore_ascii_case(command))
+}
+
 const STATUSES: [&[u8]; 3] = [b"* OK ", b"* PREAUTH ", b"* BYE "];
 /// What clients begin with.
 const COMMANDS: [&[u8]; 7] =
     [b"CAPABILITY", b"LOGIN", b"STARTTLS", b"AUTHENTICATE", b"ID", b"NOOP", b"LOGOUT"];
+/// Those of them that say nothing of mail.
+const SHARED: [&[u8]; 2] = [b"NOOP", b"LOGOUT"];
 /// Longer tags do not occur.
 const MAX_TAG: usize = 16;
 
@@ -134,6 +148,10 @@ pub(super) mod tests {
         assert_eq!(claim(&DETECTOR, &samples()[1]).confidence, Confidence::High);
         assert_eq!(claim(&DETECTOR, &samples()[2]).confidence, Confidence::Medium);
         assert_eq!(claim(&DETECTOR, &samples()[3]).facts["then"], "tls");
+        let idle = claim(&DETECTOR, &stream(b"a1 NOOP\r\n", b"* OK ready\r\n"));
+        assert_eq!(idle.confidence, Confidence::Medium);
+        let named = claim(&DETECTOR, &stream(b"a1 NOOP\r\n", b"* OK IMAP4rev1 ready\r\n"));
+        assert_eq!(named.confidence, Confidence::High);
     }
 
     #[test]
@@ -148,6 +166,7 @@ pub(super) mod tests {
         for (a, b) in [
             (&b"EHLO mail\r\n"[..], &b"* OK ready\r\n"[..]),
             (b"a1 NOOP\r\n", b"+OK ready\r\n"),
+            (b"NOOP\r\n", b"* OK ready\r\n"),
             (b"", b"* 3 EXISTS\r\n"),
             (b"*2\r\n$4\r\nPING\r\n", b""),
             (b"a-1 NOOP\r\n", b""),

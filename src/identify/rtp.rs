@@ -9,14 +9,19 @@
 //! | seen | sure |
 //! |---|---|
 //! | 4 packets of one SSRC whose sequence rises by small steps, 3 where the timestamp moves | high |
-//! | 2 such packets on both sides, or beside STUN checks | high |
-//! | 2 such packets on one side | medium |
+//! | 2 such packets on both sides where a timestamp moves, or beside STUN checks | high |
+//! | 2 such packets otherwise | medium |
+//!
+//! A timestamp counts samples, so where it moves it outruns the sequence; one that creeps along with it is
+//! some other counter. It may stand: packets of one video frame share it. But a source whose timestamp
+//! stands has a random number (RFC 3550, 8), and small constants in both places are fields of something else.
 //!
 //! Two bits of version are no evidence, so one packet proves nothing: the flow does. Over TCP
 //! the lengths are guessed as well, so every frame has to be media.
 //!
-//! Easily confused with: RTCP (second byte 192 to 223); DNS whose id begins with `8`; anything
-//! with a counter. STUN and DTLS on the same ports are expected (RFC 7983) and come first.
+//! Easily confused with: RTCP (second byte 192 to 223); DNS whose id begins with `8`; ONC RPC, whose ids
+//! are a counter before small constants; `ENet`; anything with a counter. STUN and DTLS on the
+//! same ports are expected (RFC 7983) and come first.
 
 use std::fmt;
 
@@ -73,7 +78,9 @@ fn probe(view: &View<'_>) -> Probe {
         return sides::undecided(&seen);
     };
     let claim = match trains().count() {
-        2 => Claim::new(Confidence::High, "RTP sequences both ways"),
+        2 if trains().any(Train::is_clocked) => {
+            Claim::new(Confidence::High, "RTP sequences both ways")
+        }
         _ if trains().any(Train::is_long) => Claim::new(Confidence::High, "an RTP sequence"),
         _ => Claim::new(Confidence::Medium, "two RTP packets in sequence"),
     };
@@ -118,7 +125,11 @@ impl fmt::Display for Types {
 
 impl Train {
     fn is_long(&self) -> bool {
-        self.packets >= 4 || (self.packets == 3 && self.clock == Clock::Moves) || self.checks > 0
+        self.packets >= 4 || (self.packets == 3 && self.is_clocked()) || self.checks > 0
+    }
+
+    fn is_clocked(&self) -> bool {
+        self.clock == Clock::Moves
     }
 }
 
@@ -210,7 +221,9 @@ fn train(headers: &[Header], ssrc: u32) -> Option<Train> {
     for header in mine {
         let ahead = header.sequence.wrapping_sub(last.sequence).cast_signed();
         let later = header.timestamp.wrapping_sub(last.timestamp);
-        if (1..=MAX_STEP).contains(&ahead) && later <= MAX_PAUSE {
+        // A clock that is slower than the packets is none.
+        let creeps = later > 0 && later < MIN_TICKS * u32::from(ahead.unsigned_abs());
+        if (1..=MAX_STEP).contains(&ahead) && later <= MAX_PAUSE && !creeps {
             steps += 1;
             if later > 0 {
                 clock = Clock::Moves;
@@ -224,7 +237,8 @@ fn train(headers: &[Header], ssrc: u32) -> Option<Train> {
         payload_types.add(header.payload_type);
         last = *header;
     }
-    let holds = steps > breaks && payload_types.count() <= MAX_TYPES;
+    let told = clock == Clock::Moves || ssrc >= MIN_RANDOM;
+    let holds = told && steps > breaks && payload_types.count() <= MAX_TYPES;
     holds.then_some(Train {
         ssrc,
         packets: steps + 1,
@@ -241,6 +255,10 @@ const MEDIA: FirstBytes = &[0x00..=0x01, 0x40..=0x4f, 0x80..=0xbf];
 const FIXED: usize = 12;
 /// Sequence numbers that loss may skip.
 const MAX_STEP: i16 = 50;
+/// Clock ticks from packet to packet where the timestamp moves. Studio sound has the fewest: six samples.
+const MIN_TICKS: u32 = 4;
+/// A random source is smaller than this once in 65,536 times.
+const MIN_RANDOM: u32 = 0x1_0000;
 /// Clock ticks that a pause may last: three minutes of video at 90 kHz.
 const MAX_PAUSE: u32 = 1 << 24;
 /// Payload types that one source switches between: voice, noise, tones, redundancy.
@@ -318,11 +336,28 @@ pub(in crate::identify) mod tests {
     #[test]
     fn three_packets_need_a_moving_clock_and_four_do_not() {
         let still = |count: u16| {
-            let packets: Vec<_> = (0..count).map(|n| packet(n, 7, 9)).collect();
+            let packets: Vec<_> = (0..count).map(|n| packet(n, 7, 0x3796cb71)).collect();
             claim(&DETECTOR, &datagrams(&slices(&packets), &[])).confidence
         };
         assert_eq!(still(3), Confidence::Medium);
         assert_eq!(still(4), Confidence::High);
+    }
+
+    #[test]
+    fn two_packets_each_way_need_a_moving_clock() {
+        let both = |ticks: u32| {
+            let packets = [packet(1, 7, 0x3796cb71), packet(2, 7 + ticks, 0x3796cb71)];
+            claim(&DETECTOR, &datagrams(&slices(&packets), &slices(&packets))).confidence
+        };
+        assert_eq!(both(0), Confidence::Medium);
+        assert_eq!(both(160), Confidence::High);
+    }
+
+    #[test]
+    fn a_small_source_is_one_where_the_clock_moves() {
+        let packets: Vec<_> = (0..4).map(|n| packet(n, 160 * u32::from(n), 1)).collect();
+        let claim = claim(&DETECTOR, &datagrams(&slices(&packets), &[]));
+        assert_eq!(claim.confidence, Confidence::High);
     }
 
     #[test]
@@ -400,6 +435,11 @@ pub(in crate::identify) mod tests {
         no(&[packet(1, 0, 1), packet(2, 160, 2), packet(3, 320, 3)]);
         no(&[packet(1, 0, 1), packet(900, 160, 1), packet(5000, 320, 1)]);
         no(&[hex("8f08 0001 00000000 00000001"), hex("8f08 0002 000000a0 00000001")]);
+        // ONC RPC: an id, call or reply, version 2; and `ENet`: a time, then a command's own counter.
+        no(&(0..5).map(|n| packet(n, 0, 2)).collect::<Vec<_>>());
+        no(&(0..5).map(|n| packet(n, 1, 0)).collect::<Vec<_>>());
+        let enet = |n: u16| packet(1000 + 20 * n, 0x8600_0032 + u32::from(n), 0x000c_0102);
+        no(&(0..5).map(enet).collect::<Vec<_>>());
         // Over TCP one frame that is no media makes the lengths doubtful.
         let mut packets = run(3);
         packets.push(b"GET / HTTP".to_vec());

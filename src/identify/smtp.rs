@@ -1,14 +1,14 @@
-//! SMTP: mail, as unified messaging hands it over. RFC 5321 sections 4.1 and 4.2; LMTP, RFC 2033;
+//! SMTP: mail, as unified messaging hands it over. RFC 5321 sections 4.1 and 4.2,
 //! RFC 3207 (STARTTLS).
 //!
 //! | first bytes | meaning | sure |
 //! |---|---|---|
-//! | `220` name … `SMTP` or `LMTP` | greeting of the server | high |
-//! | `EHLO `, `HELO `, `LHLO ` name, beside `220`, `250` or a refusal | both sides | high |
+//! | `220` name … `SMTP` | greeting of the server | high |
+//! | `EHLO `, `HELO ` name, beside `220`, `250` or a refusal | both sides | high |
 //! | the same alone | | medium |
 //!
 //! TLS follows on the same connection after STARTTLS; then the fact `then` says so. Easily confused
-//! with: FTP, which greets with the same code but is told by its client.
+//! with: FTP, which greets with the same code but is told by its client; LMTP, which says `LHLO` (RFC 2033).
 
 use super::bytes::{self, StartLine};
 use super::replies::{Reply, reply};
@@ -67,7 +67,10 @@ fn probe(view: &View<'_>) -> Probe {
 fn read(bytes: &[u8]) -> Seen<Head<'_>> {
     if bytes.first().is_some_and(u8::is_ascii_digit) {
         return match reply(bytes) {
-            Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) if names_it(text) => {
+            Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) if has(text, *b"LMTP") => {
+                Seen::Foreign
+            }
+            Seen::Fits(Reply { code: [b'2', b'2', b'0'], text }) if has(text, *b"SMTP") => {
                 Seen::Fits(Head::Greeting)
             }
             // Ready, done, or turned away (RFC 5321, 4.3.2).
@@ -93,23 +96,15 @@ fn read(bytes: &[u8]) -> Seen<Head<'_>> {
     }
 }
 
-/// Whether a greeting says what it is: `SMTP`, `ESMTP` or `LMTP`, which nobody has to say.
-fn names_it(text: &[u8]) -> bool {
-    text.windows(4).any(|word| matches!(word, b"SMTP" | b"LMTP"))
+/// Whether a greeting says what it is, which nobody has to: `SMTP` or `ESMTP`, or else `LMTP`.
+fn has(text: &[u8], name: [u8; 4]) -> bool {
+    text.windows(4).any(|word| word == name)
 }
 
-const HELLOS: [&[u8]; 3] = [b"EHLO ", b"HELO ", b"LHLO "];
+const HELLOS: [&[u8]; 2] = [b"EHLO ", b"HELO "];
 /// A code, or a hello in any case.
-const FIRST: FirstBytes = &[
-    b'2'..=b'2',
-    b'4'..=b'5',
-    b'E'..=b'E',
-    b'H'..=b'H',
-    b'L'..=b'L',
-    b'e'..=b'e',
-    b'h'..=b'h',
-    b'l'..=b'l',
-];
+const FIRST: FirstBytes =
+    &[b'2'..=b'2', b'4'..=b'5', b'E'..=b'E', b'H'..=b'H', b'e'..=b'e', b'h'..=b'h'];
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -161,6 +156,8 @@ pub(super) mod tests {
         for (a, b) in [
             (&b"USER anonymous\r\n"[..], &b"220 ready\r\n"[..]),
             (b"EHLO\r\n", b""),
+            (b"LHLO mail\r\n", b"220 mail ready\r\n"),
+            (b"", b"220 mail LMTP ready\r\n"),
             (b"HELP me\r\n", b""),
             (b"HTTP/1.1 200 OK\r\n", b""),
             (b"2200 x\r\n", b""),

@@ -81,8 +81,17 @@ fn probe(view: &View<'_>) -> Probe {
     }
     // Only a hello tells who is the client.
     if let Some(client) = sides::requester(asked, answered) {
-        for (side, by) in [(client, "client"), (client.other(), "server")] {
-            if let Some(about) = alert::fatal(view.pieces(side)) {
+        let server = seen[client.other().index()].fits();
+        let protects =
+            matches!(server, Some(Head::Server(hello)) if hello.version() == Some(0x0304));
+        // Beside the hello of TLS 1.3 the rest of the server's handshake looks like data; before any
+        // hello of a server a client may send early data (RFC 8446, 2.3).
+        let answered = matches!(server, Some(Head::Server(_)));
+        for (side, by, early) in
+            [(client, "client", protects), (client.other(), "server", !answered)]
+        {
+            let (mine, theirs) = (view.pieces(side), view.pieces(side.other()));
+            if let Some(about) = alert::fatal(mine, theirs, early) {
                 claim = claim.fact("tls_alert", Some(about)).fact("tls_alert_by", Some(by));
             }
         }
@@ -271,7 +280,7 @@ const MAX_HELLO: usize = 1 << 17;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::craft::{ask, claim, hex, matches, stream, survive};
+    use super::super::craft::{ask, claim, dialogue, hex, matches, stream, survive};
     use super::*;
     use crate::flow::key::Side;
     use crate::flow::sample::Sample;
@@ -381,6 +390,14 @@ pub(super) mod tests {
         let refused = claim(&DETECTOR, &stream(&client(), &hex("15 0303 0002 02 46")));
         assert_eq!(refused.facts["tls_alert"], "protocol-version");
         assert_eq!(refused.facts["tls_alert_by"], "server");
+        let (answer, alert) = (server(0x0303, b""), hex("15 0303 0002 02 28"));
+        let sent = [&answer[..], &alert[..]].map(|bytes| (Side::B, bytes));
+        let data = hex("17 0303 0020").into_iter().chain([7; 32]).collect::<Vec<_>>();
+        let hello = client();
+        let failed = [(Side::A, &hello[..]), sent[0], sent[1]];
+        assert_eq!(claim(&DETECTOR, &dialogue(&failed)).facts["tls_alert"], "handshake-failure");
+        let goes_on = [failed[0], failed[1], failed[2], (Side::A, &data[..])];
+        assert_eq!(claim(&DETECTOR, &dialogue(&goes_on)).facts.get("tls_alert"), None);
         // Nobody knows whose it is without a hello.
         let alone = claim(&DETECTOR, &stream(b"", &hex("15 0303 0002 02 46")));
         assert_eq!(alone.facts.get("tls_alert"), None);
