@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::Case;
 use super::case::Lookup;
 use super::protected::includes;
+use super::tls_handshake_failed;
 use crate::flow::Outcome;
 use crate::policy::Required;
 
@@ -18,7 +19,7 @@ pub enum ExpectedState {
     NeverSeen,
     /// Packets went to it, none came back.
     Unanswered,
-    /// It was refused, and never anything better.
+    /// It was refused, by a reset or in the TLS handshake, and never anything better.
     Refused,
     /// A filter forbade it, and it was never seen.
     Prohibited,
@@ -40,6 +41,9 @@ impl ExpectedState {
 
     fn of(case: &Case<'_>) -> Self {
         let answered = case.judged.flow.counters[1].packets > 0;
+        if tls_handshake_failed::failed(case) {
+            return Self::Refused;
+        }
         match case.judged.outcome {
             Outcome::Established | Outcome::MidStream | Outcome::OneSided => Self::Seen,
             Outcome::Datagram if answered => Self::Seen,

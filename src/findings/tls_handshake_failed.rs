@@ -1,14 +1,15 @@
-//! Expected TLS whose handshake one side ends with an alert.
+//! Expected TLS whose handshake one side ends with an alert, or the server with a reset.
 
 use super::expected_but_refused::severity;
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
+use crate::flow::TcpSeen;
 use crate::identify::Confidence;
 use crate::policy::{Class, Contradiction};
 
 pub(super) const RULE: Rule = Rule {
     name: "tls-handshake-failed",
     severity: Severity::Error,
-    what: "On an expected port one side ended the TLS handshake with a fatal alert that was captured in clear. With TLS 1.3 most alerts are encrypted and go unseen.",
+    what: "On an expected port one side ended the TLS handshake with a fatal alert that was captured in clear, or the server answered the hello with a reset. With TLS 1.3 most alerts are encrypted and go unseen.",
     why: "The port is open and these connections carry nothing: no version or cipher in common, a certificate that the other side does not trust, or none where one is demanded. Monitoring that only connects finds nothing wrong.",
     remedy: &[
         "The alert says what its sender did not like. unknown-ca, bad-certificate, certificate-expired, certificate-unknown: look at the certificate of the other side, and at the authorities that the sender trusts.",
@@ -21,13 +22,21 @@ pub(super) const RULE: Rule = Rule {
     message,
 };
 
+/// Whether an expected handshake plainly failed.
+pub(super) fn failed(case: &Case<'_>) -> bool {
+    check(case).is_some()
+}
+
 fn check(case: &Case<'_>) -> Option<Spark> {
     if !case.judged.identification.claims("tls") {
         return None;
     }
     let facts = &case.judged.identification.facts;
-    let alert = facts.get("tls_alert")?;
-    let by = facts.get("tls_alert_by")?;
+    let (end, by) = match (facts.get("tls_alert"), facts.get("tls_alert_by")) {
+        (Some(alert), Some(by)) => (alert, by),
+        _ if reset_by_server(case) => ("a reset", "server"),
+        _ => return None,
+    };
     let verdict = case.judged.verdict;
     let row = case.row?;
     // Whoever offers SSL 3.0 alone must be refused (RFC 7568); balancers look that way whether a server
@@ -53,8 +62,20 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         misfit: None,
         range: None,
         frame: None,
-        detail: Some(format!("{alert} from the {by}").into()),
+        detail: Some(format!("{end} from the {by}").into()),
     })
+}
+
+/// Whether the server answers a hello with nothing but a reset, as Schannel does where it has no
+/// certificate or no version in common. Who resets or closes it himself, as balancers do that only look
+/// whether the server is there, is not meant.
+fn reset_by_server(case: &Case<'_>) -> bool {
+    let [client, server] = case.judged.flow.tcp;
+    case.judged.identification.facts.get("tls_offered").is_some()
+        && client.any(TcpSeen::DATA)
+        && !client.any(TcpSeen::FIN | TcpSeen::RST)
+        && server.any(TcpSeen::RST)
+        && !server.any(TcpSeen::DATA)
 }
 
 fn message(telling: &Telling<'_>) -> String {
@@ -106,6 +127,27 @@ mod tests {
         let severity = |sample: &Sample| bed.fires(&RULE, sample).map(|spark| spark.severity);
         assert_eq!(severity(&failed("192.0.2.9:51000")), Some(Severity::Warning));
         assert_eq!(severity(&failed("10.20.0.101:51000").row(DNS)), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn a_reset_for_a_hello_is_a_failure_unless_the_client_went_first() {
+        let bed = Testbed::default();
+        let hello = |client: u8, server: u8| {
+            let opened = TcpSeen(TcpSeen::SYN | TcpSeen::ACK | TcpSeen::DATA | client);
+            let sample = flow("10.20.0.101:51000", "10.0.1.11:5061")
+                .class(Class::Confirmed)
+                .row(SIP)
+                .protocol("tls")
+                .fact("tls_offered", "1.2")
+                .tcp([opened, TcpSeen(TcpSeen::SYN_ACK | server)]);
+            bed.fires(&RULE, &sample)
+        };
+        let spark = hello(0, TcpSeen::RST).unwrap();
+        assert_eq!(spark.detail.as_deref(), Some("a reset from the server"));
+        assert!(hello(TcpSeen::RST, TcpSeen::RST).is_none());
+        assert!(hello(TcpSeen::FIN, TcpSeen::RST).is_none());
+        assert!(hello(0, TcpSeen::RST | TcpSeen::DATA).is_none());
+        assert!(hello(0, TcpSeen::ACK).is_none());
     }
 
     #[test]

@@ -163,7 +163,11 @@ impl Terms {
         let agrees = self.agrees(content);
         if demands_tls && content.is_half_tls() {
             // One end begins with TLS and the other with something else: nothing is protected.
-            return if agrees || self.speaks.is_none() { Grade::ClearText } else { Grade::Application };
+            return if agrees || self.speaks.is_none() {
+                Grade::ClearText
+            } else {
+                Grade::Application
+            };
         }
         if content.is_tls() {
             return self.grade_tls(content, agrees, strict);
