@@ -562,6 +562,8 @@ fn flows_come_as_the_contract_says() {
 fn explain_knows_rules_rows_and_tuples() {
     for (words, expected) in [
         (vec!["explain", "unexpected-port"], "Why"),
+        (vec!["explain", "Range-Unconfirmed"], "wide range"),
+        (vec!["explain", "wrong-protocol"], "a class of flows"),
         (vec!["explain", "S03"], "5061"),
         (vec!["explain", "x05"], "Mediation Server Inbound"),
         (vec!["explain", "tcp * -> fe01:5061"], "S03"),

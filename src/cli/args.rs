@@ -339,8 +339,8 @@ pub(super) struct Rules {
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// A finding rule (unexpected-port), a table row (S03, X05) or a 5-tuple
-    /// ("tcp 10.0.0.5:* -> fe01:5061")
+    /// A finding rule (unexpected-port), a class of flows (port-only), a table row (S03, X05)
+    /// or a 5-tuple ("tcp 10.0.0.5:* -> fe01:5061")
     #[arg(value_name = "ID")]
     pub(super) subject: String,
     #[command(flatten)]

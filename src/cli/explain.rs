@@ -1,4 +1,5 @@
-//! `explain`: a finding rule, a table row, or what the policy would say of a 5-tuple.
+//! `explain`: a finding rule, a class of flows, a table row, or what the policy would say of a
+//! 5-tuple.
 
 use std::io::{self, Write};
 
@@ -15,8 +16,19 @@ use crate::report::text;
 
 pub(super) fn explain(args: &args::Explain, _terminal: &Terminal) -> Ended {
     let subject = args.subject.trim();
-    if let Some(rule) = RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(subject)) {
-        return to_stdout(|out| explain_rule(rule, out));
+    let rule = RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(subject));
+    let class = Class::ALL.into_iter().find(|class| class.token().eq_ignore_ascii_case(subject));
+    // One word is the name of a rule and of a class: both are told.
+    if rule.is_some() || class.is_some() {
+        return to_stdout(|out| {
+            if let Some(rule) = rule {
+                explain_rule(rule, out)?;
+            }
+            if rule.is_some() && class.is_some() {
+                writeln!(out)?;
+            }
+            class.map_or(Ok(()), |class| explain_class(class, out))
+        });
     }
     let policy = load_policy(&args.expected)?;
     let in_force = policy.find(subject);
@@ -43,6 +55,7 @@ fn unknown(subject: &str, policy: &Policy) -> Error {
     let lower = subject.to_ascii_lowercase();
     let nearest = rules
         .chain(rows)
+        .chain(Class::ALL.map(Class::token))
         .map(|name| (strsim::osa_distance(&lower, &name.to_ascii_lowercase()), name))
         .min();
     let hint = match nearest {
@@ -52,8 +65,8 @@ fn unknown(subject: &str, policy: &Policy) -> Error {
         _ => String::new(),
     };
     Error::Usage(format!(
-        "'{subject}' is neither a finding rule, nor a row of the tables, nor a 5-tuple such as \
-         \"tcp 10.0.0.5:* -> fe01:5061\"{hint}"
+        "'{subject}' is neither a finding rule, nor a class of flows, nor a row of the tables, nor a \
+         5-tuple such as \"tcp 10.0.0.5:* -> fe01:5061\"{hint}"
     ))
 }
 
@@ -72,6 +85,47 @@ fn explain_rule(rule: &Rule, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn explain_class(class: Class, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} (a class of flows): {}\n", class.token(), class.meaning())?;
+    let (when, next) = class_words(class);
+    paragraph(out, "When", when)?;
+    paragraph(out, "What to do", next)
+}
+
+/// When a flow is of a class, and what that asks of the reader.
+fn class_words(class: Class) -> (&'static str, &'static str) {
+    match class {
+        Class::Confirmed => (
+            "A row matches ends and port, and the content agrees: it is the row's application, in clear or over TLS as the row demands. In a wide range the content was shown to be media.",
+            "Nothing. A finding may still speak of it, such as one about an old version of TLS.",
+        ),
+        Class::PortOnly => (
+            "A row of few ports matches, and the content cannot be seen: it is encrypted, cut off by the snaplen, unknown, or there is none. A connection that a load balancer opens and closes is of this class too. Nothing contradicts the row, and nothing confirms it.",
+            "Nothing, where encryption is expected. Where the content should be readable, capture whole frames from the beginning of the connection.",
+        ),
+        Class::RangeUnconfirmed => (
+            "Only a wide range matches, one of more than 1,000 ports, and nothing shows that the flow is media. The operating system takes ports of the same range for connections of every kind, so the range alone explains nothing.",
+            "Name the media ranges in [media] of the topology, and capture whole frames and the beginning of calls. What stays may be traffic of any kind: look at its ends.",
+        ),
+        Class::Infrastructure => (
+            "A row about the operating system or the directory explains it, such as DNS, Kerberos or time, and no row of the product does.",
+            "Nothing. Such rows are not a part of the product's table; `portassay rules` lists them with their packs.",
+        ),
+        Class::WrongProtocol => (
+            "A row of few ports matches, and the content contradicts it: it is another protocol, clear text where TLS must be, or a handshake without a certificate where both servers must show one.",
+            "Read the finding about it: wrong-protocol, cleartext-where-tls-expected or mtls-not-presented.",
+        ),
+        Class::Unexpected => (
+            "No row matches. The nearest row is named, with the field that failed. A known protocol that is not media's is of this class too where only a wide range would match.",
+            "Read the finding about it. If the traffic is wanted, add a row in a policy file and pass it with --policy; if a host is missing or has the wrong role, correct the topology.",
+        ),
+        Class::OutOfScope => (
+            "Neither end has a role, or both are the same host. The policy is about roles, and says nothing of such a flow.",
+            "Nothing, if the hosts do not belong to the site. Otherwise add them to the topology.",
+        ),
+    }
 }
 
 fn paragraph(out: &mut dyn Write, title: &str, words: &str) -> io::Result<()> {

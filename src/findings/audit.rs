@@ -15,7 +15,7 @@ use super::group::Group;
 use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
 use super::{
     Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling, media_outside_range,
-    silent_media,
+    mtls_not_presented, silent_media,
 };
 use crate::decode::Transport;
 use crate::flow::{Endpoint, Outcome, is_group};
@@ -259,11 +259,13 @@ impl<'p> Audit<'p> {
         let group = &entry.group;
         let ports = if key.transport.has_ports() { entry.ports.clone() } else { Vec::new() };
         let blind = speaks_of_silence(rule, key.transport) && self.directions.one_way();
+        let own_ports = group.telling_ports();
         let subject = Subject {
             initiator: &group.initiator.party,
             responder: &group.responder.party,
             transport: key.transport,
             ports: &ports,
+            own_ports: &own_ports,
             inside_ah: group.inside_ah,
             tagged: group.tagged,
         };
@@ -290,6 +292,7 @@ impl<'p> Audit<'p> {
             ports,
             transport: key.transport,
             protocol: group.protocol(),
+            also: group.also.clone(),
             expectation: expectation.map(|row| row.id.to_owned()),
             layer: expectation.map(|row| row.layer.to_owned()),
             flows: group.flows,
@@ -301,6 +304,9 @@ impl<'p> Audit<'p> {
             announced: group.announced.clone(),
         };
         finding.message = (rule.message)(&Telling::new(&finding, group, self.lookup));
+        if rule.name == mtls_not_presented::RULE.name {
+            finding.remedy.retain(|step| mtls_not_presented::applies(step, &group.details));
+        }
         if blind {
             finding.message.push_str(ONE_WAY);
         } else if group.flows > 0 && group.blind == group.flows {

@@ -10,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     what: "A flow uses an expected port with readable content, where the row demands TLS or mutual TLS.",
     why: "Whoever can capture the traffic reads and can change it: names, dialled numbers, passwords and the keys of SRTP media, which SIP carries in its session descriptions.",
     remedy: &[
-        "Look at the evidence frames to confirm that the payload is readable.",
+        "Follow the flow in Wireshark, from the frame at which it begins, to confirm that the payload is readable.",
         "Set the transport of the connection to TLS on both ends: for a trunk or a trusted application, in Topology Builder; for a gateway, in its SIP settings.",
         "Check that the responder has a valid certificate assigned: Get-CsCertificate.",
         "Close the clear-text listener, so that no peer can fall back to it.",

@@ -16,6 +16,8 @@ pub(super) struct Subject<'a> {
     pub(super) transport: Transport,
     /// The responder's ports, as sorted ranges.
     pub(super) ports: &'a [(u16, u16)],
+    /// The initiators' ports, where the flows are few enough to be told apart by them.
+    pub(super) own_ports: &'a BTreeSet<u16>,
     /// Some flow came inside AH, which BPF does not look into.
     pub(super) inside_ah: bool,
     /// Some flow came with a VLAN tag, which BPF does not skip.
@@ -44,7 +46,10 @@ pub(super) fn display_filter(subject: &Subject<'_>) -> String {
             }
         })
     });
-    shortest_that_fits(" && ", initiator, responder, ports, transport)
+    let own = subject
+        .own_ports()
+        .map(|own| any_of(own, " || ", |port| format!("{transport}.port == {port}")));
+    shortest_that_fits(" && ", [initiator, responder], ports.unwrap_or(transport), own)
 }
 
 /// A BPF expression of at most [`MAX_LENGTH`] bytes, twice that with VLAN tags.
@@ -62,12 +67,17 @@ pub(super) fn bpf(subject: &Subject<'_>) -> String {
             }
         })
     });
-    let ports = if subject.inside_ah {
-        Some(format!("({} or ah)", ports.unwrap_or_else(|| transport.clone())))
+    let own = subject
+        .own_ports()
+        .map(|own| any_of(own, " or ", |port| format!("{transport} port {port}")));
+    let what = ports.unwrap_or(transport);
+    let plain = if subject.inside_ah {
+        // What is inside AH would be lost to a port of the initiator.
+        let what = format!("({what} or ah)");
+        shortest_that_fits(" and ", [initiator, responder], what, None)
     } else {
-        ports
+        shortest_that_fits(" and ", [initiator, responder], what, own)
     };
-    let plain = shortest_that_fits(" and ", initiator, responder, ports, transport);
     if subject.tagged {
         // `vlan` shifts every offset after it, so the tagged form has to come last.
         format!("({plain}) or (vlan and {plain})")
@@ -89,23 +99,30 @@ impl<'a> Subject<'a> {
         let named = self.transport.has_ports() && self.ports.len() <= MAX_NAMED_RANGES;
         (named && !self.ports.is_empty()).then_some(self.ports)
     }
+
+    /// The initiators' ports, where naming them leaves other flows out: a port that is the
+    /// responder's as well is met by every flow.
+    fn own_ports(&self) -> Option<&'a BTreeSet<u16>> {
+        let ports = self.named_ports()?;
+        let shared = |own: &u16| ports.iter().any(|(low, high)| (low..=high).contains(&own));
+        (!self.own_ports.is_empty() && !self.own_ports.iter().any(shared)).then_some(self.own_ports)
+    }
 }
 
-/// Joins what there is, leaving out the initiators, then both sides, when it grows too long.
+/// Joins what there is, leaving out the initiators' ports, then the initiators, then both sides,
+/// when it grows too long.
 fn shortest_that_fits(
     and: &str,
-    initiator: Option<String>,
-    responder: Option<String>,
-    ports: Option<String>,
-    transport: String,
+    [initiator, responder]: [Option<String>; 2],
+    what: String,
+    own: Option<String>,
 ) -> String {
-    let what = ports.unwrap_or(transport);
-    let pieces = [initiator, responder, Some(what.clone())];
-    (0..2)
-        .map(|left_out| {
-            let kept: Vec<&str> =
-                (pieces.iter().skip(left_out).flatten()).map(String::as_str).collect();
-            kept.join(and)
+    let pieces = [initiator, responder, Some(what.clone()), own];
+    [(0, 4), (0, 3), (1, 3)]
+        .into_iter()
+        .map(|(from, to)| {
+            let kept = pieces.iter().take(to).skip(from).flatten();
+            kept.map(String::as_str).collect::<Vec<_>>().join(and)
         })
         .find(|text| text.len() <= MAX_LENGTH)
         .unwrap_or(what)
@@ -184,6 +201,7 @@ mod tests {
             responder: &server,
             transport: Transport::TCP,
             ports: &[(8888, 8888)],
+            own_ports: &BTreeSet::new(),
             inside_ah: false,
             tagged: false,
         };
@@ -198,6 +216,49 @@ mod tests {
     }
 
     #[test]
+    fn few_flows_are_told_apart_by_the_ports_of_their_initiators() {
+        let (client, server) = (party(&["10.20.0.101"]), party(&["10.0.1.11"]));
+        let own = BTreeSet::from([51000, 51004]);
+        let subject = Subject {
+            initiator: &client,
+            responder: &server,
+            transport: Transport::TCP,
+            ports: &[(5061, 5061)],
+            own_ports: &own,
+            inside_ah: false,
+            tagged: false,
+        };
+        assert_eq!(
+            both(&subject),
+            [
+                "ip.addr == 10.20.0.101 && ip.addr == 10.0.1.11 && tcp.port == 5061 && \
+                 (tcp.port == 51000 || tcp.port == 51004)",
+                "host 10.20.0.101 and host 10.0.1.11 and tcp port 5061 and \
+                 (tcp port 51000 or tcp port 51004)",
+            ]
+        );
+        // BPF cannot see the ports inside AH, and must not lose what is there.
+        let [display, bpf] = both(&Subject { inside_ah: true, ..subject });
+        assert!(display.contains("51004"), "{display}");
+        assert_eq!(bpf, "host 10.20.0.101 and host 10.0.1.11 and (tcp port 5061 or ah)");
+    }
+
+    #[test]
+    fn a_port_of_both_sides_tells_nothing_apart() {
+        let (client, server) = (party(&["10.0.1.11"]), party(&["10.0.1.12"]));
+        let subject = Subject {
+            initiator: &client,
+            responder: &server,
+            transport: Transport::UDP,
+            ports: &[(123, 123)],
+            own_ports: &BTreeSet::from([123]),
+            inside_ah: false,
+            tagged: false,
+        };
+        assert_eq!(both(&subject)[1], "host 10.0.1.11 and host 10.0.1.12 and udp port 123");
+    }
+
+    #[test]
     fn many_initiators_are_left_out_and_ranges_are_ranges() {
         let clients = party(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"]);
         let server = party(&["10.0.1.11"]);
@@ -206,6 +267,7 @@ mod tests {
             responder: &server,
             transport: Transport::UDP,
             ports: &[(1, 1024), (5000, 5000)],
+            own_ports: &BTreeSet::new(),
             inside_ah: false,
             tagged: true,
         };
@@ -228,6 +290,7 @@ mod tests {
             responder: &server,
             transport: Transport::TCP,
             ports: &ports,
+            own_ports: &BTreeSet::new(),
             inside_ah: false,
             tagged: false,
         };
@@ -251,6 +314,7 @@ mod tests {
             responder: &b,
             transport: Transport::TCP,
             ports: &[(443, 443)],
+            own_ports: &BTreeSet::new(),
             inside_ah: false,
             tagged: false,
         };
@@ -269,6 +333,7 @@ mod tests {
                 responder: &none,
                 transport,
                 ports: &[(0, 0)],
+                own_ports: &BTreeSet::new(),
                 inside_ah,
                 tagged: false,
             })

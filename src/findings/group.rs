@@ -42,6 +42,8 @@ pub(super) struct Group {
     pub(super) outcomes: BTreeSet<Outcome>,
     /// Of the announcements of its flows the one seen first.
     pub(super) announced: Option<Announcement>,
+    /// Ports that initiated; the lowest [`MAX_OWN_PORTS`].
+    pub(super) own_ports: BTreeSet<u16>,
     /// Some flow came inside AH, where filters for ports do not look.
     pub(super) inside_ah: bool,
     /// Some flow came with a VLAN tag, which BPF must be told.
@@ -73,6 +75,7 @@ impl Group {
             misfits: BTreeSet::from([spark.misfit]),
             outcomes: BTreeSet::from([case.judged.outcome]),
             announced: announcement(case).cloned(),
+            own_ports: own_port(case).into_iter().collect(),
             inside_ah: flow.ah.is_some(),
             tagged: !flow.vlans().is_empty(),
         };
@@ -104,6 +107,9 @@ impl Group {
         self.misfits.insert(spark.misfit);
         self.outcomes.insert(case.judged.outcome);
         self.announce(announcement(case));
+        if let Some(port) = own_port(case) {
+            add_lowest(&mut self.own_ports, port, MAX_OWN_PORTS);
+        }
         self.inside_ah |= flow.ah.is_some();
         self.tagged |= !flow.vlans().is_empty();
     }
@@ -129,6 +135,7 @@ impl Group {
         self.misfits.extend(&other.misfits);
         self.outcomes.extend(&other.outcomes);
         self.announce(other.announced.as_ref());
+        merge_lowest(&mut self.own_ports, &other.own_ports, MAX_OWN_PORTS);
         self.inside_ah |= other.inside_ah;
         self.tagged |= other.tagged;
     }
@@ -155,6 +162,11 @@ impl Group {
         }
     }
 
+    /// The ports that initiated, where the flows are few enough to be told apart by them.
+    pub(super) fn telling_ports(&self) -> BTreeSet<u16> {
+        if self.flows <= MAX_OWN_PORTS as u64 { self.own_ports.clone() } else { BTreeSet::new() }
+    }
+
     /// The failed field, where it is the same in all flows.
     pub(super) fn misfit(&self) -> Option<Misfit> {
         match self.misfits.len() {
@@ -167,6 +179,11 @@ impl Group {
 /// How many flows a case is: one that was only announced is none.
 fn seen(case: &Case<'_>) -> u64 {
     u64::from(case.judged.flow.packets() > 0)
+}
+
+/// The port of who initiates; what never came has none.
+fn own_port(case: &Case<'_>) -> Option<u16> {
+    (seen(case) > 0).then_some(case.judged.flow.initiator().port)
 }
 
 fn announcement<'a>(case: &Case<'a>) -> Option<&'a Announcement> {
@@ -252,6 +269,8 @@ fn keep_lowest<T: Ord>(set: &mut BTreeSet<T>, most: usize) -> Cut {
 
 /// Rows named per finding. No flow of the built-in tables matches as many.
 const MAX_ROWS: usize = 16;
+/// Flows that a filter tells apart; with more it would not be read.
+const MAX_OWN_PORTS: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -222,6 +222,8 @@ pub struct Finding {
     pub transport: Transport,
     /// The protocol seen, where it is the same in all flows.
     pub protocol: Option<&'static str>,
+    /// Protocols that claim some of its flows as surely.
+    pub also: BTreeSet<&'static str>,
     /// The policy row it is about.
     pub expectation: Option<String>,
     /// The policy layer that decided.
@@ -236,7 +238,8 @@ pub struct Finding {
     pub first: Timestamp,
     /// Latest packet.
     pub last: Timestamp,
-    /// The first frames that show it.
+    /// Where its flows begin, or what shows it better: an ICMP error, a packet inside AH, the
+    /// announcement of media that never came. The first few.
     pub frames: Vec<FrameRef>,
     /// A Wireshark display filter for its flows.
     pub display_filter: String,

@@ -1,5 +1,8 @@
 //! TLS between servers without the certificate that one must show the other.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
 use crate::identify::Confidence;
 use crate::policy::{Class, Contradiction, Security};
@@ -10,9 +13,10 @@ pub(super) const RULE: Rule = Rule {
     what: "A server opens TLS to another server and shows no certificate, where both must show one: mutual TLS. The handshake was captured and tells so plainly.",
     why: "Servers of the product trust each other by certificate and by nothing else. A listener that does not ask for one lets any program that reaches the port act as a server; an initiator without one is not the server it should be.",
     remedy: &[
-        "Look at the evidence frames: without a certificate of the client the next message behind its hello is the key exchange.",
+        ASKED,
+        NOT_ASKED,
         "Check that the initiator has a valid certificate assigned: Get-CsCertificate.",
-        "If the responder did not ask for it, check its listener: a proxy or a balancer that ends TLS in between cannot pass the certificate on.",
+        LISTENER,
         "If the initiator is a client and no server, correct its role in the topology file.",
     ],
     sight: Sight::OneWay,
@@ -39,8 +43,8 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         range: None,
         frame: None,
         detail: match case.judged.identification.facts.get("client_certificate") {
-            Some("declined") => Some("asked for one".into()),
-            Some(_) => Some("not asked for one".into()),
+            Some("declined") => Some(WAS_ASKED.into()),
+            Some(_) => Some(WAS_NOT_ASKED.into()),
             None => None,
         },
     })
@@ -66,6 +70,25 @@ fn message(telling: &Telling<'_>) -> String {
     )
 }
 
+/// Whether a step of the remedy is about what was seen. A client that was asked and one that was not
+/// look different in the capture.
+pub(super) fn applies(step: &str, details: &BTreeSet<Cow<'static, str>>) -> bool {
+    // Where the fact is missing, every step may be the right one.
+    let seen = |what: &str| details.is_empty() || details.contains(what);
+    match step {
+        ASKED => seen(WAS_ASKED),
+        NOT_ASKED | LISTENER => seen(WAS_NOT_ASKED),
+        _ => true,
+    }
+}
+
+const WAS_ASKED: &str = "asked for one";
+const WAS_NOT_ASKED: &str = "not asked for one";
+
+const ASKED: &str = "Asked for one: the responder sent a Certificate Request, and the initiator answered with a Certificate message that is empty. Follow the flow in Wireshark to see both.";
+const NOT_ASKED: &str = "Not asked for one: the responder sent no Certificate Request, and behind the initiator's hello its next message is the key exchange. Follow the flow in Wireshark to see it.";
+const LISTENER: &str = "If the responder did not ask for it, check its listener: a proxy or a balancer that ends TLS in between cannot pass the certificate on.";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,19 +97,26 @@ mod tests {
     #[test]
     fn an_error_where_the_row_demands_it_a_warning_where_clients_share_the_port() {
         let bed = Testbed::default();
-        let demanded = flow("10.0.1.11:51000", "10.0.1.31:50001")
-            .class(Class::WrongProtocol)
-            .row(LOGGING)
-            .contradiction(Contradiction::NoCertificate)
-            .fact("client_certificate", "declined")
-            .protocol("tls");
-        let finding = bed.only_finding(&demanded);
+        let demanded = |fact| {
+            flow("10.0.1.11:51000", "10.0.1.31:50001")
+                .class(Class::WrongProtocol)
+                .row(LOGGING)
+                .contradiction(Contradiction::NoCertificate)
+                .fact("client_certificate", fact)
+                .protocol("tls")
+        };
+        let finding = bed.only_finding(&demanded("declined"));
         assert_eq!((finding.rule, finding.severity), ("mtls-not-presented", Severity::Error));
         assert_eq!(
             finding.message,
             "front-end fe01 shows no certificate to mediation med01 on tcp/50001 (asked for \
              one), where N13 demands mutual TLS"
         );
+        assert_eq!(finding.remedy[0], ASKED);
+        assert!(finding.remedy.iter().all(|step| step != NOT_ASKED && step != LISTENER));
+        let finding = bed.only_finding(&demanded("not-requested"));
+        assert_eq!(finding.remedy[0], NOT_ASKED);
+        assert!(finding.remedy.iter().any(|step| step == LISTENER));
         let shared = flow("10.0.1.31:51000", "10.0.1.11:5061")
             .class(Class::Confirmed)
             .row(SIP)

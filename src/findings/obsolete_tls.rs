@@ -10,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     what: "A server agreed on SSL 3.0, TLS 1.0 or TLS 1.1, or a client opened with a hello in the format of SSL 2.0.",
     why: "These versions have known weaknesses, RFC 8996 and RFC 7568 forbid them, and peers that follow refuse the connection: federation, online services and new clients fail first.",
     remedy: &[
-        "Find which side is behind: the client's offer and the server's choice stand in the two hellos of the evidence frames.",
+        "Find which side is behind: the client's offer and the server's choice stand in the two hellos with which the flow begins.",
         "Update the older side until it can speak TLS 1.2; on Windows also for .NET programs (SchUseStrongCrypto).",
         "Then turn the old versions off on both sides (Schannel's Protocols keys in the registry of Windows), edge and gateways last.",
     ],

@@ -10,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     what: "A flow that no expectation allows plainly speaks a protocol that the policy knows on other ports only. HTTP and TLS are left out: programs of every kind speak them.",
     why: "The service was moved, or a second one runs beside it: firewall rules, balancers and quality of service go by the port of the table and miss it. It may as well be a program that talks to servers where nobody watches.",
     remedy: &[
-        "Look at the evidence frames to confirm the protocol.",
+        "Follow the flow in Wireshark, from the frame at which it begins, to confirm the protocol.",
         "Find the program on the responder: `netstat -abno` on Windows, `ss -lntup` on Linux.",
         "If a service was moved to this port by mistake, move it back to the port of the table.",
         "If it was moved on purpose, replace the port of its row in a policy file and pass it with --policy.",

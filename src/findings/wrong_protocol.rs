@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
     what: "A flow uses an expected port, but its content is another protocol than the row's.",
     why: "A firewall that goes by ports lets this traffic through. It is a service that took a port reserved for another, a tunnel, or a program that hides behind a port known to be open.",
     remedy: &[
-        "Look at the evidence frames to confirm the protocol.",
+        "Follow the flow in Wireshark, from the frame at which it begins, to confirm the protocol.",
         "Find the program that owns the port on the responder: `netstat -abno` on Windows, `ss -lntup` on Linux.",
         "Move or stop the foreign service, or correct the port of the expected one.",
         "If the content is right for this network, replace the row in a policy file and pass it with --policy.",

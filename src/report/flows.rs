@@ -138,8 +138,8 @@ impl FlowRow<'_> {
             self.identification.confidence.map_or("-", Confidence::token).into(),
             self.class().unwrap_or("-").into(),
             self.expectation.unwrap_or("-").into(),
-            or_dash(self.learned_facts()),
             or_dash(community_id(flow).unwrap_or_default()),
+            or_dash(self.learned_facts()),
         ]
     }
 
@@ -242,8 +242,9 @@ const COLUMNS: [(&str, Align); 13] = [
     ("Confidence", Align::Word),
     ("Class", Align::Word),
     ("Row", Align::Word),
-    ("Facts", Align::Left),
     ("Community ID", Align::Word),
+    // The only cells of any length come last: nothing is pushed aside by them.
+    ("Facts", Align::Left),
 ];
 
 /// From this many columns on a terminal shows all that is said of a flow but its facts.
@@ -400,7 +401,7 @@ mod tests {
         assert!(wide.contains("tls, also stun  high        confirmed  S03"), "{wide}");
         assert!(!wide.contains("sni=fe01"), "{wide}");
         let file = written("table", "fe01", None);
-        let all = "S03  sni=fe01, tls_version=1.2, learned=ept-map lsarpc, samr (frame 12)  1:zp+i52LlZE9crAbXG64MGXhyjSc=";
+        let all = "S03  1:zp+i52LlZE9crAbXG64MGXhyjSc=  sni=fe01, tls_version=1.2, learned=ept-map lsarpc, samr (frame 12)\n";
         assert!(file.contains(all), "{file}");
         let sliver = written("table", "fe01", Some(40));
         assert!(sliver.lines().all(|line| line.chars().count() <= 40));

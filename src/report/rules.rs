@@ -94,12 +94,40 @@ fn essentials(rows: &[RuleRow]) -> Grid {
     grid
 }
 
+/// A row a line, so that it can be searched. Long lists are cut, as the other formats and `explain`
+/// have them whole, and the purpose comes last, where its length pushes nothing aside.
 fn everything(rows: &[RuleRow]) -> Grid {
-    let mut grid = Grid::new(&COLUMNS.map(|title| (title, Align::Left)));
+    let mut grid = Grid::new(&purpose_last(COLUMNS).map(|title| (title, Align::Left)));
     for row in rows {
-        grid.row(Tone::Plain, row.cells().map(String::from).to_vec());
+        let [lists @ .., purpose] = purpose_last(row.cells());
+        let cells = lists.iter().map(|list| shortened(list)).chain([purpose.to_owned()]);
+        grid.row(Tone::Plain, cells.collect());
     }
     grid
+}
+
+fn purpose_last(cells: [&str; 10]) -> [&str; 10] {
+    let [id, from, to, transport, ports, application, security, purpose, pack, layer] = cells;
+    [id, from, to, transport, ports, application, security, pack, layer, purpose]
+}
+
+/// The beginning of a list, and how much more there is: `client or phone or 12 more`.
+fn shortened(list: &str) -> String {
+    let items: Vec<&str> = list.split(OR).collect();
+    if list.chars().count() <= LONG_LIST || items.len() == 1 {
+        return list.to_owned();
+    }
+    let mut shown = 1;
+    let mut length = items.first().map_or(0, |item| item.chars().count());
+    for item in items.iter().skip(1) {
+        length += OR.len() + item.chars().count();
+        if length + OR_MORE > LONG_LIST {
+            break;
+        }
+        shown += 1;
+    }
+    let kept: Vec<&str> = items.iter().take(shown).copied().collect();
+    format!("{}{OR}{} more", kept.join(OR), items.len().saturating_sub(shown))
 }
 
 fn write_json(rows: &[RuleRow], _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
@@ -162,6 +190,13 @@ const COLUMNS: [&str; 10] = [
     "layer",
 ];
 
+/// A list of more characters is cut where a line is a row.
+const LONG_LIST: usize = 30;
+/// What stands between the roles of a list.
+const OR: &str = " or ";
+/// The room that ` or 12 more` takes.
+const OR_MORE: usize = 12;
+
 /// What an empty table says.
 const NOTHING: &str = "No expectation in force fits; `portassay rules` without options lists all.";
 
@@ -207,7 +242,11 @@ mod tests {
     fn a_pipe_gets_every_column() {
         let got = written("table", &[row()], None);
         let last = got.lines().last().expect("a row");
-        assert!(last.ends_with("for calls  clients  built-in"), "{last}");
+        assert!(last.contains("  clients  built-in  Signalling of clients"), "{last}");
+        let mut many = row();
+        many.from = "client or phone or front-end or director or mediation".into();
+        let got = written("table", &[many], None);
+        assert!(got.contains("  client or phone or 3 more  front-end, director  tcp"), "{got}");
         assert_eq!(
             written("csv", &[row()], None),
             "id,from,to,transport,ports,application,security,purpose,pack,layer\n\

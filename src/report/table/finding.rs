@@ -1,5 +1,6 @@
 //! The section on the findings, worst first: who, what, how much, where to look, what to do.
 
+use std::fmt::Write as _;
 use std::io;
 
 use super::Page;
@@ -111,7 +112,8 @@ fn title(finding: &Finding) -> String {
     title
 }
 
-/// Transport and ports, with the protocol seen: `tcp/5061 tls`.
+/// Transport and ports, with the protocols that claim the content: `tcp/5061 tls`,
+/// `tcp/80 http (also sip)`.
 pub(in crate::report) fn service(finding: &Finding) -> String {
     let mut service = finding.transport.to_string();
     if !finding.ports.is_empty() {
@@ -121,6 +123,11 @@ pub(in crate::report) fn service(finding: &Finding) -> String {
     if let Some(protocol) = finding.protocol {
         service.push(' ');
         service.push_str(protocol);
+        if !finding.also.is_empty() {
+            let also: Vec<&str> = finding.also.iter().copied().collect();
+            // Writing to a string cannot fail.
+            let _ = write!(service, " (also {})", also.join(", "));
+        }
     }
     service
 }
@@ -173,3 +180,18 @@ fn count_plain(number: u64) -> String {
 
 /// Names and addresses listed per side on a terminal.
 const FEW: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen::failing;
+
+    #[test]
+    fn the_headline_names_every_claim() {
+        let report = failing();
+        let Some(finding) = report.findings().first() else { panic!("no finding") };
+        assert_eq!(service(finding), "tcp/5061 sip");
+        let both = Finding { also: ["http", "rtp"].into(), ..finding.clone() };
+        assert_eq!(service(&both), "tcp/5061 sip (also http, rtp)");
+    }
+}
