@@ -160,10 +160,10 @@ mod tests {
         let mut intake = Intake::new(None, Duplicates::LeftOut, seed);
         let mut table = FlowTable::new(Limits::default()).seeded(seed).tasting(identify::TASTE);
         let mut counts = CaptureCounts::new("a.pcap".as_ref(), Format::Pcap);
-        for (nth, data) in packets.iter().enumerate() {
+        for (nth, data) in (0_u32..).zip(packets) {
             let frame = Frame {
-                number: nth as u64 + 1,
-                time: Timestamp(nth as i64 * 1_000_000),
+                number: u64::from(nth) + 1,
+                time: Timestamp(i64::from(nth) * 1_000_000),
                 link_type: LinkType::RAW,
                 data,
                 original_len: data.len() as u32,

@@ -147,7 +147,7 @@ impl Terms {
         let speaks = self.speaks.as_deref().unwrap_or_default();
         let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
         let Some(announced) = content.announced else { return false };
-        let hidden = !content.unclear || content.guess == Some(announced);
+        let hidden = content.guess.is_none_or(|guess| guess == announced);
         let silent = hidden && !content.text && !content.known() && !demands_tls;
         silent && speaks.iter().any(|token| token == announced)
     }
@@ -235,9 +235,7 @@ pub(super) struct Content<'i> {
     also: &'i [&'static str],
     /// Readable lines that no detector knows.
     pub(super) text: bool,
-    /// Payload was seen and not recognised.
-    unclear: bool,
-    /// What that might be.
+    /// Of payload that was seen and not recognised: what it might be, or nothing known.
     guess: Option<&'static str>,
     /// A hello was seen, at the beginning of its connection.
     opens_tls: bool,
@@ -253,7 +251,6 @@ impl<'i> Content<'i> {
         protocol: None,
         also: &[],
         text: false,
-        unclear: false,
         guess: None,
         opens_tls: false,
         announced: None,
@@ -268,7 +265,6 @@ impl<'i> Content<'i> {
                 protocol: identification.protocol,
                 also: &identification.also,
                 text: false,
-                unclear: false,
                 guess: None,
                 opens_tls: identification.confidence == Some(Confidence::High),
                 announced: None,
@@ -276,8 +272,9 @@ impl<'i> Content<'i> {
             },
             Some(Confidence::Low) | None => Self {
                 text: identification.facts.get("text").is_some(),
-                unclear: identification.payload_seen,
-                guess: identification.protocol,
+                guess: identification
+                    .payload_seen
+                    .then(|| identification.protocol.unwrap_or_default()),
                 ..Self::UNSEEN
             },
         }
