@@ -108,9 +108,11 @@ impl<'a> Case<'a> {
         announced.is_some_and(|announced| announced.announcement.kind.is_media())
     }
 
-    /// Whether it was announced for media and shows nothing itself.
-    fn announced_unseen(&self) -> bool {
-        self.announced_media() && self.judged.identification.protocol.is_none()
+    /// Whether it was announced for media and shows nothing itself. What it shows and is nothing known
+    /// speaks against media.
+    pub(super) fn announced_unseen(&self) -> bool {
+        let what = self.judged.identification;
+        self.announced_media() && what.protocol.is_none() && !what.payload_seen
     }
 
     /// For a flow that nothing explains: whether the rows know what it plainly speaks, and expect it

@@ -26,9 +26,11 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         Misfit::OwnPort => &case.initiator,
         _ => &case.responder,
     };
+    // What was only announced may be something else.
+    let seen = !case.announced_unseen();
     Some(Spark {
-        severity: if own.server { Severity::Error } else { Severity::Warning },
-        confidence: Confidence::High,
+        severity: if own.server && seen { Severity::Error } else { Severity::Warning },
+        confidence: if seen { Confidence::High } else { Confidence::Medium },
         expectation: Some(row.key),
         rows: vec![row.key],
         misfit: Some(misfit),
@@ -93,13 +95,14 @@ const NEVER_CAME: &str = "never came";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Transport;
     use crate::findings::audit::Audit;
     use crate::findings::testbed::{AUDIO, Testbed, flow};
-    use crate::flow::FrameRef;
     use crate::flow::sample::Carrier;
+    use crate::flow::{Endpoint, FrameRef};
     use crate::identify::signals::{Exchange, Signal, SignalKind};
     use crate::input::Timestamp;
-    use crate::policy::{Class, Learned};
+    use crate::policy::{Class, Conversation, Learned};
 
     fn bed(misfit: Misfit) -> Testbed {
         Testbed { media_outside: Some((AUDIO.key, misfit)), ..Testbed::default() }
@@ -162,7 +165,10 @@ mod tests {
         };
         let mut learned = Learned::default();
         let at = FrameRef { capture: 0, frame: 8 };
-        learned.take(&signal, "10.0.1.31".parse().unwrap(), at, Timestamp(0));
+        let end = |port| Endpoint { address: "10.0.1.31".parse().unwrap(), port };
+        let within = Conversation::between(Transport::TCP, end(5068), end(50_000));
+        learned.take(&signal, &within, at, Timestamp(0));
+        learned.believe(|_, _| true);
         learned
     }
 
@@ -197,7 +203,8 @@ mod tests {
         audit.announced(&learned);
         let findings = audit.finish().findings;
         let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
-        assert_eq!((finding.rule, finding.severity), (RULE.name, Severity::Error));
+        assert_eq!((finding.rule, finding.severity), (RULE.name, Severity::Warning));
+        assert_eq!(finding.confidence, Confidence::Medium);
         assert!(finding.message.ends_with("49152-57500), as SIP announced it"), "{finding:?}");
     }
 }

@@ -334,6 +334,13 @@ impl FlowTable {
         idle
     }
 
+    /// The newest flow of a key, as it stands, with its sample. Nothing is found any more once the table is
+    /// [finished](Self::finish).
+    pub fn heard_between(&self, key: &FlowKey) -> Option<(Flow, Sample)> {
+        let entry = self.entries.get(self.find(key.mixed(self.seed), key)?)?;
+        Some((entry.flow(&self.store), entry.sample(&self.store)))
+    }
+
     /// Ends the observing: what came before its flow finds it, and what finds flows, which is large, is
     /// not needed any more.
     pub fn finish(&mut self) {

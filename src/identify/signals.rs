@@ -86,6 +86,15 @@ impl SignalKind {
         self == Self::Sdp
     }
 
+    /// The protocol in which it is announced, as its detector calls it.
+    pub fn announced_in(self) -> &'static str {
+        match self {
+            Self::EptMap | Self::Oxid => "dcerpc",
+            Self::Ssrp => "ssrp",
+            Self::Sdp => "sip",
+        }
+    }
+
     /// The protocol to expect there, as its detector calls it.
     pub fn protocol(self) -> &'static str {
         match self {
@@ -135,7 +144,7 @@ pub fn read(carrier: Carrier, payload: &[u8], take: &mut dyn FnMut(Signal)) {
         ([5, 0 | 1, 2, ..], Carrier::Stream) => mapper::read(payload, &mut bounded),
         ([5, ..], Carrier::Datagrams) => browser::read(payload, &mut bounded),
         ([5, ..], Carrier::Stream) | ([], _) => {}
-        _ => session::read(payload, &mut bounded),
+        _ => session::read(carrier, payload, &mut bounded),
     }
 }
 

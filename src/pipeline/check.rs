@@ -13,7 +13,6 @@ use crate::pipeline::judge::{self, JudgedFlow};
 use crate::pipeline::names;
 use crate::pipeline::quality::{self, Evidence, Sides};
 use crate::pipeline::read::{self, Progress, Reading};
-use crate::policy::learned::MAX_ENDPOINTS;
 use crate::policy::{Class, Policy, infer};
 use crate::report::{
     CaptureReport, Grade, Overall, Report, SeemingRole, ServiceSeen, display_path,
@@ -56,12 +55,13 @@ pub fn check(
     threshold: Threshold,
     progress: &Progress,
 ) -> Result<Checked> {
-    let survey = read::read(reading, progress)?;
+    let mut survey = read::read(reading, progress)?;
     let untracked = survey.table.untracked().packets;
     let pairs = quality::one_sided_pairs(&survey.table);
     let mut audit = Audit::new(policy).with_pairs(pairs.clone());
     let mut sides = Sides::default();
     let mut services = Services::default();
+    judge::believe(&mut survey.learned, &survey.table);
     judge::judge_in_turn(policy, &survey.learned, survey.table, |flow| {
         audit.add(&flow.as_judged());
         sides.add(flow);
@@ -76,11 +76,11 @@ pub fn check(
         pairs: &pairs,
         fragments: &survey.fragments,
         untracked_packets: untracked,
+        unheard: survey.learned.left_out(),
         filter: reading.filter.as_deref(),
     });
     let mut report = draft(policy, &survey.captures, audit.finish(), quality, untracked);
     report.fragments = survey.fragments;
-    report.reasons.extend(left_out(survey.learned.left_out()));
     if !policy.has_topology() {
         services.describe(policy, &mut report);
     }
@@ -90,16 +90,6 @@ pub fn check(
         names::show(report, policy, &survey.names);
     }
     Ok(checked)
-}
-
-/// What the bound on announced endpoints cost.
-pub(crate) fn left_out(announcements: u64) -> Option<String> {
-    (announcements > 0).then(|| {
-        format!(
-            "more than {MAX_ENDPOINTS} endpoints were announced by content: {announcements} \
-             announcements of further ones were not heeded"
-        )
-    })
 }
 
 /// A report without an answer yet.

@@ -19,7 +19,8 @@ pub struct Listed {
 
 /// Reads captures and lists their flows.
 pub fn list(reading: &Reading, policy: &Policy, progress: &Progress) -> Result<Listed> {
-    let survey = read::read(reading, progress)?;
+    let mut survey = read::read(reading, progress)?;
+    judge::believe(&mut survey.learned, &survey.table);
     let flows = judge::judge_all(policy, &survey.learned, survey.table.into_flows().collect());
     Ok(Listed { flows, captures: survey.captures, errors: survey.errors })
 }

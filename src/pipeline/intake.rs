@@ -1,14 +1,14 @@
 //! What happens to a frame between the capture and the flow table: filter, decoding, copies, count.
 
-use crate::decode::{self, Decoded, Detail, Layers, Packet, Parts, Stop, Transport};
+use crate::decode::{self, Decoded, Detail, Layers, Packet, Parts, Stop, TcpFlags, Transport};
 use crate::flow::duplicates::{Copy, State, Window};
 use crate::flow::sample::Carrier;
-use crate::flow::{BATCH, FlowTable, FrameRef, Observation};
+use crate::flow::{BATCH, Endpoint, FlowTable, FrameRef, Observation};
 use crate::identify::signals;
 use crate::input::Frame;
 use crate::input::filter::{Filter, Passage};
 use crate::pipeline::counts::CaptureCounts;
-use crate::policy::Learned;
+use crate::policy::{Conversation, Learned};
 
 /// What to do with frames that only repeat a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,17 +171,26 @@ impl Intake {
         }
     }
 
-    /// Learns what a packet announces.
+    /// Hears what a packet announces. What a segment carries that opens or resets a connection, its receiver
+    /// does not read.
     #[inline(never)]
     fn hear(&mut self, packet: &Packet<'_>, capture: u32) {
+        if let Detail::Tcp { flags, .. } = packet.detail
+            && flags.0 & (TcpFlags::SYN | TcpFlags::RST) != 0
+        {
+            return;
+        }
         let carrier = match packet.transport {
             Transport::TCP => Carrier::Stream,
             Transport::UDP => Carrier::Datagrams,
             _ => return,
         };
         let at = FrameRef { capture, frame: packet.frame };
+        let by = Endpoint { address: packet.source, port: packet.source_port };
+        let to = Endpoint { address: packet.destination, port: packet.destination_port };
+        let within = Conversation::between(packet.transport, by, to);
         signals::read(carrier, packet.payload, &mut |signal| {
-            self.learned.take(&signal, packet.source, at, packet.time);
+            self.learned.take(&signal, &within, at, packet.time);
         });
     }
 

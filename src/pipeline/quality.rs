@@ -6,6 +6,7 @@ use crate::findings::Pairs;
 use crate::flow::{FlowTable, FragmentCounts, Outcome};
 use crate::pipeline::counts::{CaptureCounts, Unread};
 use crate::pipeline::judge::JudgedFlow;
+use crate::policy::learned::MAX_ENDPOINTS;
 use crate::report::{Grade, display_path};
 
 /// What is known of the captures when all is read and judged.
@@ -21,6 +22,8 @@ pub struct Evidence<'a> {
     pub fragments: &'a FragmentCounts,
     /// Packets that no flow had room for.
     pub untracked_packets: u64,
+    /// Announcements for which there was no room.
+    pub unheard: u64,
     /// The filter that was applied.
     pub filter: Option<&'a str>,
 }
@@ -221,6 +224,16 @@ fn of_flows(evidence: &Evidence<'_>, page: &mut Page) {
             ),
         );
     }
+    if evidence.unheard > 0 {
+        page.weaken(
+            Grade::Degraded,
+            format!(
+                "more than {MAX_ENDPOINTS} endpoints were announced by content: {} announcements of \
+                 further ones were not heeded",
+                evidence.unheard
+            ),
+        );
+    }
     let Sides { one_sided, mid_stream, tcp, unseen, seen } = *evidence.sides;
     // Out of order, acknowledgements may stand before what they acknowledge.
     let in_order =
@@ -364,6 +377,7 @@ mod tests {
             pairs: &Pairs::default(),
             fragments: &fragments,
             untracked_packets: 0,
+            unheard: 0,
             filter: None,
         };
         let (grade, reasons) = grade(&evidence);
@@ -456,6 +470,7 @@ mod tests {
             pairs: &Pairs::default(),
             fragments: &FragmentCounts { only_first: 1, datagrams: 5, ..FragmentCounts::default() },
             untracked_packets: 0,
+            unheard: 0,
             filter: Some("port 5060"),
         };
         assert!(grade(&evidence).1[0].starts_with("the filter passes the first fragments of 1"));
@@ -490,6 +505,22 @@ mod tests {
     }
 
     #[test]
+    fn announcements_without_room_weaken() {
+        let evidence = Evidence {
+            captures: &[],
+            sides: &Sides::default(),
+            pairs: &Pairs::default(),
+            fragments: &FragmentCounts::default(),
+            untracked_packets: 0,
+            unheard: 1,
+            filter: None,
+        };
+        let (grade, reasons) = grade(&evidence);
+        assert_eq!(grade, Grade::Degraded);
+        assert!(reasons[0].contains("1 announcements"), "{reasons:?}");
+    }
+
+    #[test]
     fn a_filter_that_leaves_nothing_forbids_a_pass() {
         assert_eq!(grade_of(&capture(9, |counts| counts.tally.filtered_out = 8)), Grade::Good);
         let all = capture(9, |counts| counts.tally.filtered_out = 9);
@@ -511,6 +542,7 @@ mod tests {
             pairs: &pairs,
             fragments: &FragmentCounts::default(),
             untracked_packets: 0,
+            unheard: 0,
             filter: None,
         };
         let (grade, reasons) = grade(&evidence);

@@ -189,6 +189,7 @@ impl<'p> Watcher<'p> {
     ) -> io::Result<()> {
         let idle = Duration::from_secs(u64::from(self.options.idle_seconds));
         let young = before(now, FIRST_LOOK);
+        judge::believe(self.intake.learned(), &self.table);
         for (flow, sample) in self.table.begun(self.looked_until..young) {
             let judged = judge::judge(self.policy, self.intake.learned(), flow, &sample);
             self.preview.add(&judged.as_judged());
@@ -223,6 +224,7 @@ impl<'p> Watcher<'p> {
         let untracked = self.table.untracked().packets;
         let mut table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
         let (fragments, strays) = table.finish_fragments();
+        judge::believe(self.intake.learned(), &table);
         self.close(table.into_flows().collect());
         self.audit.announced(self.intake.learned());
         let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;
@@ -241,6 +243,7 @@ impl<'p> Watcher<'p> {
             pairs: &Pairs::default(),
             fragments: &fragments,
             untracked_packets: untracked,
+            unheard: self.intake.learned().left_out(),
             filter: None,
         });
         if unread > 0 {
@@ -252,7 +255,6 @@ impl<'p> Watcher<'p> {
         let mut report =
             check::draft(self.policy, &captures, self.audit.finish(), (grade, reasons), untracked);
         report.fragments = fragments;
-        report.reasons.extend(check::left_out(self.intake.learned().left_out()));
         if let Some(capture) = report.captures.first_mut() {
             capture.live = Some(LiveCounts {
                 received: stats.received,

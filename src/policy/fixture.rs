@@ -200,7 +200,7 @@ pub(super) fn speaks(protocol: &'static str) -> Identification {
     Identification {
         protocol: known.then_some(protocol),
         confidence: known.then_some(Confidence::High),
-        payload_seen: true,
+        payload_seen: known,
         ..Identification::default()
     }
 }

@@ -386,9 +386,10 @@ const FIRST_UNRESERVED: u16 = 1024;
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{self, SITE, flow, id, judge, policy, read, speaks, strict};
+    use super::super::learned::Conversation;
     use super::*;
-    use crate::flow::FrameRef;
     use crate::flow::sample::Carrier;
+    use crate::flow::{Endpoint, FrameRef};
     use crate::identify::Confidence;
     use crate::identify::signals::{Signal, SignalKind};
     use crate::input::Timestamp;
@@ -994,7 +995,12 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
         let signal = Signal { kind, address, carrier, port, service, exchange: None };
         let mut learned = Learned::default();
         let at = FrameRef { capture: 0, frame: 7 };
-        learned.take(&signal, fixture::address(host), at, Timestamp(0));
+        let end = |host, port| Endpoint { address: fixture::address(host), port };
+        let from = if kind.is_media() { 5060 } else { 135 };
+        let within =
+            Conversation::between(Transport::TCP, end(host, from), end("10.0.20.5", 50_000));
+        learned.take(&signal, &within, at, Timestamp(0));
+        learned.believe(|_, _| true);
         learned
     }
 
@@ -1017,6 +1023,22 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
             assert_eq!(other.class, Class::Unexpected, "what is seen counts");
             assert!(other.announced.is_some());
         }
+    }
+
+    #[test]
+    fn content_that_is_seen_and_is_nothing_known_is_not_what_was_announced() {
+        let policy = policy(SITE);
+        let learned = learned(SignalKind::EptMap, "10.0.1.12", 20_001);
+        let to = flow("tcp 10.0.1.11:50000 -> 10.0.1.12:20001");
+        let class = |what: &Identification| policy.judge(&to, what, &learned).class;
+        let mut what = Identification::default();
+        assert_eq!(class(&what), Class::Infrastructure);
+        what.payload_seen = true;
+        assert_eq!(class(&what), Class::Unexpected);
+        (what.protocol, what.confidence) = (Some("dcerpc"), Some(Confidence::Low));
+        assert_eq!(class(&what), Class::Infrastructure, "a guess that agrees");
+        what.facts.set("text", "lines");
+        assert_eq!(class(&what), Class::Unexpected);
     }
 
     #[test]

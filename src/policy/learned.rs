@@ -4,12 +4,17 @@
 //! the same. A service is learned of the host that announces it and of no other, so that nobody can excuse
 //! the port of another host. The topology may give that host several addresses.
 //!
+//! Anyone can send a packet that announces something. So an announcement is kept with the conversation in which
+//! it came, and [`Learned::believe`] takes over those whose conversation has earned it: the right protocol, and
+//! both sides spoke. Services are announced from the port of the one that hands them out, and have no reserved port.
+//!
 //! An announcement counts for flows that have packets later than [`LEAD`] before it: media may overtake the
 //! SIP message that announces it, and a connection that is still in use shows that its port has not changed
 //! hands. It counts until the end of the capture; `watch` forgets it after a day.
 //!
 //! Joining the parts of a capture gives what one reading would have learned: of an endpoint the first
 //! frame is kept, sums, extremes and the lowest few of a set. A part that ran out of room is read again.
+//! Services and media have rooms of their own, so that a flood of one leaves the other.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -17,14 +22,20 @@ use std::net::IpAddr;
 
 use super::Policy;
 use crate::decode::Transport;
-use crate::flow::{Endpoint, Flow, FrameRef};
+use crate::flow::{Endpoint, Flow, FlowKey, FrameRef};
 use crate::identify::signals::{Exchange, Signal, SignalKind};
 use crate::input::Timestamp;
 
 /// Endpoints that content announced.
 #[derive(Debug, Clone)]
 pub struct Learned {
+    /// What is believed.
     endpoints: BTreeMap<Place, Announcement>,
+    /// What was said and is not believed yet, by where it was said: of services and of media.
+    heard: [BTreeMap<(Place, FlowKey), Announcement>; 2],
+    /// Endpoints believed: services and media.
+    believed: [usize; 2],
+    /// Room for each of services and media, heard and believed.
     most: usize,
     /// Announcements of endpoints for which there was no room.
     left_out: u64,
@@ -32,6 +43,23 @@ pub struct Learned {
 
 /// An endpoint and how it is announced.
 type Place = (IpAddr, u8, u16, SignalKind);
+
+/// The conversation in which something is announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its flow.
+    pub key: FlowKey,
+    /// The end that announces.
+    pub by: Endpoint,
+}
+
+impl Conversation {
+    /// What one end says to another.
+    pub fn between(transport: Transport, by: Endpoint, to: Endpoint) -> Self {
+        let ends = [by, to].map(|end| (end.address, end.port));
+        Self { key: FlowKey::of_ends(transport, ends[0], ends[1]).0, by }
+    }
+}
 
 /// What is known of an announced endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +100,16 @@ impl Default for Learned {
 impl Learned {
     /// Nothing learned, and room for so many endpoints.
     pub fn bounded(most: usize) -> Self {
-        Self { endpoints: BTreeMap::new(), most, left_out: 0 }
+        Self {
+            endpoints: BTreeMap::new(),
+            heard: Default::default(),
+            believed: [0; 2],
+            most,
+            left_out: 0,
+        }
     }
 
-    /// Whether nothing was learned.
+    /// Whether nothing is believed.
     pub fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
     }
@@ -85,9 +119,14 @@ impl Learned {
         self.left_out
     }
 
-    /// Learns what a host says in a frame.
-    pub fn take(&mut self, signal: &Signal, by: IpAddr, at: FrameRef, time: Timestamp) {
+    /// Hears what an end of a conversation says in a frame. It is believed later, if at all.
+    pub fn take(&mut self, signal: &Signal, within: &Conversation, at: FrameRef, time: Timestamp) {
         let kind = signal.kind;
+        let wrong_port = announcer_port(kind).is_some_and(|port| within.by.port != port);
+        if wrong_port || (!kind.is_media() && signal.port < FIRST_UNRESERVED) {
+            return;
+        }
+        let by = within.by.address;
         let address = if kind.is_media() { signal.address.unwrap_or(by) } else { by };
         let transport = if signal.is_stream() { Transport::TCP } else { Transport::UDP };
         let service = (!signal.service.is_empty()).then(|| signal.service.to_string());
@@ -99,14 +138,45 @@ impl Learned {
             at,
             times: [time, time],
         };
-        self.learn((address.to_canonical(), transport.0, signal.port, kind), new);
+        let place = (address.to_canonical(), transport.0, signal.port, kind);
+        self.hear((place, within.key), new);
     }
 
-    fn learn(&mut self, place: Place, new: Announcement) {
+    fn hear(&mut self, place: (Place, FlowKey), new: Announcement) {
+        let room = &mut self.heard[usize::from(new.kind.is_media())];
+        if let Some(known) = room.get_mut(&place) {
+            known.add(new);
+        } else if room.len() < self.most {
+            room.insert(place, new);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Believes what was said in conversations that earned it, by their flow and the kind of what was said.
+    /// Others may still earn it.
+    pub fn believe(&mut self, mut earned: impl FnMut(&FlowKey, SignalKind) -> bool) {
+        let mut asked = BTreeMap::new();
+        let mut earns = |key: FlowKey, kind: SignalKind| {
+            *asked.entry((key, kind)).or_insert_with(|| earned(&key, kind))
+        };
+        for room in 0..self.heard.len() {
+            let (yes, no) = std::mem::take(&mut self.heard[room])
+                .into_iter()
+                .partition(|((place, key), _)| earns(*key, place.3));
+            self.heard[room] = no;
+            for ((place, _), announcement) in yes {
+                self.learn(room, place, announcement);
+            }
+        }
+    }
+
+    fn learn(&mut self, room: usize, place: Place, new: Announcement) {
         if let Some(known) = self.endpoints.get_mut(&place) {
             known.add(new);
-        } else if self.endpoints.len() < self.most {
+        } else if self.believed[room] < self.most {
             self.endpoints.insert(place, new);
+            self.believed[room] += 1;
         } else {
             self.left_out += 1;
         }
@@ -114,12 +184,11 @@ impl Learned {
 
     /// Whether what the part that follows learned can be added and be all that there is.
     pub fn can_take(&self, next: &Self) -> bool {
-        let new = || next.endpoints.keys().filter(|place| !self.endpoints.contains_key(place));
-        let roomy = || {
-            self.endpoints.len() + next.endpoints.len() <= self.most
-                || self.endpoints.len() + new().count() <= self.most
-        };
-        self.left_out == 0 && next.left_out == 0 && roomy()
+        let roomy = self.heard.iter().zip(&next.heard).all(|(own, next)| {
+            let new = || next.keys().filter(|place| !own.contains_key(place));
+            own.len() + next.len() <= self.most || own.len() + new().count() <= self.most
+        });
+        self.left_out == 0 && next.left_out == 0 && roomy
     }
 
     /// Adds what the part that follows learned, or refuses and changes nothing: then that part must be
@@ -128,27 +197,33 @@ impl Learned {
         if !self.can_take(&next) {
             return Err(Full);
         }
-        for (place, announcement) in next.endpoints {
-            self.learn(place, announcement);
+        for (place, announcement) in next.heard.into_iter().flatten() {
+            self.hear(place, announcement);
         }
         Ok(())
     }
 
     /// Adds `offset` to the frame numbers of a capture.
     pub fn rebase(&mut self, capture: u32, offset: u64) {
-        let here = self.endpoints.values_mut().filter(|known| known.at.capture == capture);
-        for known in here {
+        let all = self.heard.iter_mut().flat_map(BTreeMap::values_mut);
+        for known in all.filter(|known| known.at.capture == capture) {
             known.at.frame += offset;
         }
     }
 
-    /// Takes out what was announced for the last time before `time`.
+    /// Takes out what was announced for the last time before `time`, and forgets what of that time never was
+    /// believed.
     #[must_use]
     pub fn forget(&mut self, time: Timestamp) -> Self {
         let endpoints = std::mem::take(&mut self.endpoints);
         let (old, young) = endpoints.into_iter().partition(|(_, known)| known.times[1] < time);
         self.endpoints = young;
-        Self { endpoints: old, most: self.most, left_out: 0 }
+        let media = self.media().count();
+        self.believed = [self.endpoints.len() - media, media];
+        for room in &mut self.heard {
+            room.retain(|_, said| said.times[1] >= time);
+        }
+        Self { endpoints: old, ..Self::bounded(self.most) }
     }
 
     /// Media endpoints, in order.
@@ -169,13 +244,16 @@ impl Learned {
 }
 
 impl Announcement {
-    /// Adds a later one of the same endpoint.
-    fn add(&mut self, later: Self) {
-        self.services.extend(later.services);
+    /// Adds another one of the same endpoint. The first frame says who and how.
+    fn add(&mut self, other: Self) {
+        if other.at < self.at {
+            (self.at, self.by, self.exchange) = (other.at, other.by, other.exchange);
+        }
+        self.services.extend(other.services);
         while self.services.len() > MAX_SERVICES {
             self.services.pop_last();
         }
-        let ([first, last], [other_first, other_last]) = (self.times, later.times);
+        let ([first, last], [other_first, other_last]) = (self.times, other.times);
         self.times = [first.min(other_first), last.max(other_last)];
     }
 
@@ -233,7 +311,19 @@ impl Policy {
     }
 }
 
-/// Endpoints kept, some 20 MB.
+/// The port from which a kind of announcement must come: the endpoint mapper's, with which the OXID resolver
+/// and activation share it (MS-RPCE 2.1.1.1, MS-DCOM 2.1), and SQL Server Browser's (MC-SQLR 2.1).
+fn announcer_port(kind: SignalKind) -> Option<u16> {
+    match kind {
+        SignalKind::EptMap | SignalKind::Oxid => Some(135),
+        SignalKind::Ssrp => Some(1434),
+        SignalKind::Sdp => None,
+    }
+}
+
+/// Ports below are reserved for services that are known by them (RFC 6335, section 6): nobody hands them out.
+const FIRST_UNRESERVED: u16 = 1024;
+/// Endpoints kept of services, and of media, each some 25 MB.
 pub const MAX_ENDPOINTS: usize = 65_536;
 /// Services named of one endpoint. A domain controller has a dozen interfaces behind one port.
 pub const MAX_SERVICES: usize = 8;
@@ -263,6 +353,13 @@ mod tests {
         }
     }
 
+    /// What a host says from the port that is right for it.
+    fn says(host: &str, kind: SignalKind) -> Conversation {
+        let by = Endpoint { address: address(host), port: announcer_port(kind).unwrap_or(5060) };
+        let to = Endpoint { address: address("10.0.20.5"), port: 50_000 };
+        Conversation::between(Transport::TCP, by, to)
+    }
+
     fn at(frame: u64) -> FrameRef {
         FrameRef { capture: 0, frame }
     }
@@ -279,9 +376,10 @@ mod tests {
     #[test]
     fn a_service_is_learned_of_the_host_that_announces_it() {
         let mut learned = Learned::default();
-        let server = address("10.0.1.11");
+        let server = says("10.0.1.11", SignalKind::EptMap);
         let mapped = signal(SignalKind::EptMap, Some("10.0.1.20"), 49_700);
-        learned.take(&mapped, server, at(7), Timestamp(100 * SECOND));
+        learned.take(&mapped, &server, at(7), Timestamp(100 * SECOND));
+        learned.believe(|_, _| true);
         let to = |host: &str, time| {
             told(&learned, &format!("tcp 10.0.20.5:50000 -> {host}:49700"), time * SECOND)
         };
@@ -304,7 +402,8 @@ mod tests {
     fn media_is_learned_of_either_end() {
         let mut learned = Learned::default();
         let media = signal(SignalKind::Sdp, Some("10.0.1.12"), 50_000);
-        learned.take(&media, address("10.0.20.9"), at(3), Timestamp(0));
+        learned.take(&media, &says("10.0.20.9", media.kind), at(3), Timestamp(0));
+        learned.believe(|_, _| true);
         for text in ["udp 10.0.20.5:4 -> 10.0.1.12:50000", "udp 10.0.1.12:50000 -> 10.0.20.5:4"] {
             assert_eq!(told(&learned, text, 0), Some(("sdp", 3)), "{text}");
         }
@@ -313,12 +412,13 @@ mod tests {
     #[test]
     fn the_first_frame_and_every_service_are_kept() {
         let mut learned = Learned::default();
-        let by = address("10.0.1.11");
+        let by = says("10.0.1.11", SignalKind::EptMap);
         for (frame, service) in [(5_u32, "samr"), (6, "lsarpc"), (7, "samr")] {
             let service = Cow::Borrowed(service);
             let mapped = Signal { service, ..signal(SignalKind::EptMap, None, 49_700) };
-            learned.take(&mapped, by, at(frame.into()), Timestamp(frame.into()));
+            learned.take(&mapped, &by, at(frame.into()), Timestamp(frame.into()));
         }
+        learned.believe(|_, _| true);
         let known = learned.endpoints.values().next().unwrap();
         assert_eq!((known.at.frame, known.times), (5, [Timestamp(5), Timestamp(7)]));
         assert_eq!(known.summary(), "ept-map lsarpc, samr");
@@ -332,16 +432,72 @@ mod tests {
             let mut learned = Learned::bounded(4);
             for port in ports {
                 let mapped = signal(SignalKind::EptMap, None, port);
-                learned.take(&mapped, address("10.0.1.11"), at(1), Timestamp(0));
+                learned.take(&mapped, &says("10.0.1.11", mapped.kind), at(1), Timestamp(0));
             }
             learned
         };
-        let mut all = take(1..4);
-        assert_eq!(all.merge(take(2..5)), Ok(()));
-        assert_eq!(all.merge(take(4..6)), Err(Full));
-        assert_eq!((all.endpoints.len(), all.left_out()), (4, 0));
-        assert_eq!(take(1..7).left_out(), 2);
-        assert_eq!(take(1..2).merge(take(1..7)), Err(Full));
+        let mut all = take(2001..2004);
+        assert_eq!(all.merge(take(2002..2005)), Ok(()));
+        assert_eq!(all.merge(take(2004..2006)), Err(Full));
+        assert_eq!((all.heard[0].len(), all.left_out()), (4, 0));
+        assert_eq!(take(2001..2007).left_out(), 2);
+        assert_eq!(take(2001..2002).merge(take(2001..2007)), Err(Full));
+    }
+
+    #[test]
+    fn what_is_said_is_believed_when_its_conversation_earned_it() {
+        let mapped = signal(SignalKind::EptMap, None, 49_700);
+        let to = "tcp 10.0.20.5:50000 -> 10.0.1.11:49700";
+        let mut learned = Learned::default();
+        let server = says("10.0.1.11", SignalKind::EptMap);
+        learned.take(&mapped, &server, at(7), Timestamp(0));
+        let stranger = Endpoint { address: address("203.0.113.9"), port: 80 };
+        let spoofed = Conversation::between(Transport::TCP, server.by, stranger);
+        learned.take(&mapped, &spoofed, at(3), Timestamp(0));
+        assert_eq!(told(&learned, to, 0), None, "nobody asked yet");
+        learned.believe(|_, _| false);
+        assert_eq!(told(&learned, to, 0), None);
+        learned.believe(|key, kind| *key == server.key && kind == SignalKind::EptMap);
+        assert_eq!(told(&learned, to, 0), Some(("ept-map", 7)));
+        learned.believe(|_, _| true);
+        assert_eq!(told(&learned, to, 0), Some(("ept-map", 3)));
+    }
+
+    #[test]
+    fn services_are_announced_from_their_port_and_have_no_reserved_one() {
+        let take = |kind, from, port| {
+            let mut learned = Learned::default();
+            let within = says("10.0.1.11", kind);
+            let by = Endpoint { port: from, ..within.by };
+            learned.take(
+                &signal(kind, None, port),
+                &Conversation { by, ..within },
+                at(1),
+                Timestamp(0),
+            );
+            learned.believe(|_, _| true);
+            !learned.is_empty()
+        };
+        assert!(take(SignalKind::EptMap, 135, 1024) && !take(SignalKind::EptMap, 135, 1023));
+        assert!(!take(SignalKind::Oxid, 49_700, 49_701) && !take(SignalKind::EptMap, 1434, 5000));
+        assert!(take(SignalKind::Ssrp, 1434, 5000) && !take(SignalKind::Ssrp, 135, 5000));
+        assert!(take(SignalKind::Sdp, 9, 5000));
+    }
+
+    #[test]
+    fn a_flood_of_media_leaves_room_for_services() {
+        let mut learned = Learned::bounded(2);
+        for kind in [SignalKind::Sdp, SignalKind::EptMap] {
+            for port in 5000..5003 {
+                let within = says("10.0.1.11", kind);
+                learned.take(&signal(kind, None, port), &within, at(1), Timestamp(0));
+            }
+        }
+        assert_eq!(learned.left_out(), 2);
+        learned.believe(|_, _| true);
+        assert_eq!((learned.believed, learned.left_out()), ([2, 2], 2));
+        let old = learned.forget(Timestamp(1));
+        assert_eq!((old.endpoints.len(), learned.believed), (4, [0, 0]));
     }
 
     proptest! {
@@ -354,10 +510,11 @@ mod tests {
                 let mut learned = Learned::default();
                 let part = said.get(from..until.min(said.len())).unwrap_or_default();
                 for (nth, (host, port, kind)) in part.iter().enumerate() {
-                    let signal = signal(SignalKind::ALL[*kind], None, *port);
+                    let signal = signal(SignalKind::ALL[*kind], None, 2_000 + *port);
                     let frame = at((from + nth - base) as u64);
                     let time = Timestamp(i64::from(*port) * 3 - i64::from((from + nth) as u32));
-                    learned.take(&signal, [10, 0, 0, *host].into(), frame, time);
+                    let within = says(&format!("10.0.0.{host}"), signal.kind);
+                    learned.take(&signal, &within, frame, time);
                 }
                 learned
             };
@@ -375,8 +532,8 @@ mod tests {
             tail.merge(part(b, said.len())).unwrap();
             let mut right = part(0, a);
             right.merge(tail).unwrap();
-            prop_assert_eq!(&left.endpoints, &whole.endpoints);
-            prop_assert_eq!(&right.endpoints, &whole.endpoints);
+            prop_assert_eq!(&left.heard, &whole.heard);
+            prop_assert_eq!(&right.heard, &whole.heard);
         }
     }
 }

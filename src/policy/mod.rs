@@ -38,7 +38,7 @@ use std::path::PathBuf;
 pub use compile::Policy;
 pub use file::Application;
 pub use layer::Layer;
-pub use learned::{Announced, Announcement, Learned};
+pub use learned::{Announced, Announcement, Conversation, Learned};
 pub use ports::PortSet;
 pub use roles::{Role, RoleSet};
 pub use topology::Topology;

@@ -1,9 +1,8 @@
 //! Who initiated: the order in which evidence counts.
 //!
 //! A group of hosts never initiates. Then: the handshake; who asks in the content; without
-//! connections, who alone sent anything; the end whose service was announced; the only way round that a
-//! specific row fits; a service's
-//! port against an ephemeral one; over UDP, media on a wrong port of one end; for transports without
+//! connections, who alone sent anything; the only way round that a specific row fits; a service's
+//! port against an ephemeral one; where ports tell nothing, the end whose service was announced; over UDP, media on a wrong port of one end; for transports without
 //! connections, who sent first.
 
 use super::Policy;
@@ -41,14 +40,14 @@ impl Policy {
         if let Some(side) = only_sender(flow) {
             return (side, DirectionBy::FirstSpeaker);
         }
-        if let Some(side) = self.orient_by_services(flow, learned) {
-            return (side, DirectionBy::Policy);
-        }
         if let Some(side) = self.orient_by_rows(flow) {
             return (side, DirectionBy::Policy);
         }
         if let Some(side) = orient_by_ports(flow) {
             return (side, DirectionBy::Port);
+        }
+        if let Some(side) = self.orient_by_services(flow, learned) {
+            return (side, DirectionBy::Policy);
         }
         if let Some(side) = self.orient_by_media_ports(flow, identification) {
             return (side, DirectionBy::Policy);
@@ -146,6 +145,7 @@ const FIRST_EPHEMERAL: u16 = 32768;
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{SITE, flow, policy, speaks};
+    use super::super::learned::Conversation;
     use super::*;
     use crate::flow::TcpSeen;
     use crate::flow::sample::Carrier;
@@ -246,10 +246,17 @@ mod tests {
             service: "samr".into(),
             exchange: None,
         };
-        learned.take(&signal, by, at, Timestamp(0));
+        let end = |address, port| crate::flow::Endpoint { address, port };
+        let asker = super::super::fixture::address("203.0.113.9");
+        let within = Conversation::between(Transport::TCP, end(by, 135), end(asker, 50_001));
+        learned.take(&signal, &within, at, Timestamp(0));
+        learned.believe(|_, _| true);
         let midstream = flow("tcp 10.0.1.11:50700 -> 203.0.113.9:50000");
         let nothing = Identification::default();
         let told = policy(SITE).orient(&midstream, &nothing, &learned);
         assert_eq!(told, (Side::B, DirectionBy::Policy));
+        let own_port = flow("tcp 10.0.1.11:50700 -> 203.0.113.9:31337");
+        let told = policy(SITE).orient(&own_port, &nothing, &learned);
+        assert_eq!(told, (Side::A, DirectionBy::Port), "ports know better");
     }
 }

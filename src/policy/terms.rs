@@ -142,12 +142,14 @@ impl Terms {
     }
 
     /// Whether content that cannot be seen was announced to be the row's application. A row that
-    /// demands TLS wants to see it.
+    /// demands TLS wants to see it, and what was seen and is nothing known is not what was announced.
     pub(super) fn foretold(&self, content: &Content) -> bool {
         let speaks = self.speaks.as_deref().unwrap_or_default();
         let demands_tls = matches!(self.security, Security::Tls | Security::Mtls);
-        let announced = content.announced.filter(|_| !content.known() && !demands_tls);
-        announced.is_some_and(|announced| speaks.iter().any(|token| token == announced))
+        let Some(announced) = content.announced else { return false };
+        let hidden = content.guess.is_none_or(|guess| guess == announced);
+        let silent = hidden && !content.text && !content.known() && !demands_tls;
+        silent && speaks.iter().any(|token| token == announced)
     }
 
     /// Compares the content with what the row demands.
@@ -241,6 +243,8 @@ pub(super) struct Content<'i> {
     also: &'i [&'static str],
     /// Readable lines that no detector knows.
     pub(super) text: bool,
+    /// Of payload that was seen and not recognised: what it might be, or nothing known.
+    guess: Option<&'static str>,
     /// A hello was seen, at the beginning of its connection.
     opens_tls: bool,
     /// What was announced of it.
@@ -255,6 +259,7 @@ impl<'i> Content<'i> {
         protocol: None,
         also: &[],
         text: false,
+        guess: None,
         opens_tls: false,
         announced: None,
         lacks_certificate: false,
@@ -268,13 +273,18 @@ impl<'i> Content<'i> {
                 protocol: identification.protocol,
                 also: &identification.also,
                 text: false,
+                guess: None,
                 opens_tls: identification.confidence == Some(Confidence::High),
                 announced: None,
                 lacks_certificate: between_servers && lacks_certificate(identification),
             },
-            Some(Confidence::Low) | None => {
-                Self { text: identification.facts.get("text").is_some(), ..Self::UNSEEN }
-            }
+            Some(Confidence::Low) | None => Self {
+                text: identification.facts.get("text").is_some(),
+                guess: identification
+                    .payload_seen
+                    .then(|| identification.protocol.unwrap_or_default()),
+                ..Self::UNSEEN
+            },
         }
     }
 

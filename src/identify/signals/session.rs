@@ -2,7 +2,8 @@
 //!
 //! Lines are what matters: those of a description are a letter, `=` and a value, which no line of SIP
 //! is. So bodies are found without lengths, in several parts, behind keep-alives and in a segment that begins with
-//! one of their lines. A line that does not end in what was captured is not read.
+//! one of their lines. A line that does not end in what was captured is not read, and the last medium of a
+//! segment counts only where its description is known to end: what follows may name another address.
 //!
 //! | line | what it tells |
 //! |---|---|
@@ -21,7 +22,7 @@ use crate::flow::sample::Carrier;
 use crate::identify::bytes;
 
 /// Hands on the media endpoints of every description in a payload.
-pub(super) fn read(payload: &[u8], take: &mut dyn FnMut(Signal)) {
+pub(super) fn read(carrier: Carrier, payload: &[u8], take: &mut dyn FnMut(Signal)) {
     let begin = payload.iter().position(|b| !b"\r\n".contains(b)).unwrap_or(payload.len());
     let text = payload.get(begin..).unwrap_or_default();
     let mut body = Body::default();
@@ -30,7 +31,11 @@ pub(super) fn read(payload: &[u8], take: &mut dyn FnMut(Signal)) {
         Some(Opening::Line) => {}
         None => return,
     }
+    let mut length = Length::default();
+    let mut at = 0;
     for line in text.split_inclusive(|&b| b == b'\n').filter(|line| line.ends_with(b"\n")) {
+        at += line.len();
+        length.line(line.trim_ascii_end(), at);
         match line.trim_ascii_end() {
             [b'v', b'=', ..] => {
                 body.end(take);
@@ -41,11 +46,42 @@ pub(super) fn read(payload: &[u8], take: &mut dyn FnMut(Signal)) {
                 body.end(take);
                 if let Some(Opening::Message(exchange)) = opening(other) {
                     body = Body { exchange, ..Body::default() };
+                    length = Length::default();
                 }
             }
         }
     }
-    body.end(take);
+    if carrier == Carrier::Datagrams || length.end.is_some_and(|end| end <= text.len()) {
+        body.end(take);
+    }
+}
+
+/// How long a message says that its body is.
+#[derive(Debug, Default)]
+struct Length {
+    told: Option<usize>,
+    /// Where the body ends, from the empty line before it on.
+    end: Option<usize>,
+}
+
+impl Length {
+    /// Reads a line that ends at `at`.
+    fn line(&mut self, line: &[u8], at: usize) {
+        if self.end.is_some() {
+            return;
+        }
+        if line.is_empty() {
+            self.end = self.told.and_then(|length| at.checked_add(length));
+            return;
+        }
+        let colon = line.iter().position(|&b| b == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        let name = name.trim_ascii();
+        if name.eq_ignore_ascii_case(b"Content-Length") || name.eq_ignore_ascii_case(b"l") {
+            let value = value.get(1..).unwrap_or_default().trim_ascii();
+            self.told = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        }
+    }
 }
 
 /// What a payload or a line begins with.
@@ -389,6 +425,23 @@ mod tests {
         assert_eq!(exchange(SDP), None);
         let second = format!("SIP/2.0 100 Trying\n\nINVITE sip:a SIP/2.0\n\n{SDP}");
         assert_eq!(exchange(&second), Some(Exchange::Offer));
+    }
+
+    #[test]
+    fn the_last_medium_of_a_segment_counts_when_its_description_ends() {
+        let body = "v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 4000 RTP/AVP 8\r\na=rtcp-mux\r\n";
+        let ports = |text: &str| -> Vec<u16> {
+            all(Carrier::Stream, text.as_bytes()).iter().map(|signal| signal.port).collect()
+        };
+        let message = |length: usize| format!("INVITE sip:a SIP/2.0\r\nl: {length}\r\n\r\n{body}");
+        assert_eq!(ports(&message(body.len())), [4000]);
+        assert!(ports(&message(body.len() + 1)).is_empty(), "more is to come");
+        assert!(ports(body).is_empty(), "nobody says where it ends");
+        let next = "m=video 5000 RTP/AVP 9\r\n";
+        assert_eq!(ports(&format!("{body}{next}")), [4000]);
+        assert_eq!(ports(&format!("{body}SIP/2.0 200 OK\r\n")), [4000]);
+        let second = format!("{}{}", message(body.len()), message(body.len() + 1));
+        assert_eq!(ports(&second), [4000]);
     }
 
     #[test]
