@@ -458,7 +458,7 @@ mod tests {
     /// | tls | type 23 (8), major version (8), minor version up to 3 (6), possible length (2): 24 | 200,000 / 2^24 = 0.01 |
     /// | rtcp | version (2), type 200 to 207 (5), the one length that fills (16), which seldom leaves room for what the type demands (1): 24 | 400,000 / 2^24 = 0.02 |
     ///
-    /// All others have 30 bits and more to meet. Of 12,000,000 samples one was claimed, as TLS.
+    /// All others have 30 bits and more to meet.
     const MEDIUM_BY_CHANCE: &[(&str, u32)] = &[("tls", 1), ("rtcp", 1)];
 
     #[test]
