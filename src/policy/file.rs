@@ -97,7 +97,7 @@ pub(super) enum PortSource {
 
 /// Whose ports an exemption row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MediaSide {
+pub enum MediaSide {
     /// The `from` roles' own.
     From,
     /// The `to` roles' own.

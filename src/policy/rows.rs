@@ -156,14 +156,17 @@ fn exempt_terms(
     }
     let content_required = !set_by_site(media_port, context)
         && (row.content_required || ports.count() > MOSTLY_EVERYTHING);
+    // The table's rows name every port, but for the clients': that one names a range.
+    let every_port = context.strict && side != MediaSide::Any;
     ExemptTerms {
         id: ExpectationId(0),
         roles,
         direction: side,
         transports: expectation.transports.clone(),
-        ports: if context.strict { PortSet::any() } else { ports },
-        content_required: content_required && !context.strict,
-        strict: context.strict,
+        ports: if every_port { PortSet::any() } else { ports.clone() },
+        media_ports: ports,
+        content_required: content_required && !every_port,
+        strict: every_port,
     }
 }
 

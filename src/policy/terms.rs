@@ -72,8 +72,10 @@ pub(super) struct ExemptTerms {
     pub(super) direction: MediaSide,
     /// IP protocol numbers; empty means any.
     pub(super) transports: Vec<u8>,
-    /// The role's own ports.
+    /// The role's own ports, in the reading in force.
     pub(super) ports: PortSet,
+    /// Those that carry media, in either reading.
+    pub(super) media_ports: PortSet,
     pub(super) content_required: bool,
     /// Any traffic of the role, listener or not: the strict reading.
     pub(super) strict: bool,
