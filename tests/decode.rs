@@ -119,16 +119,21 @@ fn a_tunnel_shows_who_speaks_inside() {
 }
 
 #[test]
-fn esp_shows_its_spi_whether_sealed_or_not() {
+fn esp_shows_its_spi_and_what_it_does_not_encrypt() {
     let clear = udp(at("10.0.0.1:50000"), at("10.0.0.2:49200")).payload(b"media");
-    for crafted in [clear.clone().esp(0x2000, 5), clear.clone().esp_null(0x2000, 5)] {
-        let data = crafted.ip_bytes();
-        let packet = packet(LinkType::RAW, &data);
-        assert_eq!(packet.transport, Transport::ESP);
-        assert_eq!(packet.detail, Detail::Security { spi: 0x2000, sequence: 5 });
-    }
+    let data = clear.clone().esp(0x2000, 5).ip_bytes();
+    let packet_of = |data| packet(LinkType::RAW, data);
+    let Detail::Security(sealed) = packet_of(&data).detail else { panic!("no ESP") };
+    assert_eq!((sealed.spi, sealed.sequence, sealed.whole), (0x2000, 5, true));
+    let data = clear.clone().esp_null(0x2000, 5).ip_bytes();
+    let packet = packet_of(&data);
+    assert_eq!((packet.transport, packet.destination_port), (Transport::UDP, 49200));
+    assert_eq!(packet.payload, b"media");
+    assert_eq!(packet.layers.as_slice(), [Layer::EspNull { spi: 0x2000 }]);
+    let data = clear.clone().esp_null(0x2000, 5).in_udp(4500, 61000).ip_bytes();
+    assert_eq!(packet_of(&data).destination_port, 49200);
     let data = clear.esp(0x2000, 5).in_udp(4500, 61000).ip_bytes();
-    let packet = packet(LinkType::RAW, &data);
+    let packet = packet_of(&data);
     assert_eq!((packet.source_port, packet.destination_port), (4500, 61000));
     assert!(matches!(packet.detail, Detail::UdpEncapsulation(_)));
 }

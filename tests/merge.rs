@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use portassay::decode::{
-    Detail, IcmpErrorKind, Inline, Layer, Packet, Part, Parts, Quoted, TcpFlags, Transport,
+    Detail, IcmpErrorKind, Inline, Layer, Packet, Part, Parts, Protector, Quoted, Sealed, Shield,
+    TcpFlags, Transport,
 };
 use portassay::flow::{FlowTable, Limits};
 use portassay::input::{Frame, LinkType, Timestamp};
@@ -47,6 +48,23 @@ fn small() -> impl Strategy<Value = Small> {
     )
 }
 
+fn sealed(small: &Small) -> Sealed {
+    Sealed {
+        spi: small.sequence + 256,
+        sequence: small.sequence,
+        dscp: [0, 24, 34, 46][small.sequence as usize % 4],
+        whole: small.ah,
+        ip_len: small.payload.len() as u32 + 28,
+    }
+}
+
+/// AH of the hosts, or of the ends of a tunnel.
+fn shield(small: &Small) -> Shield {
+    let outer = |host| if small.sequence % 2 == 0 { address(host) } else { address(host + 10) };
+    let ends = (outer(small.from), outer(small.to));
+    Shield { protocol: Protector::Ah, spi: small.sequence, in_udp: false, ends }
+}
+
 fn packet(small: &Small, frame: u64) -> Packet<'_> {
     let (source, destination) = (address(small.from), address(small.to));
     let quoted = Quoted {
@@ -72,7 +90,7 @@ fn packet(small: &Small, frame: u64) -> Packet<'_> {
         }
         3 => (Transport::UDP, Detail::None),
         4 => (Transport::ICMP, Detail::IcmpError(quoted)),
-        _ => (Transport::ESP, Detail::Security { spi: small.sequence + 256, sequence: 1 }),
+        _ => (Transport::ESP, Detail::Security(sealed(small))),
     };
     let ports = transport.has_ports();
     let mut layers = Inline::new(Layer::IpInIp);
@@ -93,6 +111,7 @@ fn packet(small: &Small, frame: u64) -> Packet<'_> {
         payload_len: small.payload.len() as u32,
         vlans: Inline::new(0),
         layers,
+        shield: small.ah.then(|| shield(small)),
         first_fragment: small.place == Some(0),
         identification: small.sequence,
         hop_limit: 64,

@@ -58,6 +58,7 @@ pub(super) fn packet<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
         payload_len: transport.payload_len,
         vlans,
         layers: Layers::new(Layer::IpInIp),
+        shield: None,
         first_fragment: false,
         identification: header.identification,
         hop_limit: header.hop_limit,

@@ -11,9 +11,12 @@ use etherparse::{
 };
 
 use super::ipsec::Authentication;
-use super::layer::{Layer, Path};
+use super::layer::Path;
 use super::span::Span;
-use super::{Decoded, Packet, Part, Parts, Stop, Transport, transport, tunnel, udp_tunnel};
+use super::{
+    Decoded, Packet, Part, Parts, Protector, Shield, Stop, Transport, ipsec, transport, tunnel,
+    udp_tunnel,
+};
 use crate::input::Frame;
 
 /// Reads a frame from its IP header on; `path` is what was passed before it.
@@ -41,6 +44,7 @@ fn packet<'a>(frame: &Frame<'a>, span: Span<'a>, path: &mut Path) -> Result<Pack
         payload_len: segment.payload.wire_len,
         vlans: path.vlans,
         layers: path.layers,
+        shield: path.shield,
         first_fragment: datagram.fragment == Fragment::First,
         identification: datagram.identification,
         hop_limit: datagram.hop_limit,
@@ -93,6 +97,8 @@ pub(super) struct Datagram<'a> {
     pub(super) more: bool,
     /// Time to live, or hop limit.
     pub(super) hop_limit: u8,
+    /// Differentiated services code point (RFC 2474).
+    pub(super) dscp: u8,
     /// What follows the IP and extension headers.
     pub(super) body: Span<'a>,
 }
@@ -126,6 +132,7 @@ impl<'a> Datagram<'a> {
             offset: u32::from(header.fragments_offset().value()) * 8,
             more: header.more_fragments(),
             hop_limit: header.ttl(),
+            dscp: header.dcp().value(),
             body: datagram.after(header_len),
         })
     }
@@ -142,6 +149,7 @@ impl<'a> Datagram<'a> {
             offset: 0,
             more: false,
             hop_limit: header.hop_limit(),
+            dscp: header.traffic_class() >> 2,
             body: match header.payload_length() {
                 // A jumbogram (RFC 2675) or offloaded: up to the end of the frame.
                 0 => body,
@@ -203,8 +211,10 @@ impl<'a> Datagram<'a> {
     fn open(&self, path: &mut Path) -> Result<Option<Self>, Stop> {
         match self.transport {
             Transport::TCP => Ok(None),
+            Transport::UDP if ipsec::may_be_encapsulation(self.body) => self.open_clear(path),
             Transport::UDP if !udp_tunnel::may_be(self.body) => Ok(None),
             Transport::AH => self.open_authenticated(path),
+            Transport::ESP | Transport::WESP => self.open_clear(path),
             _ => tunnel::open(self, path),
         }
     }
@@ -218,14 +228,16 @@ impl<'a> Datagram<'a> {
             // The snaplen left nothing to open, but the SPI is there.
             return Ok(None);
         }
+        let ends = (self.source, self.destination);
+        let shield = Shield { protocol: Protector::Ah, spi: header.spi, in_udp: false, ends };
         if matches!(header.next, Transport::IPV4 | Transport::IPV6) {
-            path.enter(Layer::Ah { spi: header.spi })?;
+            path.enter_shielded(shield)?;
             path.enter(tunnel::ip_layer(self.source, body))?;
             return Self::read(body).map(Some);
         }
         let inner = Self { transport: header.next, body, ..*self }.past_extensions()?;
         let before = *path;
-        path.enter(Layer::Ah { spi: header.spi })?;
+        path.enter_shielded(shield)?;
         if transport::is_readable(inner.transport) || inner.fragment == Fragment::Later {
             return Ok(Some(inner));
         }
@@ -234,6 +246,26 @@ impl<'a> Datagram<'a> {
             *path = before;
         }
         Ok(opened)
+    }
+
+    /// ESP around readable content, in transport or tunnel mode (RFC 4303, 3.1). None where it is
+    /// encrypted.
+    fn open_clear(&self, path: &mut Path) -> Result<Option<Self>, Stop> {
+        let Some((shield, clear)) = ipsec::open(self) else {
+            return Ok(None);
+        };
+        path.enter_shielded(shield)?;
+        if matches!(clear.next, Transport::IPV4 | Transport::IPV6) {
+            path.enter(tunnel::ip_layer(self.source, clear.body))?;
+            return Self::read(clear.body).map(Some);
+        }
+        Self { transport: clear.next, body: clear.body, ..*self }.past_extensions().map(Some)
+    }
+
+    /// Length of the IP packet in bytes, without the options and extensions of its header.
+    pub(super) fn ip_len(&self) -> u32 {
+        let header = if self.source.is_ipv4() { V4_LEN } else { V6_LEN };
+        self.body.wire_len.saturating_add(header)
     }
 }
 
@@ -305,6 +337,8 @@ fn stated_len(span: Span<'_>) -> Option<u32> {
 const MIN_BODY: u32 = 46;
 /// Bytes behind it that some equipment leaves on or adds.
 const TRAILER: u32 = 8;
+/// Bytes of an IPv4 header without options.
+const V4_LEN: u32 = 20;
 /// Bytes of an IPv6 header.
 const V6_LEN: u32 = 40;
 
@@ -472,13 +506,11 @@ mod tests {
 
     #[test]
     fn other_encapsulations_are_transports() {
-        for protocol in [108, 141] {
-            let inner = ipv4(17, &hex(UDP));
-            let bytes = ipv4(protocol, &inner);
-            let packet = raw(&bytes);
-            assert_eq!(packet.transport, Transport(protocol));
-            assert_eq!(ports(&packet), (0, 0));
-            assert_eq!(packet.payload, inner);
-        }
+        let inner = ipv4(17, &hex(UDP));
+        let bytes = ipv4(108, &inner);
+        let packet = raw(&bytes);
+        assert_eq!(packet.transport, Transport(108));
+        assert_eq!(ports(&packet), (0, 0));
+        assert_eq!(packet.payload, inner);
     }
 }

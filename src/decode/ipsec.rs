@@ -1,12 +1,14 @@
 //! IPsec: the Authentication Header (RFC 4302), ESP (RFC 4303) and ESP inside UDP (RFC 3948).
 //!
-//! AH leaves what it protects in clear, so it is opened like an envelope. ESP shows only its SPI and
-//! sequence number here; whether its content is readable after all (NULL encryption) takes several
-//! packets to tell and is not this room's work.
+//! AH leaves what it protects in clear, so it is opened like an envelope; so are ESP without encryption
+//! (`esp_null`) and wrapped ESP that says so (`wesp`). Other ESP shows its SPI and sequence number.
 
+use std::net::IpAddr;
+
+use super::ip::{Datagram, Fragment};
 use super::span::Span;
-use super::transport::Segment;
-use super::{Detail, Stop, Transport, UdpEncapsulation};
+use super::transport::{self, Segment};
+use super::{Detail, Protector, Sealed, Shield, Stop, Transport, UdpEncapsulation, esp_null, wesp};
 
 /// An Authentication Header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,32 +44,111 @@ impl<'a> Authentication<'a> {
 }
 
 /// AH around something that cannot be read: the AH packet is all there is to tell.
-pub(super) fn opaque_ah(span: Span<'_>) -> Result<Segment<'_>, Stop> {
-    let header = Authentication::read(span)?;
-    let detail = Detail::Security { spi: header.spi, sequence: header.sequence };
-    Ok(Segment::portless(detail, header.body))
+pub(super) fn opaque_ah<'a>(datagram: &Datagram<'a>) -> Result<Segment<'a>, Stop> {
+    let header = Authentication::read(datagram.body)?;
+    let sealed = sealed(header.spi, header.sequence, datagram);
+    Ok(Segment::portless(Detail::Security(sealed), header.body))
 }
 
-/// ESP: SPI and sequence number; all behind them may be encrypted.
-pub(super) fn esp(span: Span<'_>) -> Result<Segment<'_>, Stop> {
+/// ESP whose content cannot be read: SPI and sequence number; all behind them is encrypted.
+pub(super) fn esp<'a>(datagram: &Datagram<'a>) -> Result<Segment<'a>, Stop> {
+    let span = datagram.body;
     let (Some(spi), Some(sequence)) = (span.u32(0), span.u32(4)) else {
         return Err(Stop::TransportHeader(Transport::ESP));
     };
-    Ok(Segment::portless(Detail::Security { spi, sequence }, span.after(ESP_LEN)))
+    Ok(Segment::portless(Detail::Security(sealed(spi, sequence, datagram)), span.after(ESP_LEN)))
 }
 
-/// What a datagram on port 4500 carries (RFC 3948, 2); None when it has none of the three shapes.
-pub(super) fn udp_encapsulation(payload: Span<'_>) -> Option<UdpEncapsulation> {
+/// Wrapped ESP whose content cannot be read.
+pub(super) fn wrapped_esp<'a>(datagram: &Datagram<'a>) -> Result<Segment<'a>, Stop> {
+    let bad = Stop::TransportHeader(Transport::WESP);
+    let inside = wesp::esp(datagram.body).ok_or(bad)?;
+    let (Some(spi), Some(sequence)) = (inside.u32(0), inside.u32(4)) else {
+        return Err(bad);
+    };
+    let sealed = sealed(spi, sequence, datagram);
+    Ok(Segment::portless(Detail::Security(sealed), inside.after(ESP_LEN)))
+}
+
+fn sealed(spi: u32, sequence: u32, datagram: &Datagram<'_>) -> Sealed {
+    let body = datagram.body;
+    let whole =
+        body.bytes.len() as u64 == u64::from(body.wire_len) && datagram.fragment == Fragment::Whole;
+    Sealed { spi, sequence, dscp: datagram.dscp, whole, ip_len: datagram.ip_len() }
+}
+
+/// Whether the ports of a datagram are those of ESP in UDP. A NAT may have changed one of them.
+#[inline]
+pub(super) fn may_be_encapsulation(datagram: Span<'_>) -> bool {
+    transport::ports(datagram).is_some_and(|(from, to)| from == NAT_PORT || to == NAT_PORT)
+}
+
+/// What a datagram on port 4500 carries (RFC 3948, 2); None when it has none of the shapes.
+pub(super) fn udp_encapsulation(
+    payload: Span<'_>,
+    datagram: &Datagram<'_>,
+) -> Option<UdpEncapsulation> {
     if payload.wire_len == 1 {
         return (payload.u8(0)? == 0xFF).then_some(UdpEncapsulation::Keepalive);
     }
     match payload.u32(0)? {
         0 if payload.wire_len >= MARKER_LEN + IKE_LEN => Some(UdpEncapsulation::Ike),
         spi @ FIRST_SPI.. if payload.wire_len >= ESP_LEN as u32 => {
-            Some(UdpEncapsulation::Esp { spi })
+            Some(UdpEncapsulation::Esp(sealed(spi, payload.u32(4)?, datagram)))
+        }
+        WESP_IDENTIFIER => {
+            let inside = wesp::esp(payload.after(IDENTIFIER_LEN))?;
+            let spi = inside.u32(0).filter(|spi| *spi >= FIRST_SPI)?;
+            Some(UdpEncapsulation::Esp(sealed(spi, inside.u32(4)?, datagram)))
         }
         _ => None,
     }
+}
+
+/// What ESP or wrapped ESP holds in clear, and its SPI; None where it is encrypted, cut or in pieces.
+pub(super) fn open<'a>(datagram: &Datagram<'a>) -> Option<(Shield, Clear<'a>)> {
+    if datagram.fragment != Fragment::Whole {
+        return None;
+    }
+    let ends = (datagram.source, datagram.destination);
+    match datagram.transport {
+        Transport::ESP => open_esp(datagram.body, ends, false),
+        Transport::WESP => open_wrapped(datagram.body, ends, false),
+        Transport::UDP => {
+            let payload = transport::udp_payload(datagram.body);
+            match payload.u32(0)? {
+                FIRST_SPI.. => open_esp(payload, ends, true),
+                WESP_IDENTIFIER => open_wrapped(payload.after(IDENTIFIER_LEN), ends, true),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn open_esp(esp: Span<'_>, ends: (IpAddr, IpAddr), in_udp: bool) -> Option<(Shield, Clear<'_>)> {
+    let opened = esp_null::open(esp, ends)?;
+    let protocol = Protector::Esp(opened.form);
+    let shield = Shield { protocol, spi: esp.u32(0)?, in_udp, ends };
+    Some((shield, Clear { next: opened.next, body: opened.body }))
+}
+
+fn open_wrapped(
+    wrapped: Span<'_>,
+    ends: (IpAddr, IpAddr),
+    in_udp: bool,
+) -> Option<(Shield, Clear<'_>)> {
+    let (next, body) = wesp::content(wrapped)?;
+    let spi = wesp::esp(wrapped)?.u32(0)?;
+    Some((Shield { protocol: Protector::Wesp, spi, in_udp, ends }, Clear { next, body }))
+}
+
+/// Content that IPsec leaves readable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clear<'a> {
+    /// What the body begins with.
+    pub(super) next: Transport,
+    pub(super) body: Span<'a>,
 }
 
 /// The port to which IKE and ESP move behind a NAT (RFC 3947).
@@ -78,6 +159,10 @@ const ESP_LEN: usize = 8;
 const MARKER_LEN: u32 = 4;
 /// An IKE header (RFC 7296, 3.1), in bytes.
 const IKE_LEN: u32 = 28;
+/// What stands in SPI place before wrapped ESP in UDP (RFC 5840, 2).
+const WESP_IDENTIFIER: u32 = 2;
+/// Its length, in bytes.
+const IDENTIFIER_LEN: usize = 4;
 /// SPIs 1 to 255 are reserved (RFC 4303, 2.1).
 const FIRST_SPI: u32 = 256;
 
@@ -86,7 +171,7 @@ mod tests {
     use super::super::testing::{
         SYN, UDP, cut_frame, hex, ipv4, ipv6, packet, raw, raw_stop, stop,
     };
-    use super::super::{Layer, MAX_LAYERS};
+    use super::super::{Layer, MAX_LAYERS, Packet};
     use super::*;
     use crate::input::LinkType;
 
@@ -121,6 +206,15 @@ mod tests {
             .concat()
     }
 
+    fn sealed(packet: &Packet<'_>) -> Option<(u32, u32)> {
+        match packet.detail {
+            Detail::Security(sealed) | Detail::UdpEncapsulation(UdpEncapsulation::Esp(sealed)) => {
+                Some((sealed.spi, sealed.sequence))
+            }
+            _ => None,
+        }
+    }
+
     fn udp_4500(payload: &str) -> Detail {
         let payload = hex(payload);
         let len = u16::try_from(payload.len() + 8).unwrap().to_be_bytes();
@@ -149,8 +243,8 @@ mod tests {
                 20..32 => assert_eq!(stop(&cut), Stop::TransportHeader(Transport::AH)),
                 32..=44 => {
                     let packet = packet(&cut);
-                    let detail = Detail::Security { spi: 0x1020_3040, sequence: 1 };
-                    assert_eq!((packet.transport, packet.detail), (Transport::AH, detail));
+                    assert_eq!(packet.transport, Transport::AH);
+                    assert_eq!(sealed(&packet), Some((0x1020_3040, 1)));
                     assert_eq!((packet.payload.len(), packet.payload_len), (0, 40));
                 }
                 45..48 => assert_eq!(stop(&cut), Stop::TransportHeader(Transport::UDP)),
@@ -185,7 +279,7 @@ mod tests {
         let bytes = ipv4(51, &ah(50, &hex("00001000 00000003 ffff")));
         let packet = raw(&bytes);
         assert_eq!(packet.transport, Transport::ESP);
-        assert_eq!(packet.detail, Detail::Security { spi: 0x1000, sequence: 3 });
+        assert_eq!(sealed(&packet), Some((0x1000, 3)));
         assert_eq!(packet.layers.as_slice(), [Layer::Ah { spi: 0x0102_0304 }]);
         assert_eq!((packet.payload, packet.payload_len), (&[0xFF, 0xFF][..], 2));
     }
@@ -196,8 +290,7 @@ mod tests {
             let bytes = ipv4(51, &ah(next, &[1, 2, 3, 4]));
             let packet = raw(&bytes);
             assert_eq!(packet.transport, Transport::AH);
-            let detail = Detail::Security { spi: 0x0102_0304, sequence: 9 };
-            assert_eq!(packet.detail, detail);
+            assert_eq!(sealed(&packet), Some((0x0102_0304, 9)));
             assert!(packet.layers.as_slice().is_empty());
             assert_eq!((packet.payload, packet.payload_len), (&[1, 2, 3, 4][..], 4));
         }
@@ -239,38 +332,92 @@ mod tests {
         assert_eq!(raw_stop(&ipv4(51, &ah(4, &inner))), Stop::Fragment);
     }
 
+    /// What all vectors hold, whatever is around it.
+    fn assert_media(vector: &str, layers: &[Layer]) {
+        let bytes = hex(vector);
+        let packet = raw(&bytes);
+        assert_eq!(packet.transport, Transport::UDP, "{layers:?}");
+        assert_eq!((packet.source_port, packet.destination_port), (50000, 49200));
+        assert_eq!(packet.payload.get(..4), Some(&hex("80680101")[..]));
+        assert_eq!((packet.payload.len(), packet.payload_len), (32, 32));
+        assert_eq!(packet.layers.as_slice(), layers);
+        let shield = packet.shield.unwrap();
+        assert_eq!(shield.ends, (packet.source, packet.destination));
+    }
+
     #[test]
-    fn esp_shows_spi_and_sequence_only() {
-        for (vector, spi, len) in [(ESP_NULL, 0x5060_7080, 56), (ESP_GMAC, 0x5060_7081, 68)] {
+    fn esp_without_encryption_shows_the_ports_inside() {
+        assert_media(ESP_NULL, &[Layer::EspNull { spi: 0x5060_7080 }]);
+        assert_media(ESP_GMAC, &[Layer::EspNull { spi: 0x5060_7081 }]);
+        let in_udp = [Layer::UdpEncapsulation, Layer::EspNull { spi: 0x5060_7082 }];
+        assert_media(UDP_ESP, &in_udp);
+        assert_media(WESP, &[Layer::Wesp { spi: 0x5060_7083 }]);
+        let form = |vector: &str| match raw(&hex(vector)).shield.unwrap().protocol {
+            Protector::Esp(form) => (form.icv, form.iv),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(form(ESP_NULL), (12, 0));
+        assert_eq!(form(ESP_GMAC), (16, 8));
+    }
+
+    #[test]
+    fn cut_or_damaged_esp_shows_spi_and_sequence_only() {
+        for (vector, spi) in [(ESP_NULL, 0x5060_7080), (ESP_GMAC, 0x5060_7081)] {
             let bytes = hex(vector);
-            let packet = raw(&bytes);
-            assert_eq!(packet.transport, Transport::ESP);
-            assert_eq!((packet.source_port, packet.destination_port), (0, 0));
-            assert_eq!(packet.detail, Detail::Security { spi, sequence: 1 });
-            assert_eq!((packet.payload.len(), packet.payload_len), (len as usize, len));
-            for cut in 20..28 {
-                let cut = cut_frame(LinkType::RAW, &bytes[..cut], bytes.len());
-                assert_eq!(stop(&cut), Stop::TransportHeader(Transport::ESP));
+            for len in 20..bytes.len() {
+                let cut = cut_frame(LinkType::RAW, &bytes[..len], bytes.len());
+                match len {
+                    20..28 => assert_eq!(stop(&cut), Stop::TransportHeader(Transport::ESP)),
+                    _ => {
+                        let packet = packet(&cut);
+                        assert_eq!(packet.transport, Transport::ESP);
+                        assert_eq!(sealed(&packet), Some((spi, 1)));
+                        assert!(!matches!(packet.detail, Detail::Security(s) if s.whole));
+                    }
+                }
+            }
+            // The UDP length, and the pad length.
+            for at in [33, bytes.len() - 14, bytes.len() - 18] {
+                let mut bad = bytes.clone();
+                bad[at] ^= 0x40;
+                let Detail::Security(sealed) = raw(&bad).detail else { continue };
+                assert!(sealed.whole);
+                assert_eq!((sealed.dscp, sealed.ip_len as usize), (46, bytes.len()));
             }
         }
     }
 
     #[test]
-    fn wrapped_esp_is_a_transport_of_its_own() {
-        let bytes = hex(WESP);
+    fn wrapped_esp_is_a_transport_of_its_own_where_it_is_encrypted() {
+        let mut bytes = hex(WESP);
+        bytes[20..24].copy_from_slice(&[0, 0, 0, 0x20]);
+        let packet = raw(&bytes);
+        assert_eq!(packet.transport, Transport::WESP);
+        assert_eq!(sealed(&packet), Some((0x5060_7083, 1)));
+        assert_eq!(packet.payload_len, 56);
+    }
+
+    #[test]
+    fn the_length_of_the_wesp_trailer_may_be_that_of_the_check_value_alone() {
+        let mut bytes = hex(WESP);
+        bytes[22] = 12;
+        assert_eq!(raw(&bytes).destination_port, 49200);
+        bytes[22] = 20;
         assert_eq!(raw(&bytes).transport, Transport::WESP);
-        assert_eq!(raw(&bytes).payload_len, 68);
     }
 
     #[test]
     fn port_4500_carries_esp_ike_or_a_keepalive() {
         let esp = hex(UDP_ESP);
-        assert_eq!(raw(&esp).transport, Transport::UDP);
+        // Encrypted, as far as anybody can tell.
+        let mut sealed_esp = esp.clone();
+        sealed_esp[40] ^= 0x10;
+        assert_eq!(raw(&sealed_esp).transport, Transport::UDP);
+        assert_eq!(sealed(&raw(&sealed_esp)), Some((0x5060_7082, 1)));
         let inside = |vector| match raw(&hex(vector)).detail {
             Detail::UdpEncapsulation(inside) => Some(inside),
             _ => None,
         };
-        assert_eq!(inside(UDP_ESP), Some(UdpEncapsulation::Esp { spi: 0x5060_7082 }));
         assert_eq!(inside(KEEPALIVE), Some(UdpEncapsulation::Keepalive));
         assert_eq!(inside(IKEV2), Some(UdpEncapsulation::Ike));
         // Port 500 is IKE without a marker: a detector's work.
@@ -289,7 +436,10 @@ mod tests {
         assert_eq!(udp_4500("00000002 00000001 00000000"), Detail::None);
         assert_eq!(udp_4500("000000ff 00000001"), Detail::None);
         assert_eq!(udp_4500("00000100 000001"), Detail::None);
-        let esp = Detail::UdpEncapsulation(UdpEncapsulation::Esp { spi: 256 });
-        assert_eq!(udp_4500("00000100 00000001"), esp);
+        let Detail::UdpEncapsulation(UdpEncapsulation::Esp(esp)) = udp_4500("00000100 00000001")
+        else {
+            panic!("no ESP");
+        };
+        assert_eq!((esp.spi, esp.sequence), (256, 1));
     }
 }

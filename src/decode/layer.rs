@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{Inline, Stop};
+use super::{Inline, Protector, Shield, Stop};
 
 /// A header that was peeled off around the innermost IP header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +14,18 @@ use super::{Inline, Stop};
 pub enum Layer {
     /// IPsec Authentication Header with readable content.
     Ah {
+        /// Security parameters index.
+        spi: u32,
+    },
+    /// IPsec ESP in UDP (RFC 3948) around readable content.
+    UdpEncapsulation,
+    /// IPsec ESP without encryption.
+    EspNull {
+        /// Security parameters index.
+        spi: u32,
+    },
+    /// IPsec Wrapped ESP without encryption.
+    Wesp {
         /// Security parameters index.
         spi: u32,
     },
@@ -102,6 +114,9 @@ impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match *self {
             Self::Ah { .. } => "ah",
+            Self::UdpEncapsulation => "udp-encap",
+            Self::EspNull { .. } => "esp-null",
+            Self::Wesp { .. } => "wesp",
             Self::IpInIp => "ipip",
             Self::SixInFour => "6in4",
             Self::SixToFour => "6to4",
@@ -152,17 +167,34 @@ pub(super) struct Path {
     pub(super) vlans: Vlans,
     /// Encapsulations passed.
     pub(super) layers: Layers,
+    /// The outermost IPsec passed.
+    pub(super) shield: Option<Shield>,
 }
 
 impl Path {
     /// Nothing passed yet.
     pub(super) fn new() -> Self {
-        Self { vlans: Vlans::new(0), layers: Layers::new(Layer::IpInIp) }
+        Self { vlans: Vlans::new(0), layers: Layers::new(Layer::IpInIp), shield: None }
     }
 
     /// Goes into an encapsulation.
     pub(super) fn enter(&mut self, layer: Layer) -> Result<(), Stop> {
         if self.layers.push(layer) { Ok(()) } else { Err(Stop::TooDeep) }
+    }
+
+    /// Goes into readable IPsec.
+    pub(super) fn enter_shielded(&mut self, shield: Shield) -> Result<(), Stop> {
+        let spi = shield.spi;
+        if shield.in_udp {
+            self.enter(Layer::UdpEncapsulation)?;
+        }
+        self.enter(match shield.protocol {
+            Protector::Ah => Layer::Ah { spi },
+            Protector::Esp(_) => Layer::EspNull { spi },
+            Protector::Wesp => Layer::Wesp { spi },
+        })?;
+        self.shield.get_or_insert(shield);
+        Ok(())
     }
 }
 

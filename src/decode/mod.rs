@@ -6,6 +6,7 @@
 mod capwap;
 mod common;
 mod erspan;
+mod esp_null;
 mod ether;
 mod frame_relay;
 mod gre;
@@ -29,11 +30,13 @@ mod transport;
 mod tunnel;
 mod tzsp;
 mod udp_tunnel;
+mod wesp;
 mod wlan;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+pub use esp_null::NullForm;
 pub use layer::{Layer, Layers, MAX_LAYERS, MAX_VLANS, Vlans};
 pub use wlan::Radio;
 
@@ -80,7 +83,7 @@ impl Transport {
 
     /// Whether flows of this transport are one-way security associations keyed by SPI.
     pub fn is_security_association(self) -> bool {
-        matches!(self, Self::ESP | Self::AH)
+        matches!(self, Self::ESP | Self::WESP | Self::AH)
     }
 }
 
@@ -173,11 +176,48 @@ pub enum UdpEncapsulation {
     Keepalive,
     /// IKE behind the four zero bytes of the non-ESP marker.
     Ike,
-    /// ESP.
-    Esp {
-        /// Security parameters index.
-        spi: u32,
-    },
+    /// ESP, or wrapped ESP, whose content cannot be read.
+    Esp(Sealed),
+}
+
+/// A packet of a security association whose content cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sealed {
+    /// Security parameters index.
+    pub spi: u32,
+    /// Sequence number.
+    pub sequence: u32,
+    /// Differentiated services code point of the IP header around it (RFC 2474).
+    pub dscp: u8,
+    /// Captured to its end, and not in fragments: had it been readable, it would have been read.
+    pub whole: bool,
+    /// Length of the IP packet in bytes.
+    pub ip_len: u32,
+}
+
+/// What protects a packet that could be read all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protector {
+    /// The Authentication Header (RFC 4302), which encrypts nothing.
+    Ah,
+    /// ESP without encryption.
+    Esp(NullForm),
+    /// Wrapped ESP that says it is not encrypted (RFC 5840).
+    Wesp,
+}
+
+/// The outermost security association around a packet that could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shield {
+    /// What protects the packet.
+    pub protocol: Protector,
+    /// Security parameters index.
+    pub spi: u32,
+    /// In UDP, because of a NAT (RFC 3948).
+    pub in_udp: bool,
+    /// Source and destination of the IP header around it: those of the packet itself in transport mode, those
+    /// of the tunnel's ends in tunnel mode.
+    pub ends: (IpAddr, IpAddr),
 }
 
 /// What the transport header says beyond ports.
@@ -199,12 +239,7 @@ pub enum Detail {
     /// An ICMP error that quotes another packet.
     IcmpError(Quoted),
     /// An ESP or AH header.
-    Security {
-        /// Security parameters index.
-        spi: u32,
-        /// Sequence number.
-        sequence: u32,
-    },
+    Security(Sealed),
 }
 
 /// A short list kept in place, so that decoding a packet never allocates.
@@ -267,6 +302,8 @@ pub struct Packet<'a> {
     pub vlans: Vlans,
     /// Encapsulations around the packet.
     pub layers: Layers,
+    /// The IPsec around it.
+    pub shield: Option<Shield>,
     /// Whether this is the first fragment of a larger datagram; [`fragments`] tells of which.
     pub first_fragment: bool,
     /// Identification of the innermost IPv4 header; 0 for IPv6 without a fragment header.

@@ -45,11 +45,12 @@ pub(super) fn read<'a>(datagram: &Datagram<'a>) -> Result<Segment<'a>, Stop> {
     let body = datagram.body;
     match datagram.transport {
         Transport::TCP => tcp(body, datagram.fragment).map(|segment| checked(segment, datagram)),
-        Transport::UDP => udp(body, datagram.fragment),
+        Transport::UDP => udp(datagram),
         Transport::SCTP => sctp(body),
         Transport::ICMP | Transport::ICMPV6 => icmp::read(datagram.transport, body),
-        Transport::ESP => ipsec::esp(body),
-        Transport::AH => ipsec::opaque_ah(body),
+        Transport::ESP => ipsec::esp(datagram),
+        Transport::WESP => ipsec::wrapped_esp(datagram),
+        Transport::AH => ipsec::opaque_ah(datagram),
         _ => Ok(Segment::portless(Detail::None, body)),
     }
 }
@@ -64,6 +65,7 @@ pub(super) fn is_readable(transport: Transport) -> bool {
             | Transport::ICMP
             | Transport::ICMPV6
             | Transport::ESP
+            | Transport::WESP
             | Transport::AH
     )
 }
@@ -102,14 +104,28 @@ fn checked<'a>(segment: Segment<'a>, datagram: &Datagram<'a>) -> Segment<'a> {
     if !opens || !whole || datagram.fragment != Fragment::Whole || body.bytes.len() > MAX_SUMMED {
         return segment;
     }
-    let sum = address_sum(datagram.source)
-        + address_sum(datagram.destination)
-        + u32::from(Transport::TCP.0)
-        + body.wire_len
-        + sum_of_words(body.bytes);
-    let once = (sum >> 16) + (sum & 0xFFFF);
-    let holds = (once >> 16) + (once & 0xFFFF) == 0xFFFF;
-    Segment { checksum_holds: Some(holds), ..segment }
+    let pseudo =
+        pseudo_header(datagram.source, datagram.destination, Transport::TCP, body.wire_len);
+    Segment { checksum_holds: Some(sums_up(body, pseudo)), ..segment }
+}
+
+/// The sum of what stands for the IP header in checksums of transports (RFC 9293, 3.1; RFC 8200, 8.1).
+pub(super) fn pseudo_header(from: IpAddr, to: IpAddr, transport: Transport, len: u32) -> u32 {
+    address_sum(from) + address_sum(to) + u32::from(transport.0) + (len >> 16) + (len & 0xFFFF)
+}
+
+/// Whether bytes with a checksum in them are right (RFC 1071); `before` is the sum of what stands before
+/// them.
+pub(super) fn sums_up(span: Span<'_>, before: u32) -> bool {
+    let mut sum = u64::from(before);
+    // In pieces whose sums do not overflow.
+    for piece in span.bytes.chunks(1 << 16) {
+        sum += u64::from(sum_of_words(piece));
+    }
+    while sum > 0xFFFF {
+        sum = (sum >> 16) + (sum & 0xFFFF);
+    }
+    sum == 0xFFFF
 }
 
 fn address_sum(address: IpAddr) -> u32 {
@@ -135,15 +151,16 @@ fn tcp_detail(span: Span<'_>) -> Option<Detail> {
 }
 
 /// UDP (RFC 768).
-fn udp(span: Span<'_>, fragment: Fragment) -> Result<Segment<'_>, Stop> {
+fn udp<'a>(datagram: &Datagram<'a>) -> Result<Segment<'a>, Stop> {
+    let span = datagram.body;
     let bad = Stop::TransportHeader(Transport::UDP);
     let (source_port, destination_port) = ports(span).ok_or(bad)?;
-    if !fits(UDP_LEN, span, fragment) {
+    if !fits(UDP_LEN, span, datagram.fragment) {
         return Err(bad);
     }
     let payload = udp_payload(span);
     let detail = if source_port == ipsec::NAT_PORT || destination_port == ipsec::NAT_PORT {
-        ipsec::udp_encapsulation(payload).map_or(Detail::None, Detail::UdpEncapsulation)
+        ipsec::udp_encapsulation(payload, datagram).map_or(Detail::None, Detail::UdpEncapsulation)
     } else {
         Detail::None
     };

@@ -73,8 +73,10 @@ impl Watch {
     pub(super) fn add(&mut self, case: &Case<'_>, lookup: &dyn Lookup) {
         let flow = case.judged.flow;
         let hidden = is_esp(case);
-        self.deployed |=
-            hidden || flow.ah.is_some() || flow.transport == Transport::AH || is_ike(case);
+        self.deployed |= hidden
+            || flow.associations.is_some()
+            || flow.transport == Transport::AH
+            || is_ike(case);
         for protected in protected(case) {
             if let Some(row) = self.rows.iter_mut().find(|r| r.key == protected.row.key) {
                 row.add_protected(case, protected.sign, protected.packets);
@@ -101,7 +103,9 @@ impl RowWatch {
         };
         *count = count.saturating_add(packets);
         let flow = case.judged.flow;
-        let Some(ah) = &flow.ah else { return };
+        let Some(ah) = flow.associations.as_ref().and_then(|known| known.earliest()) else {
+            return;
+        };
         let [a, b] = flow.ends;
         let text = format!(
             "{} {}:{} -> {}:{} inside AH, SPI 0x{:08x}, media {told}, {packets} packets, {}",

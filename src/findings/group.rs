@@ -76,7 +76,7 @@ impl Group {
             outcomes: BTreeSet::from([case.judged.outcome]),
             announced: announcement(case).cloned(),
             own_ports: own_port(case).into_iter().collect(),
-            inside_ah: flow.ah.is_some(),
+            inside_ah: flow.associations.is_some(),
             tagged: !flow.vlans().is_empty(),
         };
         keep_lowest(&mut group.rows, MAX_ROWS);
@@ -110,7 +110,7 @@ impl Group {
         if let Some(port) = own_port(case) {
             add_lowest(&mut self.own_ports, port, MAX_OWN_PORTS);
         }
-        self.inside_ah |= flow.ah.is_some();
+        self.inside_ah |= flow.associations.is_some();
         self.tagged |= !flow.vlans().is_empty();
     }
 

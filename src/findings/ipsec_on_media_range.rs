@@ -2,6 +2,7 @@
 
 use super::protected::{Sign, protected};
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
+use crate::flow::FrameRef;
 use crate::identify::Confidence;
 
 pub(super) const RULE: Rule = Rule {
@@ -42,9 +43,14 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         rows: broken.iter().map(|protected| protected.row.key).collect(),
         misfit: None,
         range: Some("media-range"),
-        frame: case.judged.flow.ah.as_ref().map(|ah| ah.first_frame),
+        frame: first_frame(case),
         detail: None,
     })
+}
+
+fn first_frame(case: &Case<'_>) -> Option<FrameRef> {
+    let associations = case.judged.flow.associations.as_ref()?;
+    Some(associations.earliest()?.first_frame)
 }
 
 fn message(telling: &Telling<'_>) -> String {

@@ -30,7 +30,7 @@ pub(super) struct Protected<'a> {
 /// The exemption rows that a flow breaks; none without AH.
 pub(super) fn protected<'a>(case: &Case<'a>) -> Vec<Protected<'a>> {
     let flow = case.judged.flow;
-    let Some(ah) = &flow.ah else {
+    let Some(associations) = &flow.associations else {
         return Vec::new();
     };
     let mut broken = Vec::new();
@@ -43,10 +43,7 @@ pub(super) fn protected<'a>(case: &Case<'a>) -> Vec<Protected<'a>> {
         let packets = [Side::A, Side::B]
             .into_iter()
             .filter(|&sender| covers(&row, case, sender))
-            .map(|sender| match sender {
-                Side::A => ah.packets[0],
-                Side::B => ah.packets[1],
-            })
+            .map(|sender| associations.packets(sender))
             .sum();
         if packets > 0 {
             broken.push(Protected { row, sign, packets });

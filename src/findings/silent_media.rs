@@ -22,7 +22,8 @@ pub(super) fn flow(transport: Transport, to: Endpoint, announcement: &Announceme
         tcp: [TcpSeen::default(); 2],
         acknowledged: Default::default(),
         wrapping: None,
-        ah: None,
+        associations: None,
+        paces: None,
         icmp: None,
         direction: DirectionBy::Policy,
     }

@@ -8,9 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use super::audit::{Audit, Summary};
 use super::case::{Case, Lookup, Row};
 use super::{Finding, Judged, Rule, Spark};
-use crate::decode::{IcmpErrorKind, Transport};
+use crate::decode::{IcmpErrorKind, Protector, Transport};
 use crate::flow::{
-    AhSeen, Counters, DirectionBy, Endpoint, Flow, FrameRef, IcmpSeen, Outcome, TcpSeen,
+    Association, Associations, Counters, DirectionBy, Endpoint, Flow, FrameRef, IcmpSeen, Outcome,
+    TcpSeen,
 };
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
@@ -170,7 +171,8 @@ pub(super) fn flow(from: &str, to: &str) -> Sample {
             first_frame,
             tcp: [TcpSeen::default(); 2],
             wrapping: None,
-            ah: None,
+            associations: None,
+            paces: None,
             icmp: None,
             acknowledged: Default::default(),
             direction: DirectionBy::Syn,
@@ -294,11 +296,21 @@ impl Sample {
     }
 
     pub(super) fn inside_ah(mut self, packets: [u64; 2]) -> Self {
-        self.flow.ah = Some(Box::new(AhSeen {
-            packets,
-            first_frame: FrameRef { capture: 0, frame: 3 },
-            spi: 0x1020_3040,
-        }));
+        let [a, b] = self.flow.ends.map(|end| end.address);
+        let of = |packets: u64, ends| {
+            (packets > 0).then_some(Association {
+                protocol: Protector::Ah,
+                spi: 0x1020_3040,
+                in_udp: false,
+                ends,
+                first_frame: FrameRef { capture: 0, frame: 3 },
+                first: self.flow.first,
+                before: None,
+                packets,
+            })
+        };
+        let hosts = [of(packets[0], (a, b)), of(packets[1], (b, a))];
+        self.flow.associations = Some(Box::new(Associations { hosts, ..Associations::default() }));
         self
     }
 

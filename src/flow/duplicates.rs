@@ -205,7 +205,7 @@ fn signature(direction: u64, packet: &Packet<'_>) -> u64 {
         Detail::Tcp { flags, sequence, acknowledgement } => {
             (u64::from(sequence) << 32 | u64::from(acknowledgement), flags.0)
         }
-        Detail::Security { spi, sequence } => (u64::from(spi) << 32 | u64::from(sequence), 0),
+        Detail::Security(sealed) => (u64::from(sealed.spi) << 32 | u64::from(sealed.sequence), 0),
         _ => (0, 0),
     };
     let marks = u64::from(packet.identification) << 32

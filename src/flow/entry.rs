@@ -6,17 +6,17 @@
 use std::net::IpAddr;
 
 use super::acknowledged::Acknowledged;
+use super::association::Seen;
 use super::extra::{Extra, Shift, Store, graver};
 use super::fragments::Late;
-use super::observation::Observation;
+use super::observation::{Around, Observation};
 use super::opening::Opening;
 use super::sample::{Carrier, Piece, Sample};
 use super::samples::{Chain, Track};
 use super::{
-    AhSeen, Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen,
-    Wrapping,
+    Counters, DirectionBy, Endpoint, Flow, FlowKey, FrameRef, IcmpSeen, Side, TcpSeen, Wrapping,
 };
-use crate::decode::{Layer, TcpFlags, Transport};
+use crate::decode::{TcpFlags, Transport};
 use crate::input::Timestamp;
 
 /// A flow. The first half is what finds and counts it, the second half the rest.
@@ -95,14 +95,11 @@ impl Entry {
             tcp: [TcpSeen::default(); 2],
             marks: Marks(marks),
         };
-        let spi = (packet.spi != 0).then_some(packet.spi);
         let vlans = packet.vlans.as_slice();
-        if (spi.is_some() || !vlans.is_empty())
+        if !vlans.is_empty()
             && let Some(extra) = store.extra(&mut entry.extra)
         {
-            extra.spi = spi;
-            extra.wrapping =
-                (!vlans.is_empty()).then(|| Wrapping { vlans: vlans.to_vec(), layers: Vec::new() });
+            extra.wrapping = Some(Wrapping { vlans: vlans.to_vec(), layers: Vec::new() });
         }
         entry
     }
@@ -113,13 +110,17 @@ impl Entry {
         &self.key
     }
 
-    /// The time of its earliest packet.
-    pub(super) fn first(&self) -> Timestamp {
-        self.first
+    /// The times of its earliest and its latest packet.
+    pub(super) fn times(&self, store: &Store) -> (Timestamp, Timestamp) {
+        match store.peek(self.extra).and_then(|extra| extra.late) {
+            Some((first, last)) => (self.first.min(first), self.last.max(last)),
+            None => (self.first, self.last),
+        }
     }
 
-    /// The time of its latest packet.
-    pub(super) fn last(&self) -> Timestamp {
+    /// The time of its latest packet so far that shows itself whose it is.
+    #[inline]
+    pub(super) fn latest(&self) -> Timestamp {
         self.last
     }
 
@@ -212,8 +213,9 @@ impl Entry {
     /// Counts later fragments of a datagram that one side sent.
     pub(super) fn add_late(&mut self, side: Side, late: &Late, store: &mut Store) {
         self.count(side, late.counters, store);
-        self.first = self.first.min(late.first);
-        self.last = self.last.max(late.last);
+        if let Some(extra) = store.extra(&mut self.extra) {
+            extra.add_late((late.first, late.last));
+        }
     }
 
     /// Counts an ICMP error about a packet of this flow.
@@ -243,9 +245,9 @@ impl Entry {
             self.initial[1] = next.initial[1];
             self.marks.0 |= Marks::ANSWERED;
         }
+        store.join_extras(&mut self.extra, next.extra, flipped, self.last);
         self.first = self.first.min(next.first);
         self.last = self.last.max(next.last);
-        store.join_extras(&mut self.extra, next.extra, flipped);
         let carrier = carrier(self.key.transport());
         store.samples.join(&mut self.chain, carrier, next.chain, flipped);
         flipped
@@ -329,19 +331,20 @@ impl Entry {
     pub(super) fn flow(&self, store: &Store) -> Flow {
         let [low, high] = self.key.ends().map(|(address, port)| Endpoint { address, port });
         let extra = store.peek(self.extra);
-        let boxed = |extra: Option<&Extra>| extra.and_then(|e| e.ah).map(Box::new);
+        let (first, last) = self.times(store);
         Flow {
             transport: self.key.transport(),
             ends: if self.marks.has(Marks::A_IS_LOW) { [low, high] } else { [high, low] },
-            spi: self.key.spi().or_else(|| extra.and_then(|extra| extra.spi)),
+            spi: self.key.spi().or_else(|| extra.and_then(Extra::spi)),
             counters: [self.counters(Side::A, store), self.counters(Side::B, store)],
-            first: self.first,
-            last: self.last,
+            first,
+            last,
             first_frame: unpack(self.first_frame),
             tcp: self.tcp,
             acknowledged: [self.acknowledgements(Side::A), self.acknowledgements(Side::B)],
             wrapping: extra.and_then(|extra| extra.wrapping.clone()).map(Box::new),
-            ah: boxed(extra),
+            associations: extra.and_then(|extra| extra.associations.clone()),
+            paces: extra.and_then(|extra| extra.paces.clone()),
             icmp: extra.and_then(|extra| extra.icmp).map(Box::new),
             direction: DirectionBy::Unknown,
         }
@@ -371,22 +374,21 @@ impl Entry {
         }
     }
 
-    /// Notes the encapsulations around a packet that was counted.
+    /// Notes what was around a packet that was counted.
     #[cold]
-    pub(super) fn note_layers(
-        &mut self,
-        layers: &[Layer],
-        side: Side,
-        at: FrameRef,
-        store: &mut Store,
-    ) {
+    pub(super) fn note_around(&mut self, around: &Around, seen: &Seen, store: &mut Store) {
+        let ends = self.key.ends().map(|(address, _)| address);
+        let from_low = (seen.side == Side::A) == self.marks.has(Marks::A_IS_LOW);
+        let own_ends = if from_low { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
         let Some(extra) = store.extra(&mut self.extra) else { return };
-        for &layer in layers {
+        for &layer in around.layers.as_slice() {
             extra.add_layer(layer);
-            if let Layer::Ah { spi } = layer {
-                let first = AhSeen { packets: [0; 2], first_frame: at, spi };
-                extra.ah.get_or_insert(first).packets[side.index()] += 1;
-            }
+        }
+        if let Some(shield) = &around.shield {
+            extra.associations.get_or_insert_default().note(shield, own_ends, seen);
+        }
+        if let Some(sealed) = &around.sealed {
+            extra.paces.get_or_insert_default()[seen.side.index()].add(sealed, seen.time);
         }
     }
 }

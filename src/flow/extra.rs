@@ -2,17 +2,20 @@
 
 use super::sample::Taste;
 use super::samples::Samples;
-use super::{AhSeen, FrameRef, IcmpSeen, Wrapping};
+use super::{Associations, FrameRef, IcmpSeen, Pace, Wrapping};
 use crate::decode::Layer;
+use crate::input::Timestamp;
 
 /// What few flows have.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Extra {
     pub(super) wrapping: Option<Wrapping>,
-    pub(super) ah: Option<AhSeen>,
+    pub(super) associations: Option<Box<Associations>>,
+    pub(super) paces: Option<Box<[Pace; 2]>>,
     pub(super) icmp: Option<IcmpSeen>,
-    /// Of ESP in UDP.
-    pub(super) spi: Option<u32>,
+    /// Times of the earliest and the latest fragment that was counted to the flow without showing whose it
+    /// is. Apart from the flow's own: such fragments may be counted later than what follows them.
+    pub(super) late: Option<(Timestamp, Timestamp)>,
     /// Upper halves of the numbers of packets.
     pub(super) packets: [u32; 2],
 }
@@ -62,20 +65,26 @@ impl Store {
         Shift { extras, samples: self.samples.adopt(others.samples) }
     }
 
-    /// Appends what one flow has to what another has.
-    pub(super) fn join_extras(&mut self, ours: &mut u32, theirs: u32, flipped: bool) {
+    /// Appends what one flow has to what another has, whose latest packet is of the time `last`.
+    pub(super) fn join_extras(
+        &mut self,
+        ours: &mut u32,
+        theirs: u32,
+        flipped: bool,
+        last: Timestamp,
+    ) {
         if let Some(theirs) = self.peek(theirs).cloned()
             && let Some(ours) = self.extra(ours)
         {
-            ours.join(&theirs, flipped);
+            ours.join(&theirs, flipped, last);
         }
     }
 
     /// Adds to frame numbers; see [`super::FlowTable::rebase`].
     pub(super) fn rebase(&mut self, shift: impl Fn(&mut FrameRef)) {
         for extra in &mut self.extras {
-            if let Some(ah) = &mut extra.ah {
-                shift(&mut ah.first_frame);
+            if let Some(associations) = &mut extra.associations {
+                associations.rebase(&shift);
             }
             if let Some(icmp) = &mut extra.icmp {
                 shift(&mut icmp.first_frame);
@@ -102,22 +111,32 @@ impl Extra {
         }
     }
 
+    /// Notes the times of fragments.
+    pub(super) fn add_late(&mut self, (first, last): (Timestamp, Timestamp)) {
+        let known = self.late.unwrap_or((first, last));
+        self.late = Some((known.0.min(first), known.1.max(last)));
+    }
+
+    /// The SPI of ESP in UDP, of the first side that has any.
+    pub(super) fn spi(&self) -> Option<u32> {
+        self.paces.as_ref()?.iter().find_map(|pace| pace.spi)
+    }
+
     /// Appends that of the following part, but for the numbers of packets.
-    pub(super) fn join(&mut self, next: &Self, flipped: bool) {
+    pub(super) fn join(&mut self, next: &Self, flipped: bool, last: Timestamp) {
         for &layer in next.wrapping.iter().flat_map(|wrapping| &wrapping.layers) {
             self.add_layer(layer);
         }
-        if let Some(mut ah) = next.ah {
-            if flipped {
-                ah.packets.swap(0, 1);
-            }
-            match &mut self.ah {
-                None => self.ah = Some(ah),
-                Some(mine) => {
-                    for (mine, theirs) in mine.packets.iter_mut().zip(ah.packets) {
-                        *mine += theirs;
-                    }
-                }
+        if let Some(late) = next.late {
+            self.add_late(late);
+        }
+        if let Some(next) = &next.associations {
+            self.associations.get_or_insert_default().join(next, flipped, last);
+        }
+        if let Some(next) = &next.paces {
+            let sides = if flipped { [1, 0] } else { [0, 1] };
+            for (own, from) in self.paces.get_or_insert_default().iter_mut().zip(sides) {
+                own.join(&next[from]);
             }
         }
         if let Some(icmp) = next.icmp {

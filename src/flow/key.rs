@@ -53,10 +53,10 @@ impl FlowKey {
     #[inline]
     pub fn of(packet: &Packet<'_>) -> (Self, bool) {
         if packet.transport.is_security_association()
-            && let Detail::Security { spi, .. } = packet.detail
+            && let Detail::Security(sealed) = packet.detail
         {
-            let key =
-                Self::of_association(packet.transport, packet.source, packet.destination, spi);
+            let (from, to) = (packet.source, packet.destination);
+            let key = Self::of_association(packet.transport, from, to, sealed.spi);
             return (key, true);
         }
         Self::of_ends(

@@ -11,6 +11,7 @@ pub mod sample;
 pub mod table;
 
 mod acknowledged;
+mod association;
 mod entries;
 mod entry;
 mod extra;
@@ -19,6 +20,7 @@ mod index;
 pub mod mix;
 mod observation;
 mod opening;
+mod pace;
 mod places;
 mod samples;
 
@@ -26,9 +28,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use acknowledged::Acknowledged;
+pub use association::{Association, Associations};
 pub use fragments::FragmentCounts;
 pub use key::{FlowKey, Side};
-pub use observation::Observation;
+pub use observation::{Around, Observation};
+pub use pace::{Marked, Pace};
 pub use table::{BATCH, FlowTable, Limits, Refused};
 
 use crate::decode::{IcmpErrorKind, Layer, Transport};
@@ -91,17 +95,6 @@ impl TcpSeen {
     pub fn any(self, mask: u8) -> bool {
         self.0 & mask != 0
     }
-}
-
-/// Packets of the flow that came inside AH, by sender, and the first such frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AhSeen {
-    /// Packets per side.
-    pub packets: [u64; 2],
-    /// The first frame.
-    pub first_frame: FrameRef,
-    /// The SPI in that frame.
-    pub spi: u32,
 }
 
 /// ICMP errors that quoted packets of the flow.
@@ -221,8 +214,10 @@ pub struct Flow {
     pub acknowledged: [Acknowledged; 2],
     /// What was around its packets; most flows have nothing.
     pub wrapping: Option<Box<Wrapping>>,
-    /// AH around packets of this flow.
-    pub ah: Option<Box<AhSeen>>,
+    /// IPsec around packets of this flow, which could be read all the same.
+    pub associations: Option<Box<Associations>>,
+    /// How each side's packets follow each other, of flows whose content IPsec hides.
+    pub paces: Option<Box<[Pace; 2]>>,
     /// ICMP errors about packets of this flow.
     pub icmp: Option<Box<IcmpSeen>>,
     /// How side A became the initiator.
@@ -269,8 +264,11 @@ impl Flow {
             self.counters.swap(0, 1);
             self.tcp.swap(0, 1);
             self.acknowledged.swap(0, 1);
-            if let Some(ah) = &mut self.ah {
-                ah.packets.swap(0, 1);
+            if let Some(associations) = &mut self.associations {
+                associations.swap();
+            }
+            if let Some(paces) = &mut self.paces {
+                paces.swap(0, 1);
             }
         }
     }

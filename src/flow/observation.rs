@@ -1,7 +1,7 @@
 //! A packet as the table counts it: all that is needed of it, found out before the table is touched.
 
 use super::key::FlowKey;
-use crate::decode::{Detail, Packet, TcpFlags, UdpEncapsulation, Vlans};
+use crate::decode::{Detail, Layers, Packet, Sealed, Shield, TcpFlags, UdpEncapsulation, Vlans};
 use crate::input::Timestamp;
 
 /// What a table takes of a packet. Packets are counted in batches, so this waits in a row with others;
@@ -21,8 +21,6 @@ pub struct Observation<'p> {
     /// Of TCP.
     pub(super) sequence: u32,
     pub(super) acknowledgement: u32,
-    /// The SPI of ESP in UDP; 0 without, which RFC 3948 forbids for one.
-    pub(super) spi: u32,
     pub(super) flags: TcpFlags,
     /// Whether the packet comes from the key's low end.
     pub(super) from_low: bool,
@@ -42,10 +40,6 @@ impl<'p> Observation<'p> {
             }
             _ => (false, TcpFlags(0), 0, 0),
         };
-        let spi = match packet.detail {
-            Detail::UdpEncapsulation(UdpEncapsulation::Esp { spi }) => spi,
-            _ => 0,
-        };
         Self {
             key,
             mixed: key.mixed(seed),
@@ -56,7 +50,6 @@ impl<'p> Observation<'p> {
             wire_len: packet.wire_len,
             sequence,
             acknowledgement,
-            spi,
             flags,
             from_low,
             is_tcp,
@@ -68,5 +61,27 @@ impl<'p> Observation<'p> {
     #[inline]
     pub fn direction(&self) -> u64 {
         if self.from_low { self.mixed } else { !self.mixed }
+    }
+}
+
+/// What few packets have around them.
+#[derive(Debug, Clone, Copy)]
+pub struct Around {
+    pub(super) layers: Layers,
+    pub(super) shield: Option<Shield>,
+    pub(super) sealed: Option<Sealed>,
+}
+
+impl Around {
+    /// What there is around a packet; None for most.
+    pub fn of(packet: &Packet<'_>) -> Option<Self> {
+        let sealed = match packet.detail {
+            Detail::Security(sealed) => Some(sealed),
+            Detail::UdpEncapsulation(UdpEncapsulation::Esp(sealed)) => Some(sealed),
+            _ => None,
+        };
+        let nothing = packet.layers.as_slice().is_empty() && sealed.is_none();
+        let (layers, shield) = (packet.layers, packet.shield);
+        (!nothing).then_some(Self { layers, shield, sealed })
     }
 }

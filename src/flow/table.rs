@@ -19,17 +19,18 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::ops::Range;
 
+use super::association::Seen;
 use super::entries::Entries;
 use super::entry::Entry;
 use super::extra::{Store, graver};
 use super::fragments::{FragmentCounts, Fragments, Kind, Owner, Piece};
 use super::index::Index;
-use super::observation::Observation;
+use super::observation::{Around, Observation};
 use super::opening::Opening;
 use super::sample::{Heard, Sample, Taste};
 use super::samples::{AT_ONCE, Track};
 use super::{Counters, Flow, FlowKey, FrameRef, IcmpSeen, mix};
-use crate::decode::{Detail, Layer, Layers, Packet, Parts, Quoted};
+use crate::decode::{Detail, Packet, Parts, Quoted};
 use crate::input::{Frame, Timestamp};
 
 /// Bounds of a table.
@@ -164,22 +165,22 @@ impl FlowTable {
 
     fn observe_whole(&mut self, capture: u32, packet: &Packet<'_>) -> Option<Owner> {
         let observation = Observation::of(packet, self.seed);
-        let owner = self.observed(capture, &observation, packet.layers.as_slice());
+        let owner = self.observed(capture, &observation, Around::of(packet).as_ref());
         if let Detail::IcmpError(quoted) = packet.detail {
             self.note_error(&quoted, FrameRef { capture, frame: packet.frame });
         }
         owner
     }
 
-    /// The same for a packet that tells of no error, with the encapsulations around it.
+    /// The same for a packet that tells of no error, with what is around it.
     #[inline]
     pub fn observe_prepared(
         &mut self,
         capture: u32,
         packet: &Observation<'_>,
-        layers: Option<&Layers>,
+        around: Option<&Around>,
     ) {
-        self.observed(capture, packet, layers.map_or(&[], Layers::as_slice));
+        self.observed(capture, packet, around);
     }
 
     /// Counts a packet that is the first fragment of these datagrams.
@@ -232,22 +233,25 @@ impl FlowTable {
         &mut self,
         capture: u32,
         packet: &Observation<'_>,
-        layers: &[Layer],
+        around: Option<&Around>,
     ) -> Option<Owner> {
         let opening = Opening::of(packet);
         let found = self.find(packet.mixed, &packet.key);
         let store = &mut self.store;
+        let mut before = None;
         let owner = match found.and_then(|at| Some((at, self.entries.get_mut(at)?))) {
             Some((position, entry)) if entry.takes(opening) => {
+                before = Some(entry.latest());
                 Owner { entry: position, side: entry.add(packet, store) }
             }
             _ => self.open(capture, packet, opening)?,
         };
-        if !layers.is_empty()
+        if let Some(around) = around
             && let Some(entry) = self.entries.get_mut(owner.entry)
         {
             let at = FrameRef { capture, frame: packet.frame };
-            entry.note_layers(layers, owner.side, at, &mut self.store);
+            let seen = Seen { side: owner.side, at, time: packet.time, before };
+            entry.note_around(around, &seen, &mut self.store);
         }
         Some(owner)
     }
@@ -287,7 +291,7 @@ impl FlowTable {
 
     /// Flows whose first packet is of these times, as they stand, with their samples.
     pub fn begun(&self, times: Range<Timestamp>) -> impl Iterator<Item = (Flow, Sample)> {
-        (self.entries.iter().filter(move |entry| times.contains(&entry.first())))
+        (self.entries.iter().filter(move |entry| times.contains(&entry.times(&self.store).0)))
             .map(|entry| (entry.flow(&self.store), entry.sample(&self.store)))
     }
 
@@ -298,7 +302,8 @@ impl FlowTable {
             // What these quote was never captured, and there must be room for later ones.
             self.pending.clear();
         }
-        let leaving = self.entries.iter().filter(|entry| entry.last() < before).count();
+        let leaving =
+            (self.entries.iter().filter(|entry| entry.times(&self.store).1 < before)).count();
         if leaving == 0 {
             return Vec::new();
         }
@@ -316,7 +321,7 @@ impl FlowTable {
         let mut places = vec![None; self.entries.end()];
         for (at, entry) in std::mem::take(&mut self.entries).into_iter() {
             let kept_in = if renew { &old } else { &self.store };
-            if entry.last() < before {
+            if entry.times(kept_in).1 < before {
                 idle.push((entry.flow(kept_in), entry.sample(kept_in)));
             } else {
                 let mixed = entry.key().mixed(self.seed);

@@ -1,9 +1,9 @@
 //! What happens to a frame between the capture and the flow table: filter, decoding, copies, count.
 
-use crate::decode::{self, Decoded, Detail, Layers, Packet, Parts, Stop, TcpFlags, Transport};
+use crate::decode::{self, Decoded, Detail, Packet, Parts, Stop, TcpFlags, Transport};
 use crate::flow::duplicates::{Copy, State, Window};
 use crate::flow::sample::Carrier;
-use crate::flow::{BATCH, Endpoint, FlowTable, FrameRef, Observation};
+use crate::flow::{Around, BATCH, Endpoint, FlowTable, FrameRef, Observation};
 use crate::identify::signals;
 use crate::input::Frame;
 use crate::input::filter::{Filter, Passage};
@@ -30,7 +30,7 @@ pub(super) struct Intake {
     learned: Learned,
     seed: u64,
     /// Room that batches use one after the other.
-    layers: Vec<(usize, Layers)>,
+    around: Vec<(usize, Around)>,
 }
 
 impl Intake {
@@ -43,7 +43,7 @@ impl Intake {
             window,
             learned: Learned::default(),
             seed,
-            layers: Vec::new(),
+            around: Vec::new(),
         }
     }
 
@@ -97,8 +97,8 @@ impl Intake {
         counts: &mut CaptureCounts,
         table: &mut FlowTable,
     ) {
-        let layers = std::mem::take(&mut self.layers);
-        let mut waiting = Waiting { slots: [const { None }; BATCH], len: 0, layers };
+        let around = std::mem::take(&mut self.around);
+        let mut waiting = Waiting { slots: [const { None }; BATCH], len: 0, around };
         counts.looks_for_copies = self.window.is_some();
         for frame in frames {
             counts.tally.count(&frame);
@@ -135,7 +135,7 @@ impl Intake {
                         waiting.settle(capture, table);
                         table.observe(capture, &packet);
                     } else {
-                        waiting.put_within(observation, packet.layers, capture, table);
+                        waiting.put_within(observation, Around::of(&packet), capture, table);
                     }
                 }
                 Decoded::Stopped(Stop::Fragment) => {
@@ -150,7 +150,7 @@ impl Intake {
             }
         }
         waiting.settle(capture, table);
-        self.layers = waiting.layers;
+        self.around = waiting.around;
     }
 
     /// Only remembers a frame, for those that follow.
@@ -229,8 +229,8 @@ impl Intake {
 struct Waiting<'f> {
     slots: [Option<Observation<'f>>; BATCH],
     len: usize,
-    /// The encapsulations around those that have any, each with its slot.
-    layers: Vec<(usize, Layers)>,
+    /// What is around those that have anything, each with its slot.
+    around: Vec<(usize, Around)>,
 }
 
 impl<'f> Waiting<'f> {
@@ -244,17 +244,17 @@ impl<'f> Waiting<'f> {
         self.len += 1;
     }
 
-    /// The same with encapsulations around it.
+    /// The same with what is around it.
     fn put_within(
         &mut self,
         packet: Observation<'f>,
-        layers: Layers,
+        around: Option<Around>,
         capture: u32,
         table: &mut FlowTable,
     ) {
         self.put(packet, capture, table);
-        if !layers.as_slice().is_empty() {
-            self.layers.push((self.len - 1, layers));
+        if let Some(around) = around {
+            self.around.push((self.len - 1, around));
         }
     }
 
@@ -263,13 +263,13 @@ impl<'f> Waiting<'f> {
     fn settle(&mut self, capture: u32, table: &mut FlowTable) {
         let packets = self.slots.get(..self.len).unwrap_or_default();
         table.fetch(packets.iter().flatten());
-        let mut layers = self.layers.iter().peekable();
+        let mut beside = self.around.iter().peekable();
         for (nth, packet) in packets.iter().flatten().enumerate() {
-            let around = layers.next_if(|(slot, _)| *slot == nth).map(|(_, layers)| layers);
+            let around = beside.next_if(|(slot, _)| *slot == nth).map(|(_, around)| around);
             table.observe_prepared(capture, packet, around);
         }
         self.len = 0;
-        self.layers.clear();
+        self.around.clear();
     }
 }
 

@@ -1,0 +1,128 @@
+//! How the packets of a security association follow each other: all that encryption leaves to see.
+//!
+//! Audio sends a packet every 20 ms, or 40 or 60, and small ones; so a series of gaps and sizes hints at it.
+//! Everything is a count or an extreme, and the gap between two parts of a capture is known when they are
+//! joined, so the sums of the parts are those of the whole.
+
+use crate::decode::Sealed;
+use crate::input::Timestamp;
+
+/// The packets of one side whose content cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pace {
+    /// Security parameters index of the first packet.
+    pub spi: Option<u32>,
+    /// Packets.
+    pub packets: u64,
+    /// Of those, packets that the snaplen cut or that are in fragments: those could not have been read even
+    /// without encryption.
+    pub cut: u64,
+    /// Lengths of the IP packets, in bytes, added up.
+    pub ip_bytes: u64,
+    /// Packets longer than [`Self::LARGE`].
+    pub large: u64,
+    /// Gaps of 15 to 25 ms, the time between two packets of audio.
+    pub even: u64,
+    /// Gaps below [`Self::SHORT`].
+    pub short: u64,
+    /// Short gaps within 5 ms of a multiple of 20 ms.
+    pub multiples: u64,
+    /// Packets marked as audio, as video, as application sharing, and otherwise; unmarked ones are left.
+    pub marked: Marked,
+    /// The lowest and the highest sequence number.
+    pub sequences: Option<(u32, u32)>,
+    /// Times of the first and the last packet, in the order of the capture.
+    pub times: Option<(Timestamp, Timestamp)>,
+}
+
+/// Packets by differentiated services code point (RFC 2474), as sites mark media: 46 (expedited forwarding,
+/// RFC 3246), 34 (AF41, RFC 2597), 24 (CS3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marked {
+    /// 46.
+    pub audio: u64,
+    /// 34.
+    pub video: u64,
+    /// 24.
+    pub sharing: u64,
+    /// Others but 0.
+    pub other: u64,
+}
+
+impl Pace {
+    /// No packet of audio is longer, in bytes of IP.
+    pub const LARGE: u32 = 700;
+    /// Gaps are looked at below this, in ns: longer ones are pauses of speech.
+    pub const SHORT: i64 = 200_000_000;
+
+    /// Counts a packet.
+    pub(super) fn add(&mut self, packet: &Sealed, time: Timestamp) {
+        self.follow(time);
+        self.spi.get_or_insert(packet.spi);
+        self.packets += 1;
+        self.cut += u64::from(!packet.whole);
+        self.ip_bytes += u64::from(packet.ip_len);
+        self.large += u64::from(packet.ip_len > Self::LARGE);
+        match packet.dscp {
+            0 => {}
+            46 => self.marked.audio += 1,
+            34 => self.marked.video += 1,
+            24 => self.marked.sharing += 1,
+            _ => self.marked.other += 1,
+        }
+        self.sequences = Some(widen(self.sequences, (packet.sequence, packet.sequence)));
+        self.times = Some((self.times.map_or(time, |(first, _)| first), time));
+    }
+
+    /// Appends that of the following part.
+    pub(super) fn join(&mut self, next: &Self) {
+        if let Some((first, _)) = next.times {
+            self.follow(first);
+        }
+        self.spi = self.spi.or(next.spi);
+        self.packets += next.packets;
+        self.cut += next.cut;
+        self.ip_bytes += next.ip_bytes;
+        self.large += next.large;
+        self.even += next.even;
+        self.short += next.short;
+        self.multiples += next.multiples;
+        self.marked.audio += next.marked.audio;
+        self.marked.video += next.marked.video;
+        self.marked.sharing += next.marked.sharing;
+        self.marked.other += next.marked.other;
+        if let Some(theirs) = next.sequences {
+            self.sequences = Some(widen(self.sequences, theirs));
+        }
+        if let Some((next_first, last)) = next.times {
+            self.times = Some((self.times.map_or(next_first, |(first, _)| first), last));
+        }
+    }
+
+    /// Looks at the gap before a packet. Clocks may step back; that is no gap.
+    fn follow(&mut self, time: Timestamp) {
+        let Some(gap) = self.times.map(|(_, last)| time.0.saturating_sub(last.0)) else { return };
+        if !(0..Self::SHORT).contains(&gap) {
+            return;
+        }
+        self.short += 1;
+        self.even += u64::from((FRAME - SLACK..=FRAME + SLACK).contains(&gap));
+        let off = gap % FRAME;
+        let multiple = off.min(FRAME - off) <= SLACK && gap > SLACK;
+        self.multiples += u64::from(multiple);
+    }
+
+    /// How long it lasted, in ns.
+    pub fn duration(&self) -> i64 {
+        self.times.map_or(0, |(first, last)| last.0.saturating_sub(first.0))
+    }
+}
+
+fn widen(known: Option<(u32, u32)>, (low, high): (u32, u32)) -> (u32, u32) {
+    known.map_or((low, high), |(lowest, highest)| (lowest.min(low), highest.max(high)))
+}
+
+/// The time between two packets of audio, in ns.
+const FRAME: i64 = 20_000_000;
+/// By how much it varies, in ns.
+const SLACK: i64 = 5_000_000;
