@@ -448,6 +448,7 @@ impl fmt::Display for Stop {
 
 /// A frame as far as it was understood.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::large_enum_variant, reason = "nearly every frame is a packet, and none is kept")]
 pub enum Decoded<'a> {
     /// An IP packet whose transport was read.
     Packet(Packet<'a>),

@@ -76,8 +76,9 @@ impl Around {
     /// What there is around a packet; None for most.
     pub fn of(packet: &Packet<'_>) -> Option<Self> {
         let sealed = match packet.detail {
-            Detail::Security(sealed) => Some(sealed),
-            Detail::UdpEncapsulation(UdpEncapsulation::Esp(sealed)) => Some(sealed),
+            Detail::Security(sealed) | Detail::UdpEncapsulation(UdpEncapsulation::Esp(sealed)) => {
+                Some(sealed)
+            }
             _ => None,
         };
         let nothing = packet.layers.as_slice().is_empty() && sealed.is_none();
