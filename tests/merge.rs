@@ -60,7 +60,8 @@ fn sealed(small: &Small) -> Sealed {
 
 /// AH of the hosts, or of the ends of a tunnel.
 fn shield(small: &Small) -> Shield {
-    let outer = |host| if small.sequence.is_multiple_of(2) { address(host) } else { address(host + 10) };
+    let outer =
+        |host| if small.sequence.is_multiple_of(2) { address(host) } else { address(host + 10) };
     let ends = (outer(small.from), outer(small.to));
     Shield { protocol: Protector::Ah, spi: small.sequence, in_udp: false, ends }
 }

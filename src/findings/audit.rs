@@ -5,25 +5,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::case::{Case, Lookup, Row};
-use super::exemptions::Watch;
 use super::expected::Roll;
 use super::filters::{Subject, bpf, display_filter};
 use super::fingerprint::fingerprint;
 use super::group::Group;
+use super::ipsec::exemptions::Watch;
+use super::later::Later;
 use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
 use super::{
-    Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling, media_outside_range,
-    mtls_not_presented, silent_media,
+    Deployment, Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling,
+    esp_resembles_media, media_outside_range, mtls_not_presented, silent_media,
 };
 use crate::decode::Transport;
 use crate::flow::{Endpoint, Outcome, is_group};
 use crate::identify::{Confidence, Identification};
 use crate::policy::{Class, Learned, Misfit, Party, Policy};
 
-pub use super::exemptions::Exemption;
 pub use super::expected::{Expected, ExpectedState};
+pub use super::ipsec::{Exemption, Peers};
 
 /// Collects judged flows.
 #[derive(Debug)]
@@ -36,6 +38,11 @@ pub struct Audit<'p> {
     watch: Watch,
     directions: Directions,
     pairs: Pairs,
+    /// Shared with the cases that are looked at, while what they say is entered.
+    deployment: Arc<Deployment>,
+    later: Later,
+    /// The exemption rows.
+    exempt: Vec<Row<'p>>,
     told: BTreeSet<String>,
     /// Announced media endpoints to which media came. No more than were announced.
     came: BTreeSet<(Transport, Endpoint)>,
@@ -111,6 +118,9 @@ impl<'p> Audit<'p> {
             watch: Watch::new(lookup),
             directions: Directions::default(),
             pairs: Pairs::default(),
+            deployment: Arc::default(),
+            later: Later::default(),
+            exempt: lookup.exemptions().iter().map(|(key, _)| lookup.row(*key)).collect(),
             told: BTreeSet::new(),
             came: BTreeSet::new(),
         }
@@ -122,13 +132,20 @@ impl<'p> Audit<'p> {
         Self { pairs, ..self }
     }
 
+    /// Tells who uses IPsec with whom. To be told before the flows that it is about are added.
+    pub fn tell_deployment(&mut self, deployment: Arc<Deployment>) {
+        self.deployment = deployment;
+    }
+
     /// Adds a judged flow. The order of adding decides nothing.
     pub fn add(&mut self, judged: &Judged<'_>) {
         let lookup: &dyn Lookup = self.lookup;
-        let case = Case::of(judged, lookup);
+        let deployment = Arc::clone(&self.deployment);
+        let case = Case::of(judged, lookup, &deployment);
         self.count(judged);
         self.roll.add(&case, lookup);
         self.watch.add(&case, lookup);
+        self.later.add(&case, &self.exempt);
         self.note_arrival(judged);
         for (position, rule) in RULES.iter().enumerate() {
             let Some(mut spark) = (rule.check)(&case) else {
@@ -182,8 +199,27 @@ impl<'p> Audit<'p> {
                 verdict: &silent_media::verdict(announcement),
                 outcome: Outcome::Unanswered,
             };
-            let case = Case::of(&judged, lookup);
+            let case = Case::of(&judged, lookup, Deployment::NONE);
             if let Some(spark) = media_outside_range::never_came(&case) {
+                self.enter(rule, &case, &spark, false);
+            }
+        }
+    }
+
+    /// Says what could not be said before all flows of that time had been added.
+    pub fn settle(&mut self) {
+        let name = esp_resembles_media::RULE.name;
+        let Some(rule) = RULES.iter().position(|rule| rule.name == name) else { return };
+        let lookup: &dyn Lookup = self.lookup;
+        let deployment = Arc::clone(&self.deployment);
+        for kept in self.later.take() {
+            let judged = kept.judged();
+            let case = Case::of(&judged, lookup, &deployment);
+            for hidden in self.later.hidden(&case, &self.exempt) {
+                let spark = esp_resembles_media::late(&case, &hidden);
+                for (row, sight) in hidden.sights {
+                    self.watch.see(row, sight);
+                }
                 self.enter(rule, &case, &spark, false);
             }
         }
@@ -266,7 +302,7 @@ impl<'p> Audit<'p> {
             transport: key.transport,
             ports: &ports,
             own_ports: &own_ports,
-            inside_ah: group.inside_ah,
+            inside_ipsec: group.inside_ipsec,
             tagged: group.tagged,
         };
         let expectation = group.expectation().map(|id| self.lookup.row(id));
@@ -578,7 +614,14 @@ mod tests {
                     1 => sample.class(Class::Unexpected).nearest(SIP, Misfit::Peer),
                     2 => sample.class(Class::PortOnly).row(SIP).outcome(outcome),
                     3 => sample.class(Class::RangeUnconfirmed).row(AUDIO),
-                    4 => sample.udp().exempt(&[(EXEMPT_IN, back == 0)]).inside_ah([frame, back]),
+                    4 => {
+                        let signs = [
+                            crate::policy::MediaSign::SharedRange,
+                            crate::policy::MediaSign::Content,
+                        ];
+                        let sign = signs[usize::from(back == 0)];
+                        sample.udp().exempt(&[(EXEMPT_IN, sign)]).inside_ah([frame, back])
+                    }
                     5 => sample.esp(7),
                     _ => sample
                         .class(Class::Unexpected)

@@ -5,13 +5,13 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{Judged, silent_media};
+use super::{Deployment, Judged, silent_media};
 use crate::decode::Transport;
 use crate::flow::{DirectionBy, Flow};
 use crate::identify::{Confidence, Identification};
 use crate::policy::{
-    Class, Expectation, ExpectationId, Misfit, Party, Policy, PortSet, Profile, Required, RoleSet,
-    Security,
+    Class, Expectation, ExpectationId, MediaSign, Misfit, Party, Policy, PortSet, Profile,
+    Required, RoleSet, Security,
 };
 
 /// A judged flow, who its ends are, and the rows that its verdict names.
@@ -27,14 +27,20 @@ pub struct Case<'a> {
     pub row: Option<Row<'a>>,
     /// For unexpected flows: the nearest row and the field that failed.
     pub nearest: Option<(Row<'a>, Misfit)>,
-    /// Exemption rows whose media the flow is, and whether the content shows media.
-    pub exempt: Vec<(Row<'a>, bool)>,
+    /// Exemption rows whose media the flow is, and what tells so.
+    pub exempt: Vec<(Row<'a>, MediaSign)>,
+    /// Who uses IPsec with whom.
+    pub(super) deployment: &'a Deployment,
     lookup: &'a dyn Lookup,
 }
 
 impl<'a> Case<'a> {
     /// Looks up what the verdict refers to.
-    pub(super) fn of(judged: &Judged<'a>, lookup: &'a dyn Lookup) -> Self {
+    pub(super) fn of(
+        judged: &Judged<'a>,
+        lookup: &'a dyn Lookup,
+        deployment: &'a Deployment,
+    ) -> Self {
         let verdict = judged.verdict;
         Self {
             judged: *judged,
@@ -42,7 +48,8 @@ impl<'a> Case<'a> {
             responder: lookup.party(judged.flow.responder().address),
             row: verdict.expectation.map(|id| lookup.row(id)),
             nearest: verdict.nearest.map(|(id, misfit)| (lookup.row(id), misfit)),
-            exempt: verdict.exempt.iter().map(|&(id, content)| (lookup.row(id), content)).collect(),
+            exempt: verdict.exempt.iter().map(|&(id, sign)| (lookup.row(id), sign)).collect(),
+            deployment,
             lookup,
         }
     }
@@ -71,6 +78,16 @@ impl<'a> Case<'a> {
             Some((row, Misfit::Peer)) if !row.is_wide() => Some(row),
             _ => None,
         }
+    }
+
+    /// Whether an address is a gateway's, whose tunnels are no policy of hosts.
+    pub(super) fn is_gateway(&self, address: IpAddr) -> bool {
+        self.lookup.is_gateway(address)
+    }
+
+    /// Whether the topology gives an address any role.
+    pub(super) fn is_known(&self, address: IpAddr) -> bool {
+        self.lookup.party(address).roles.0 != 0
     }
 
     /// Whether the strict reading is in force.
@@ -253,6 +270,8 @@ pub(super) trait Lookup: fmt::Debug + Sync {
     fn exemptions(&self) -> Vec<(ExpectationId, bool)>;
     /// Whether the topology declares IPsec deployed.
     fn ipsec_declared(&self) -> bool;
+    /// Whether the topology declares an address to be a gateway's.
+    fn is_gateway(&self, address: IpAddr) -> bool;
     /// Whether the strict reading is in force.
     fn strict(&self) -> bool;
     /// Which edition of the tables is in force.
@@ -292,6 +311,10 @@ impl Lookup for Policy {
 
     fn ipsec_declared(&self) -> bool {
         Self::ipsec_declared(self)
+    }
+
+    fn is_gateway(&self, address: IpAddr) -> bool {
+        self.ipsec_gateways().contains(&address.to_canonical())
     }
 
     fn strict(&self) -> bool {

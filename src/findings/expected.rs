@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::Case;
 use super::case::Lookup;
-use super::protected::includes;
+use super::ipsec::protected::includes;
 use super::tls_handshake_failed;
 use crate::flow::Outcome;
 use crate::policy::Required;

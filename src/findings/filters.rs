@@ -19,7 +19,7 @@ pub(super) struct Subject<'a> {
     /// The initiators' ports, where the flows are few enough to be told apart by them.
     pub(super) own_ports: &'a BTreeSet<u16>,
     /// Some flow came inside AH, which BPF does not look into.
-    pub(super) inside_ah: bool,
+    pub(super) inside_ipsec: bool,
     /// Some flow came with a VLAN tag, which BPF does not skip.
     pub(super) tagged: bool,
 }
@@ -49,7 +49,13 @@ pub(super) fn display_filter(subject: &Subject<'_>) -> String {
     let own = subject
         .own_ports()
         .map(|own| any_of(own, " || ", |port| format!("{transport}.port == {port}")));
-    shortest_that_fits(" && ", [initiator, responder], ports.unwrap_or(transport), own)
+    let what = ports.unwrap_or(transport);
+    if subject.inside_ipsec {
+        // Unless told to, Wireshark does not look for ESP without encryption.
+        let what = format!("({what} || esp)");
+        return shortest_that_fits(" && ", [initiator, responder], what, None);
+    }
+    shortest_that_fits(" && ", [initiator, responder], what, own)
 }
 
 /// A BPF expression of at most [`MAX_LENGTH`] bytes, twice that with VLAN tags.
@@ -71,9 +77,9 @@ pub(super) fn bpf(subject: &Subject<'_>) -> String {
         .own_ports()
         .map(|own| any_of(own, " or ", |port| format!("{transport} port {port}")));
     let what = ports.unwrap_or(transport);
-    let plain = if subject.inside_ah {
-        // What is inside AH would be lost to a port of the initiator.
-        let what = format!("({what} or ah)");
+    let plain = if subject.inside_ipsec {
+        // What is inside IPsec would be lost to a port of the initiator.
+        let what = format!("({what} or {IPSEC})");
         shortest_that_fits(" and ", [initiator, responder], what, None)
     } else {
         shortest_that_fits(" and ", [initiator, responder], what, own)
@@ -178,6 +184,9 @@ const MAX_NAMED_ADDRESSES: usize = 4;
 /// Port ranges that a filter names; with more it selects by addresses alone.
 const MAX_NAMED_RANGES: usize = 8;
 
+/// What readable content may be inside, as BPF names it: AH, ESP, wrapped ESP, or ESP in UDP.
+const IPSEC: &str = "ah or esp or proto 141 or udp port 4500";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +211,7 @@ mod tests {
             transport: Transport::TCP,
             ports: &[(8888, 8888)],
             own_ports: &BTreeSet::new(),
-            inside_ah: false,
+            inside_ipsec: false,
             tagged: false,
         };
         assert_eq!(
@@ -225,7 +234,7 @@ mod tests {
             transport: Transport::TCP,
             ports: &[(5061, 5061)],
             own_ports: &own,
-            inside_ah: false,
+            inside_ipsec: false,
             tagged: false,
         };
         assert_eq!(
@@ -237,10 +246,15 @@ mod tests {
                  (tcp port 51000 or tcp port 51004)",
             ]
         );
-        // BPF cannot see the ports inside AH, and must not lose what is there.
-        let [display, bpf] = both(&Subject { inside_ah: true, ..subject });
-        assert!(display.contains("51004"), "{display}");
-        assert_eq!(bpf, "host 10.20.0.101 and host 10.0.1.11 and (tcp port 5061 or ah)");
+        // BPF cannot see the ports inside IPsec, and must not lose what is there.
+        assert_eq!(
+            both(&Subject { inside_ipsec: true, ..subject }),
+            [
+                "ip.addr == 10.20.0.101 && ip.addr == 10.0.1.11 && (tcp.port == 5061 || esp)",
+                "host 10.20.0.101 and host 10.0.1.11 and \
+                 (tcp port 5061 or ah or esp or proto 141 or udp port 4500)",
+            ]
+        );
     }
 
     #[test]
@@ -252,7 +266,7 @@ mod tests {
             transport: Transport::UDP,
             ports: &[(123, 123)],
             own_ports: &BTreeSet::from([123]),
-            inside_ah: false,
+            inside_ipsec: false,
             tagged: false,
         };
         assert_eq!(both(&subject)[1], "host 10.0.1.11 and host 10.0.1.12 and udp port 123");
@@ -268,7 +282,7 @@ mod tests {
             transport: Transport::UDP,
             ports: &[(1, 1024), (5000, 5000)],
             own_ports: &BTreeSet::new(),
-            inside_ah: false,
+            inside_ipsec: false,
             tagged: true,
         };
         assert_eq!(
@@ -291,7 +305,7 @@ mod tests {
             transport: Transport::TCP,
             ports: &ports,
             own_ports: &BTreeSet::new(),
-            inside_ah: false,
+            inside_ipsec: false,
             tagged: false,
         };
         assert_eq!(
@@ -315,7 +329,7 @@ mod tests {
             transport: Transport::TCP,
             ports: &[(443, 443)],
             own_ports: &BTreeSet::new(),
-            inside_ah: false,
+            inside_ipsec: false,
             tagged: false,
         };
         let [display, bpf] = both(&subject);
@@ -327,14 +341,14 @@ mod tests {
     #[test]
     fn transports_without_ports_go_by_their_own_names() {
         let none = party(&[]);
-        let names = |transport, inside_ah| {
+        let names = |transport, inside_ipsec| {
             both(&Subject {
                 initiator: &none,
                 responder: &none,
                 transport,
                 ports: &[(0, 0)],
                 own_ports: &BTreeSet::new(),
-                inside_ah,
+                inside_ipsec,
                 tagged: false,
             })
         };
@@ -346,7 +360,10 @@ mod tests {
             names(Transport(47), false),
             ["(ip.proto == 47 || ipv6.nxt == 47)", "(ip proto 47 or ip6 proto 47)"]
         );
-        // libpcap does not look inside AH; Wireshark does.
-        assert_eq!(names(Transport::UDP, true), ["udp.port == 0", "(udp port 0 or ah)"]);
+        // libpcap does not look inside IPsec; Wireshark does into AH, and into ESP when told to.
+        assert_eq!(
+            names(Transport::UDP, true),
+            ["(udp.port == 0 || esp)", "(udp port 0 or ah or esp or proto 141 or udp port 4500)"]
+        );
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Group {
     /// Ports that initiated; the lowest [`MAX_OWN_PORTS`].
     pub(super) own_ports: BTreeSet<u16>,
     /// Some flow came inside AH, where filters for ports do not look.
-    pub(super) inside_ah: bool,
+    pub(super) inside_ipsec: bool,
     /// Some flow came with a VLAN tag, which BPF must be told.
     pub(super) tagged: bool,
 }
@@ -76,7 +76,7 @@ impl Group {
             outcomes: BTreeSet::from([case.judged.outcome]),
             announced: announcement(case).cloned(),
             own_ports: own_port(case).into_iter().collect(),
-            inside_ah: flow.associations.is_some(),
+            inside_ipsec: flow.associations.is_some(),
             tagged: !flow.vlans().is_empty(),
         };
         keep_lowest(&mut group.rows, MAX_ROWS);
@@ -110,7 +110,7 @@ impl Group {
         if let Some(port) = own_port(case) {
             add_lowest(&mut self.own_ports, port, MAX_OWN_PORTS);
         }
-        self.inside_ah |= flow.associations.is_some();
+        self.inside_ipsec |= flow.associations.is_some();
         self.tagged |= !flow.vlans().is_empty();
     }
 
@@ -136,7 +136,7 @@ impl Group {
         self.outcomes.extend(&other.outcomes);
         self.announce(other.announced.as_ref());
         merge_lowest(&mut self.own_ports, &other.own_ports, MAX_OWN_PORTS);
-        self.inside_ah |= other.inside_ah;
+        self.inside_ipsec |= other.inside_ipsec;
         self.tagged |= other.tagged;
     }
 
@@ -307,7 +307,7 @@ mod tests {
                 .protocol(["sip", "tls", "http"][n as usize % 3])
                 .outcome([Outcome::Refused, Outcome::Unanswered][n as usize % 2]);
             let judged = sample.judged();
-            let case = Case::of(&judged, &bed);
+            let case = Case::of(&judged, &bed, &bed.deployment);
             let spark = Spark {
                 severity: [Severity::Note, Severity::Error][n as usize / 30],
                 confidence: Confidence::Medium,

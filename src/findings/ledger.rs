@@ -184,7 +184,7 @@ mod tests {
             frame: None,
             detail: None,
         };
-        Group::of(&Case::of(&judged, &bed), &spark)
+        Group::of(&Case::of(&judged, &bed, &bed.deployment), &spark)
     }
 
     #[test]

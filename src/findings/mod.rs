@@ -7,15 +7,15 @@
 pub mod audit;
 
 mod case;
-mod exemptions;
 mod expected;
 mod filters;
 mod fingerprint;
 mod group;
+mod ipsec;
+mod later;
 mod ledger;
 mod pairs;
 mod ports;
-mod protected;
 mod silent_media;
 mod telling;
 
@@ -36,6 +36,8 @@ mod expected_but_unanswered;
 mod tls_handshake_failed;
 
 mod ipsec_on_media_range;
+
+mod esp_resembles_media;
 
 mod unknown_host_talks_to_role;
 
@@ -60,6 +62,7 @@ use std::net::IpAddr;
 
 pub use audit::{Audit, Summary};
 pub use case::{Case, Row};
+pub use ipsec::Deployment;
 pub use pairs::Pairs;
 pub use telling::Telling;
 
@@ -83,6 +86,7 @@ pub const RULES: &[Rule] = &[
     expected_but_unanswered::RULE,
     tls_handshake_failed::RULE,
     ipsec_on_media_range::RULE,
+    esp_resembles_media::RULE,
     unknown_host_talks_to_role::RULE,
     obsolete_tls::RULE,
     legacy_service::RULE,
@@ -273,6 +277,6 @@ mod tests {
                 assert!(!text.contains("  "), "{}: {text:?}", rule.name);
             }
         }
-        assert_eq!(names.len(), 16);
+        assert_eq!(names.len(), 17);
     }
 }

@@ -115,6 +115,11 @@ impl<'a> Telling<'a> {
         details.join(" and ")
     }
 
+    /// Whether the strict reading is in force.
+    pub(super) fn strict(&self) -> bool {
+        self.lookup.strict()
+    }
+
     /// The failed field, where it is the same in all flows.
     pub(super) fn misfit(&self) -> Option<Misfit> {
         self.group.misfit()

@@ -7,21 +7,24 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::audit::{Audit, Summary};
 use super::case::{Case, Lookup, Row};
-use super::{Finding, Judged, Rule, Spark};
-use crate::decode::{IcmpErrorKind, Protector, Transport};
+use super::{Deployment, Finding, Judged, Rule, Spark};
+use crate::decode::{IcmpErrorKind, NullForm, Protector, Transport};
 use crate::flow::{
     Association, Associations, Counters, DirectionBy, Endpoint, Flow, FrameRef, IcmpSeen, Outcome,
-    TcpSeen,
+    Pace, TcpSeen,
 };
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
 use crate::policy::{
-    Announced, Announcement, Class, Contradiction, ExpectationId, Misfit, Party, Profile, Required,
-    RoleSet, Verdict,
+    Announced, Announcement, Class, Contradiction, ExpectationId, MediaSign, Misfit, Party,
+    Profile, Required, RoleSet, Verdict,
 };
 
 use rows::ANYONE;
 pub(super) use rows::*;
+
+/// Gateways that the topology declares.
+pub(super) const GATEWAYS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 
 const ROLES: [(&str, bool); 6] = [
     ("client", false),
@@ -38,6 +41,7 @@ pub(super) struct Testbed {
     pub(super) required: Vec<Required>,
     pub(super) ipsec_declared: bool,
     pub(super) strict: bool,
+    pub(super) deployment: Deployment,
     pub(super) profile: Profile,
     /// The media row that every flow of media misses.
     pub(super) media_outside: Option<(ExpectationId, Misfit)>,
@@ -47,7 +51,7 @@ impl Testbed {
     /// What a rule says about one flow.
     pub(super) fn fires(&self, rule: &Rule, sample: &Sample) -> Option<Spark> {
         let judged = sample.judged();
-        (rule.check)(&Case::of(&judged, self))
+        (rule.check)(&Case::of(&judged, self, &self.deployment))
     }
 
     /// The findings of some flows.
@@ -65,9 +69,15 @@ impl Testbed {
     /// Everything about some flows.
     pub(super) fn summary(&self, samples: &[Sample]) -> Summary {
         let mut audit = Audit::over(self);
+        let mut deployment = Deployment::default();
+        for sample in samples {
+            deployment.note(sample.judged().flow);
+        }
+        audit.tell_deployment(deployment.into());
         for sample in samples {
             audit.add(&sample.judged());
         }
+        audit.settle();
         audit.finish()
     }
 }
@@ -119,6 +129,10 @@ impl Lookup for Testbed {
 
     fn ipsec_declared(&self) -> bool {
         self.ipsec_declared
+    }
+
+    fn is_gateway(&self, address: IpAddr) -> bool {
+        GATEWAYS.iter().any(|gateway| address.to_string() == *gateway)
     }
 
     fn strict(&self) -> bool {
@@ -220,6 +234,8 @@ impl Sample {
         self.flow.transport = Transport::ESP;
         self.flow.ends.iter_mut().for_each(|end| end.port = 0);
         self.flow.spi = Some(spi);
+        let pace = Pace { packets: 3, spis: Some((spi, spi)), ..Pace::default() };
+        self = self.paced(pace);
         self.outcome = Outcome::Datagram;
         self
     }
@@ -250,8 +266,8 @@ impl Sample {
         self
     }
 
-    pub(super) fn exempt(mut self, rows: &[(Row<'_>, bool)]) -> Self {
-        self.verdict.exempt = rows.iter().map(|(row, media)| (row.key, *media)).collect();
+    pub(super) fn exempt(mut self, rows: &[(Row<'_>, MediaSign)]) -> Self {
+        self.verdict.exempt = rows.iter().map(|(row, sign)| (row.key, *sign)).collect();
         self
     }
 
@@ -295,22 +311,51 @@ impl Sample {
         self
     }
 
-    pub(super) fn inside_ah(mut self, packets: [u64; 2]) -> Self {
+    pub(super) fn inside_ah(self, packets: [u64; 2]) -> Self {
         let [a, b] = self.flow.ends.map(|end| end.address);
-        let of = |packets: u64, ends| {
-            (packets > 0).then_some(Association {
-                protocol: Protector::Ah,
+        self.inside(Protector::Ah, [(a, b), (b, a)], packets)
+    }
+
+    /// What the initiator sends, inside ESP without encryption between two hosts on the way.
+    pub(super) fn in_tunnel(self, (from, to): (&str, &str), packets: u64) -> Self {
+        let form = NullForm { icv: 12, iv: 0 };
+        let ends = (from.parse().unwrap(), to.parse().unwrap());
+        self.inside(Protector::Esp(form), [ends; 2], [packets, 0])
+    }
+
+    fn inside(
+        mut self,
+        protocol: Protector,
+        ends: [(IpAddr, IpAddr); 2],
+        packets: [u64; 2],
+    ) -> Self {
+        let of = |side: usize| {
+            (packets[side] > 0).then_some(Association {
+                protocol,
                 spi: 0x1020_3040,
                 in_udp: false,
-                ends,
+                ends: ends[side],
                 first_frame: FrameRef { capture: 0, frame: 3 },
                 first: self.flow.first,
                 before: None,
-                packets,
+                packets: packets[side],
             })
         };
-        let hosts = [of(packets[0], (a, b)), of(packets[1], (b, a))];
-        self.flow.associations = Some(Box::new(Associations { hosts, ..Associations::default() }));
+        let own = ends[0] == (self.flow.ends[0].address, self.flow.ends[1].address);
+        let both = [of(0), of(1)];
+        let mut around = Associations::default();
+        if own {
+            around.hosts = both;
+        } else {
+            around.tunnel = both;
+        }
+        self.flow.associations = Some(Box::new(around));
+        self
+    }
+
+    /// What the initiator sends, hidden by IPsec.
+    pub(super) fn paced(mut self, pace: Pace) -> Self {
+        self.flow.paces = Some(Box::new([pace, Pace::default()]));
         self
     }
 

@@ -306,6 +306,12 @@ impl Entry {
         self.key.ends().map(|(address, _)| address)
     }
 
+    /// Whether its packets are inside IPsec, readable or not.
+    pub(super) fn shows_ipsec(&self, store: &Store) -> bool {
+        self.key.transport().is_security_association()
+            || store.peek(self.extra).is_some_and(Extra::shows_ipsec)
+    }
+
     /// Adds to frame numbers.
     pub(super) fn rebase(&mut self, shift: impl Fn(&mut FrameRef)) {
         let mut at = unpack(self.first_frame);

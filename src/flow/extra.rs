@@ -117,9 +117,14 @@ impl Extra {
         self.late = Some((known.0.min(first), known.1.max(last)));
     }
 
+    /// Whether packets were inside IPsec.
+    pub(super) fn shows_ipsec(&self) -> bool {
+        self.associations.is_some() || self.paces.is_some()
+    }
+
     /// The SPI of ESP in UDP, of the first side that has any.
     pub(super) fn spi(&self) -> Option<u32> {
-        self.paces.as_ref()?.iter().find_map(|pace| pace.spi)
+        self.paces.as_ref()?.iter().find_map(Pace::spi)
     }
 
     /// Appends that of the following part, but for the numbers of packets.

@@ -10,8 +10,10 @@ use crate::input::Timestamp;
 /// The packets of one side whose content cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pace {
-    /// Security parameters index of the first packet.
-    pub spi: Option<u32>,
+    /// Security parameters indexes of the first and the last packet, in the order of the capture.
+    pub spis: Option<(u32, u32)>,
+    /// Packets with another index than the one before them.
+    pub changes: u64,
     /// Packets.
     pub packets: u64,
     /// Of those, packets that the snaplen cut or that are in fragments: those could not have been read even
@@ -58,7 +60,7 @@ impl Pace {
     /// Counts a packet.
     pub(super) fn add(&mut self, packet: &Sealed, time: Timestamp) {
         self.follow(time);
-        self.spi.get_or_insert(packet.spi);
+        self.continue_as((packet.spi, packet.spi));
         self.packets += 1;
         self.cut += u64::from(!packet.whole);
         self.ip_bytes += u64::from(packet.ip_len);
@@ -79,7 +81,10 @@ impl Pace {
         if let Some((first, _)) = next.times {
             self.follow(first);
         }
-        self.spi = self.spi.or(next.spi);
+        if let Some(spis) = next.spis {
+            self.continue_as(spis);
+        }
+        self.changes += next.changes;
         self.packets += next.packets;
         self.cut += next.cut;
         self.ip_bytes += next.ip_bytes;
@@ -99,6 +104,11 @@ impl Pace {
         }
     }
 
+    fn continue_as(&mut self, (next_first, last): (u32, u32)) {
+        self.changes += u64::from(self.spis.is_some_and(|(_, before)| before != next_first));
+        self.spis = Some((self.spis.map_or(next_first, |(first, _)| first), last));
+    }
+
     /// Looks at the gap before a packet. Clocks may step back; that is no gap.
     fn follow(&mut self, time: Timestamp) {
         let Some(gap) = self.times.map(|(_, last)| time.0.saturating_sub(last.0)) else { return };
@@ -110,6 +120,17 @@ impl Pace {
         let off = gap % FRAME;
         let multiple = off.min(FRAME - off) <= SLACK && gap > SLACK;
         self.multiples += u64::from(multiple);
+    }
+
+    /// Security parameters index of the first packet.
+    pub fn spi(&self) -> Option<u32> {
+        self.spis.map(|(first, _)| first)
+    }
+
+    /// Whether the packets are those of an association: nearly all go on with the index of the one before.
+    /// Other content of port 4500, such as RTP, has a number there that changes with each.
+    pub fn is_association(&self) -> bool {
+        self.packets >= 2 && self.changes <= self.packets / 4
     }
 
     /// How long it lasted, in ns.

@@ -279,6 +279,12 @@ impl FlowTable {
         self.entries.iter().map(|entry| entry.flow(&self.store))
     }
 
+    /// The flows that show IPsec: security associations, ESP in UDP, and what could be read inside.
+    pub fn secured(&self) -> impl Iterator<Item = Flow> {
+        let secured = self.entries.iter().filter(|entry| entry.shows_ipsec(&self.store));
+        secured.map(|entry| entry.flow(&self.store))
+    }
+
     /// The hosts of TCP connections that plainly work and yet show one direction only.
     pub fn one_sided_connections(&self) -> impl Iterator<Item = [IpAddr; 2]> {
         self.entries.iter().filter_map(Entry::one_sided)

@@ -59,6 +59,7 @@ pub fn check(
     let untracked = survey.table.untracked().packets;
     let pairs = quality::one_sided_pairs(&survey.table);
     let mut audit = Audit::new(policy).with_pairs(pairs.clone());
+    audit.tell_deployment(judge::deployment(&survey.table).into());
     let mut sides = Sides::default();
     let mut services = Services::default();
     judge::believe(&mut survey.learned, &survey.table);
@@ -70,6 +71,7 @@ pub fn check(
         }
     });
     audit.announced(&survey.learned);
+    audit.settle();
     let quality = quality::grade(&Evidence {
         captures: &survey.captures,
         sides: &sides,

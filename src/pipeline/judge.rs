@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::decode::Transport;
-use crate::findings::Judged;
+use crate::findings::{Deployment, Judged};
 use crate::flow::sample::{Heard, Sample};
 use crate::flow::{Flow, FlowTable, Outcome, Side, TcpSeen};
 use crate::identify::{self, Confidence, Identification};
@@ -45,6 +45,15 @@ pub fn believe(learned: &mut Learned, table: &FlowTable) {
             }
         })
     });
+}
+
+/// Who uses IPsec with whom, by the flows that the table holds. To be asked before flows leave it.
+pub fn deployment(table: &FlowTable) -> Deployment {
+    let mut deployment = Deployment::default();
+    for flow in table.secured() {
+        deployment.note(&flow);
+    }
+    deployment
 }
 
 /// Whether both sides said something. A reset or an acknowledgement is no answer.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::findings::{Audit, Finding, Pairs};
+use crate::findings::{Audit, Deployment, Finding, Pairs};
 use crate::flow::sample::Sample;
 use crate::flow::{Flow, FlowTable, Limits, mix};
 use crate::identify;
@@ -155,6 +155,7 @@ struct Watcher<'p> {
     /// Flows first seen before this were looked at already.
     looked_until: Timestamp,
     services: Services,
+    deployment: Arc<Deployment>,
     quality: quality::Sides,
     next_closing: Timestamp,
 }
@@ -172,6 +173,7 @@ impl<'p> Watcher<'p> {
             preview: Audit::new(policy),
             looked_until: Timestamp(i64::MIN),
             services: Services::default(),
+            deployment: Arc::default(),
             quality: quality::Sides::default(),
             next_closing: Timestamp(i64::MIN),
         }
@@ -197,14 +199,29 @@ impl<'p> Watcher<'p> {
         self.looked_until = young;
         if now >= self.next_closing {
             self.next_closing = after(now, CLOSING);
+            self.note_deployment();
             let closed = self.table.take_idle(before(now, idle));
             for judged in self.close(closed) {
                 self.preview.add(&judged.as_judged());
             }
+            self.audit.settle();
+            self.preview.settle();
             let old = self.intake.learned().forget(before(now, HEEDED));
             self.audit.announced(&old);
         }
         self.preview.fresh().iter().try_for_each(tell)
+    }
+
+    /// Adds the flows that the table holds to what is known of who uses IPsec.
+    fn note_deployment(&mut self) {
+        let deployment = Arc::make_mut(&mut self.deployment);
+        for flow in self.table.secured() {
+            deployment.note(&flow);
+        }
+        if !self.deployment.is_empty() {
+            self.audit.tell_deployment(Arc::clone(&self.deployment));
+            self.preview.tell_deployment(Arc::clone(&self.deployment));
+        }
     }
 
     /// Judges flows for good.
@@ -222,11 +239,13 @@ impl<'p> Watcher<'p> {
 
     fn finish(mut self, end: End, stats: LiveStats) -> Checked {
         let untracked = self.table.untracked().packets;
-        let mut table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
-        let (fragments, strays) = table.finish_fragments();
-        judge::believe(self.intake.learned(), &table);
+        let (fragments, strays) = self.table.finish_fragments();
+        judge::believe(self.intake.learned(), &self.table);
+        self.note_deployment();
+        let table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
         self.close(table.into_flows().collect());
         self.audit.announced(self.intake.learned());
+        self.audit.settle();
         let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;
         self.counts.tally.dropped_by_capture = Some(dropped);
         // When enough was asked for, what is left unread was not wanted.

@@ -112,6 +112,7 @@ impl Policy {
             sent: [true, true],
             content: Content::UNSEEN,
             announced: false,
+            opened: false,
         };
         Ok(Explained {
             verdict: self.answer(&ask),

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use super::file::{MediaSide, PortSource};
 use super::learned::{Announced, Learned};
 use super::terms::{Breadth, Content, End, ExemptTerms, Grade, Terms};
-use super::{Class, Contradiction, Expectation, ExpectationId, Misfit, Policy, Verdict};
+use super::{Class, Contradiction, Expectation, ExpectationId, MediaSign, Misfit, Policy, Verdict};
 use crate::decode::Transport;
 use crate::flow::{Flow, is_group};
 use crate::identify::Identification;
@@ -25,6 +25,8 @@ pub(super) struct Ask<'i> {
     pub(super) content: Content<'i>,
     /// Whether the responder's port was announced for a service.
     pub(super) announced: bool,
+    /// The opening of the connection was seen.
+    pub(super) opened: bool,
 }
 
 /// How well a row explains a flow, best first. Specific rows come before ranges and the product
@@ -113,6 +115,7 @@ impl Policy {
                 content.without_its_beginning()
             },
             announced: false,
+            opened: flow.handshake().is_some(),
         }
     }
 
@@ -320,17 +323,15 @@ impl Policy {
         }
     }
 
-    /// Exemption rows whose media the flow is, and whether its content shows media.
-    fn exempted(&self, ask: &Ask) -> Vec<(ExpectationId, bool)> {
+    /// Exemption rows whose media the flow is, and what tells so.
+    fn exempted(&self, ask: &Ask) -> Vec<(ExpectationId, MediaSign)> {
         let shows_media = self.shows_media(&ask.content);
         if ask.content.known() && !shows_media && !self.strict {
             return Vec::new();
         }
-        self.exempt
-            .iter()
-            .filter(|terms| (0..2).any(|own| terms.covers(ask, own, shows_media)))
-            .map(|terms| (terms.id, shows_media))
-            .collect()
+        let sign =
+            |terms: &ExemptTerms| (0..2).filter_map(|own| terms.sign(ask, own, shows_media)).max();
+        self.exempt.iter().filter_map(|terms| Some((terms.id, sign(terms)?))).collect()
     }
 }
 
@@ -355,13 +356,13 @@ fn consider(
 }
 
 impl ExemptTerms {
-    /// Whether the row is about the flow with `own` as the role's end.
-    fn covers(&self, ask: &Ask, own: usize, shows_media: bool) -> bool {
+    /// What makes the row be about the flow with `own` as the role's end, if anything does.
+    fn sign(&self, ask: &Ask, own: usize, shows_media: bool) -> Option<MediaSign> {
         let peer = 1 - own;
         let end = &ask.ends[own];
         // Most rows are about other roles.
         if !self.roles.is_empty() && !self.roles.meets(end.roles) {
-            return false;
+            return None;
         }
         let sent = match self.direction {
             MediaSide::From => ask.sent[own],
@@ -369,17 +370,37 @@ impl ExemptTerms {
             MediaSide::Any => true,
         };
         let transport = ask.transport;
-        // A TCP port of the range may be ephemeral, unless it listens or carries media.
-        let own_port = transport != Transport::TCP || own == 1;
-        let service_of_peer = ask.ends[peer].port.is_some_and(|port| port < FIRST_UNRESERVED);
-        let media_port = shows_media || self.strict || (own_port && !service_of_peer);
-        sent && media_port
+        let fits = sent
             && (self.transports.is_empty() || self.transports.contains(&transport.0))
             && (shows_media || !self.content_required)
-            && end.port_within(&self.ports)
+            && end.port_within(&self.ports);
+        if !fits {
+            return None;
+        }
+        let carries_media = end.port_within(&self.media_ports);
+        if shows_media && carries_media {
+            return Some(MediaSign::Content);
+        }
+        // A TCP port of the range may be ephemeral, unless it listens.
+        let listens = transport != Transport::TCP || own == 1;
+        let service_of_peer = ask.ends[peer].port.is_some_and(|port| port < FIRST_UNRESERVED);
+        let unknown = !ask.content.known() && listens && !service_of_peer;
+        if !unknown || !carries_media {
+            return self.strict.then_some(MediaSign::AnyPort);
+        }
+        let registered = end.port.is_some_and(|port| port < FIRST_SHARED);
+        Some(if self.set_by_site || (registered && !self.content_required) {
+            MediaSign::OwnRange
+        } else if transport == Transport::UDP || ask.opened {
+            MediaSign::SharedRange
+        } else {
+            MediaSign::SharedTcpRange
+        })
     }
 }
 
+/// Ports from here on are also those of connections that hosts open (RFC 6335, section 6).
+const FIRST_SHARED: u16 = 49152;
 /// Ports below are registered for services (RFC 6335, section 6), never a media peer's.
 const FIRST_UNRESERVED: u16 = 1024;
 
@@ -894,19 +915,19 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
         expect(&strict(SITE), trunk, "sip", Class::Confirmed, "S25");
     }
 
-    fn exempt(policy: &Policy, flow: &Flow, protocol: &'static str) -> Vec<(String, bool)> {
+    fn exempt(policy: &Policy, flow: &Flow, protocol: &'static str) -> Vec<(String, MediaSign)> {
         let verdict = policy.judge(flow, &speaks(protocol), &Learned::default());
         let rows = verdict.exempt.iter();
-        rows.map(|(row, media)| (id(policy, Some(*row)).to_owned(), *media)).collect()
+        rows.map(|(row, sign)| (id(policy, Some(*row)).to_owned(), *sign)).collect()
     }
 
     #[test]
     fn exemptions_follow_role_range_and_direction() {
         let policy = policy(SITE);
         let mut call = flow("udp 10.0.3.1:30000 -> 10.0.1.12:50000");
-        let both = [("X05".to_owned(), true), ("X06".to_owned(), true)];
+        let both = ["X05", "X06"].map(|row| (row.to_owned(), MediaSign::Content));
         assert_eq!(exempt(&policy, &call, "rtp"), both);
-        assert_eq!(exempt(&policy, &call, "")[0], ("X05".to_owned(), false));
+        assert_eq!(exempt(&policy, &call, "")[0], ("X05".to_owned(), MediaSign::SharedRange));
         call.counters[1].packets = 0;
         assert_eq!(exempt(&policy, &call, "rtp"), both[..1], "nothing came back");
         let outside = flow("udp 10.0.3.1:30000 -> 10.0.1.12:60000");
@@ -921,8 +942,12 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
         let out = flow("tcp 10.0.1.12:50000 -> 10.0.3.1:5081");
         assert_eq!(exempt(&policy, &out, "sip"), []);
         assert_eq!(exempt(&policy, &out, "rtp").len(), 2);
-        let listens = flow("tcp 10.0.3.1:5081 -> 10.0.1.12:50000");
-        assert_eq!(exempt(&policy, &listens, "").len(), 2);
+        let mut listens = flow("tcp 10.0.3.1:5081 -> 10.0.1.12:50000");
+        let sign = |flow: &Flow| exempt(&policy, flow, "").first().map(|(_, sign)| *sign);
+        listens.tcp = Default::default();
+        assert_eq!(sign(&listens), Some(MediaSign::SharedTcpRange));
+        listens.tcp[0].0 = crate::flow::TcpSeen::SYN;
+        assert_eq!(sign(&listens), Some(MediaSign::SharedRange));
     }
 
     #[test]
@@ -940,20 +965,26 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
     fn the_clients_exemption_is_udp_and_needs_media_until_the_range_is_set() {
         let policy = policy(SITE);
         let call = flow("udp 10.0.20.5:50025 -> 203.0.113.9:3000");
-        assert_eq!(exempt(&policy, &call, "rtp"), [("X15".to_owned(), true)]);
+        assert_eq!(exempt(&policy, &call, "rtp"), [("X15".to_owned(), MediaSign::Content)]);
         assert_eq!(exempt(&policy, &call, ""), []);
         let stream = flow("tcp 10.0.20.5:50025 -> 203.0.113.9:3000");
         assert_eq!(exempt(&policy, &stream, "rtp"), []);
         let site = format!("{SITE}\n[media]\nclient = [\"50020-50059\"]\n");
         let set = fixture::policy(&site);
-        assert_eq!(exempt(&set, &call, ""), [("X15".to_owned(), false)]);
+        assert_eq!(exempt(&set, &call, ""), [("X15".to_owned(), MediaSign::OwnRange)]);
     }
 
     #[test]
     fn strictly_every_port_of_an_exempted_role_is_exempt() {
         let policy = strict(SITE);
         let any = flow("tcp 10.0.1.12:40000 -> 10.0.3.1:5081");
-        assert_eq!(exempt(&policy, &any, "sip").len(), 2);
+        let any = exempt(&policy, &any, "sip");
+        let signs: Vec<MediaSign> = any.into_iter().map(|(_, sign)| sign).collect();
+        assert_eq!(signs, [MediaSign::AnyPort; 2]);
+        let media = flow("udp 10.0.3.1:30000 -> 10.0.1.12:50000");
+        assert_eq!(exempt(&policy, &media, "rtp")[0].1, MediaSign::Content);
+        let outside = flow("udp 10.0.3.1:30000 -> 10.0.1.12:30000");
+        assert_eq!(exempt(&policy, &outside, "rtp")[0].1, MediaSign::AnyPort);
     }
 
     /// Walking every row must give what the index gives.

@@ -293,6 +293,22 @@ pub enum Misfit {
     Edition,
 }
 
+/// What makes a flow one that an exemption row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MediaSign {
+    /// A TCP port of a range that is also the operating system's for short-lived ports, on the side that
+    /// seems to listen.
+    SharedTcpRange,
+    /// A UDP port of such a range, or a TCP port of one on which a connection was seen to be opened.
+    SharedRange,
+    /// Any port: the strict reading leaves all of a role's traffic alone.
+    AnyPort,
+    /// A port that is media's alone: registered, or of a range that the site has set.
+    OwnRange,
+    /// Its content is media.
+    Content,
+}
+
 /// What the policy says about one flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -308,8 +324,8 @@ pub struct Verdict {
     /// For unexpected flows: the nearest row and the field that failed.
     pub nearest: Option<(ExpectationId, Misfit)>,
     /// Exemption rows (`X01`…) whose media the flow is, by role and media range; what IPsec must
-    /// leave alone. Pairs of row and whether the content shows media.
-    pub exempt: Vec<(ExpectationId, bool)>,
+    /// leave alone, and what tells so.
+    pub exempt: Vec<(ExpectationId, MediaSign)>,
     /// What content announced of the flow before.
     pub announced: Option<Box<Announced>>,
 }

@@ -154,8 +154,9 @@ fn exempt_terms(
     if side == MediaSide::Any {
         expectation.from = roles;
     }
-    let content_required = !set_by_site(media_port, context)
-        && (row.content_required || ports.count() > MOSTLY_EVERYTHING);
+    let set_by_site = set_by_site(media_port, context);
+    let content_required =
+        !set_by_site && (row.content_required || ports.count() > MOSTLY_EVERYTHING);
     // The table's rows name every port, but for the clients': that one names a range.
     let every_port = context.strict && side != MediaSide::Any;
     ExemptTerms {
@@ -166,6 +167,7 @@ fn exempt_terms(
         ports: if every_port { PortSet::any() } else { ports.clone() },
         media_ports: ports,
         content_required: content_required && !every_port,
+        set_by_site,
         strict: every_port,
     }
 }

@@ -77,6 +77,8 @@ pub(super) struct ExemptTerms {
     /// Those that carry media, in either reading.
     pub(super) media_ports: PortSet,
     pub(super) content_required: bool,
+    /// The site has set the media ports.
+    pub(super) set_by_site: bool,
     /// Any traffic of the role, listener or not: the strict reading.
     pub(super) strict: bool,
 }

@@ -187,7 +187,7 @@ mod tests {
             ("/findings/1/initiator/role", "null"),
             ("/findings/0/evidence/frames/2", "{\"capture\":1,\"frame\":3}"),
             ("/ipsec/mode", "\"media-only\""),
-            ("/ipsec/exemptions/0/delay_ms", "null"),
+            ("/ipsec/exemptions/0/delay_ms", "141.9"),
             ("/expected/1/state", "\"refused\""),
             ("/expected/2/state", "\"never-seen\""),
         ] {

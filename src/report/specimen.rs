@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{CaptureReport, Format, Grade, Overall, Report, SeemingRole, ServiceSeen, Style};
 use crate::decode::{Layer, Transport};
-use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState};
+use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState, Peers};
 use crate::findings::{Finding, PartyGroup, Severity, Summary};
 use crate::flow::{Counters, DirectionBy, Endpoint, Flow, FrameRef, TcpSeen};
 use crate::identify::Confidence;
@@ -210,13 +210,19 @@ pub(super) fn failing() -> Report {
                     status: "proven",
                     evidence: vec!["ESP from 10.0.1.11 to 10.0.4.1 in frame 99".into()],
                     remedy: vec!["Exempt 10.0.4.1.".into()],
+                    grounds: vec!["media-content"],
+                    same_as: vec!["X09".into()],
+                    peers: Peers { count: 1, addresses: vec![address("10.0.4.1")] },
+                    frames: vec![FrameRef { capture: 0, frame: 99 }],
+                    delay: Some(141_900_000),
+                    ..Exemption::default()
                 },
                 Exemption {
                     row: "X06".into(),
                     name: "Mediation".into(),
                     status: "not-observed",
-                    evidence: Vec::new(),
-                    remedy: Vec::new(),
+                    reason: Some("no-media-seen"),
+                    ..Exemption::default()
                 },
             ],
         },

@@ -229,6 +229,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// Nanoseconds in a second.
 const SECOND: i64 = 1_000_000_000;
 
+/// Nanoseconds as milliseconds, to the microsecond.
+#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
+pub fn milliseconds(nanoseconds: i64) -> f64 {
+    ((nanoseconds.saturating_add(500)).div_euclid(1_000)) as f64 / 1_000.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

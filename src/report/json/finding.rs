@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::findings::{Finding, PartyGroup};
+use crate::flow::FrameRef;
 use crate::identify::signals::Exchange;
 use crate::policy::Announcement;
 use crate::report::text;
@@ -118,9 +119,8 @@ struct Evidence<'r> {
 
 impl<'r> Evidence<'r> {
     fn of(finding: &'r Finding) -> Self {
-        let frame = |at: &crate::flow::FrameRef| Frame { capture: at.capture, frame: at.frame };
         Self {
-            frames: finding.frames.iter().map(frame).collect(),
+            frames: finding.frames.iter().map(Frame::of).collect(),
             display_filter: &finding.display_filter,
             bpf: &finding.bpf,
         }
@@ -145,7 +145,7 @@ impl<'r> Learned<'r> {
             services: known.services.iter().map(String::as_str).collect(),
             exchange: known.exchange.map(Exchange::token),
             by: known.by,
-            frame: Frame { capture: known.at.capture, frame: known.at.frame },
+            frame: Frame::of(&known.at),
         }
     }
 }
@@ -155,4 +155,10 @@ impl<'r> Learned<'r> {
 pub(in crate::report) struct Frame {
     pub(in crate::report) capture: u32,
     pub(in crate::report) frame: u64,
+}
+
+impl Frame {
+    pub(in crate::report) fn of(at: &FrameRef) -> Self {
+        Self { capture: at.capture, frame: at.frame }
+    }
 }

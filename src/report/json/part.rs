@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::ser::{Serialize, Serializer};
 
+use super::finding::Frame;
 use crate::findings::audit::{ClassTotals, Exemption, Expected};
 use crate::flow::FragmentCounts;
 use crate::input::Compression;
@@ -222,9 +223,20 @@ struct ExemptionJson<'r> {
     name: &'r str,
     status: &'static str,
     evidence: &'r [String],
-    /// Nobody measures the delay per row yet, so it is unknown.
-    delay_ms: Option<u64>,
+    delay_ms: Option<f64>,
     remedy: &'r [String],
+    reason: Option<&'static str>,
+    partly_exempt: bool,
+    grounds: &'r [&'static str],
+    same_as: &'r [String],
+    peers: PeersJson<'r>,
+    frames: Vec<Frame>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct PeersJson<'r> {
+    count: usize,
+    addresses: &'r [IpAddr],
 }
 
 impl<'r> ExemptionJson<'r> {
@@ -234,8 +246,17 @@ impl<'r> ExemptionJson<'r> {
             name: &exemption.name,
             status: exemption.status,
             evidence: &exemption.evidence,
-            delay_ms: None,
+            delay_ms: exemption.delay.map(text::milliseconds),
             remedy: &exemption.remedy,
+            reason: exemption.reason,
+            partly_exempt: exemption.partly_exempt,
+            grounds: &exemption.grounds,
+            same_as: &exemption.same_as,
+            peers: PeersJson {
+                count: exemption.peers.count,
+                addresses: &exemption.peers.addresses,
+            },
+            frames: exemption.frames.iter().map(Frame::of).collect(),
         }
     }
 }
