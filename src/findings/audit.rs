@@ -13,6 +13,7 @@ use super::filters::{Subject, bpf, display_filter};
 use super::fingerprint::fingerprint;
 use super::group::Group;
 use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
+use super::negotiations::{Negotiations, Tied, Ties};
 use super::{
     Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling, media_outside_range,
     mtls_not_presented, silent_media,
@@ -34,6 +35,7 @@ pub struct Audit<'p> {
     by_class: BTreeMap<Class, ClassTotals>,
     roll: Roll,
     watch: Watch,
+    ties: Ties,
     directions: Directions,
     pairs: Pairs,
     told: BTreeSet<String>,
@@ -67,6 +69,12 @@ pub struct Summary {
     pub ipsec_deployed: bool,
     /// The exemption rows in force, in the policy's order.
     pub exemptions: Vec<Exemption>,
+    /// Negotiations of IPsec, by time; the first thousand.
+    pub negotiations: Vec<Tied>,
+    /// Negotiations beyond those listed.
+    pub more_negotiations: u64,
+    /// Messages of negotiations for which there was no room.
+    pub untold_messages: u64,
 }
 
 /// What findings are grouped by, before ports.
@@ -109,6 +117,7 @@ impl<'p> Audit<'p> {
             by_class: Class::ALL.map(|class| (class, ClassTotals::default())).into(),
             roll: Roll::new(lookup.required()),
             watch: Watch::new(lookup),
+            ties: Ties::default(),
             directions: Directions::default(),
             pairs: Pairs::default(),
             told: BTreeSet::new(),
@@ -122,6 +131,11 @@ impl<'p> Audit<'p> {
         Self { pairs, ..self }
     }
 
+    /// Tells what was negotiated so far. To be told before the flows of that time are added.
+    pub fn heed(&mut self, negotiations: &Negotiations) {
+        self.ties.heed(negotiations);
+    }
+
     /// Adds a judged flow. The order of adding decides nothing.
     pub fn add(&mut self, judged: &Judged<'_>) {
         let lookup: &dyn Lookup = self.lookup;
@@ -129,6 +143,7 @@ impl<'p> Audit<'p> {
         self.count(judged);
         self.roll.add(&case, lookup);
         self.watch.add(&case, lookup);
+        self.ties.add(&case);
         self.note_arrival(judged);
         for (position, rule) in RULES.iter().enumerate() {
             let Some(mut spark) = (rule.check)(&case) else {
@@ -224,12 +239,16 @@ impl<'p> Audit<'p> {
 
     /// Ends the audit.
     pub fn finish(self) -> Summary {
+        let (negotiations, more_negotiations) = self.ties.listed();
         Summary {
             findings: self.findings(),
             flows: self.flows,
             expected: self.roll.finish(self.lookup),
             ipsec_deployed: self.watch.deployed(),
             exemptions: self.watch.finish(self.lookup),
+            negotiations,
+            more_negotiations,
+            untold_messages: self.ties.untold(),
             by_class: self.by_class,
         }
     }

@@ -5,6 +5,7 @@
 //! texts. This room knows nothing about output formats. Read [`Rule`], then [`audit`].
 
 pub mod audit;
+pub mod negotiations;
 
 mod case;
 mod exemptions;
@@ -60,6 +61,7 @@ use std::net::IpAddr;
 
 pub use audit::{Audit, Summary};
 pub use case::{Case, Row};
+pub use negotiations::Negotiations;
 pub use pairs::Pairs;
 pub use telling::Telling;
 

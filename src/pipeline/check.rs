@@ -61,6 +61,7 @@ pub fn check(
     let mut audit = Audit::new(policy).with_pairs(pairs.clone());
     let mut sides = Sides::default();
     let mut services = Services::default();
+    audit.heed(&survey.negotiations);
     judge::believe(&mut survey.learned, &survey.table);
     judge::judge_in_turn(policy, &survey.learned, survey.table, |flow| {
         audit.add(&flow.as_judged());

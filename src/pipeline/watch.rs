@@ -197,12 +197,15 @@ impl<'p> Watcher<'p> {
         self.looked_until = young;
         if now >= self.next_closing {
             self.next_closing = after(now, CLOSING);
+            self.audit.heed(self.intake.negotiations());
+            self.preview.heed(self.intake.negotiations());
             let closed = self.table.take_idle(before(now, idle));
             for judged in self.close(closed) {
                 self.preview.add(&judged.as_judged());
             }
             let old = self.intake.learned().forget(before(now, HEEDED));
             self.audit.announced(&old);
+            self.intake.negotiations().forget(before(now, HEEDED));
         }
         self.preview.fresh().iter().try_for_each(tell)
     }
@@ -225,6 +228,7 @@ impl<'p> Watcher<'p> {
         let mut table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
         let (fragments, strays) = table.finish_fragments();
         judge::believe(self.intake.learned(), &table);
+        self.audit.heed(self.intake.negotiations());
         self.close(table.into_flows().collect());
         self.audit.announced(self.intake.learned());
         let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;

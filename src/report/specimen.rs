@@ -218,6 +218,7 @@ pub(super) fn failing() -> Report {
                     remedy: Vec::new(),
                 },
             ],
+            ..Summary::default()
         },
         overall: Overall::Fail,
         exit_code: 1,

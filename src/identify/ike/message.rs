@@ -407,7 +407,8 @@ mod tests {
         assert_eq!(second("4006").unwrap().error, None, "a cookie");
         assert_eq!(second("0000").unwrap().error, None);
         // A length that ends before its own header ends the walk.
-        let broken = "1122334455667788 0000000000000000 29202220 00000000 00000024 29000003 0000 000e";
+        let broken =
+            "1122334455667788 0000000000000000 29202220 00000000 00000024 29000003 0000 000e";
         assert_eq!(whole(broken).unwrap().error, None);
     }
 
@@ -429,10 +430,8 @@ mod tests {
 
     #[test]
     fn what_the_capture_cut_off_is_not_read() {
-        let bytes = hex(
-            "11223344556677880000000000000000 0d100200 00000000 00000034 \
-             00000018 1e2b516905991c7d7c96fcbfb587e46100000008",
-        );
+        let bytes = hex("11223344556677880000000000000000 0d100200 00000000 00000034 \
+             00000018 1e2b516905991c7d7c96fcbfb587e46100000008");
         assert_eq!(read(&bytes[..27], 52), None);
         let cut = read(&bytes[..40], 52).unwrap();
         assert_eq!((cut.length, cut.vendors), (52, Vendors::default()));
