@@ -175,7 +175,7 @@ fn behind_a_nat_the_association_begins_in_udp() {
 #[test]
 fn windows_asks_in_two_families_at_once() {
     let authip = Said {
-        cookie: 77,
+        cookie: 0x7700_0000_0000_0077,
         exchange: 243,
         next: 0x85,
         body: &[[13, 0, 0, 8, 0, 0, 0, 0].as_slice(), &WINDOWS].concat(),
@@ -226,7 +226,7 @@ fn many() -> Vec<(f64, Packet)> {
         let client = at(&format!("10.20.0.{host}:500"));
         let begin = host as f64 * 700.0;
         for turn in 0..host % 4 + 1 {
-            let said = Said { cookie: host, ..FIRST };
+            let said = Said { cookie: FIRST.cookie + host, ..FIRST };
             let ms = begin + turn as f64 * 1000.0;
             packets.push((ms, udp(client, at(SERVER)).payload(message(&said))));
             let back = Said { answer: 1, body: &noise(turn as u32, 90), next: 0, ..said };
