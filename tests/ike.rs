@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -83,7 +84,7 @@ fn media(number: u16) -> Packet {
     udp(at("10.20.0.5:50020"), at("10.0.1.31:49200")).payload(payload)
 }
 
-/// IKEv2 in two round trips, 30 ms from its first message to its last.
+/// `IKEv2` in two round trips, 30 ms from its first message to its last.
 fn ike2(port: u16) -> Vec<(f64, Packet)> {
     let body = noise(1, 60);
     let init = Said { version: 0x20, exchange: 34, flags: 8, next: 40, body: &body, ..FIRST };
@@ -115,7 +116,10 @@ fn report(folder: &Path, packets: &[(f64, Packet)], format: &str, threads: &str)
     packets.sort_by(|a, b| a.0.total_cmp(&b.0));
     let frames: Vec<Recorded> = packets
         .iter()
-        .map(|(ms, packet)| Recorded::new(START + (ms * 1e6 + 1e10) as u64, packet.ethernet()))
+        .map(|(ms, packet)| {
+            let after = Duration::from_secs_f64(10.0 + ms / 1e3);
+            Recorded::new(START + after.as_nanos() as u64, packet.ethernet())
+        })
         .collect();
     let (capture, topology) = (folder.join("a.pcap"), folder.join("site.toml"));
     std::fs::write(&capture, pcap(1, Order::Little, Ticks::Nano, &frames)).unwrap();
@@ -181,12 +185,12 @@ fn windows_asks_in_two_families_at_once() {
         body: &[[13, 0, 0, 8, 0, 0, 0, 0].as_slice(), &WINDOWS].concat(),
         ..FIRST
     };
-    let once = [(0.0, asks(&authip)), (2.0, asks(&FIRST))];
-    let one = only(&once);
+    let both = [(0.0, asks(&authip)), (2.0, asks(&FIRST))];
+    let one = only(&both);
     assert_eq!((&one["families"], &one["attempts"]), (&json!(["ikev1", "authip"]), &json!(2)));
     assert_eq!((&one["outcome"], &one["vendors"]), (&json!("unanswered"), &json!(["microsoft"])));
     // Media in clear after the wait, and another connection that began just before.
-    let mut packets = once.to_vec();
+    let mut packets = both.to_vec();
     packets.extend([(1000.0, asks(&FIRST)), (3000.0, asks(&FIRST))]);
     packets.extend((0..4).map(|n| (3010.0 + f64::from(n) * 20.0, media(n))));
     packets.push((-4.0, tcp(at("10.20.0.5:50001"), at("10.0.1.31:5070")).flags(SYN)));
@@ -219,13 +223,17 @@ fn keep_alives_and_strangers_are_no_negotiations() {
     assert_eq!((&one["initiator"], &one["outcome"]), (&json!("192.0.2.7"), &json!("unanswered")));
 }
 
-/// Two hundred hosts negotiate for minutes, some with retransmissions, some with media.
+/// Two hundred hosts negotiate for minutes, some with retransmissions, some with media, beside so much other
+/// traffic that each of seven threads has a share to read.
 fn many() -> Vec<(f64, Packet)> {
-    let mut packets = Vec::new();
+    let (from, to) = (at("10.9.0.1:9000"), at("10.9.0.2:9000"));
+    let other = |n: u32| udp(from, to).number(n as u16).payload(noise(n, 1400));
+    let mut packets: Vec<(f64, Packet)> =
+        (0..6_000).map(|n| (f64::from(n) * 24.0, other(n))).collect();
     for host in 1..=200_u64 {
         let client = at(&format!("10.20.0.{host}:500"));
         let begin = host as f64 * 700.0;
-        for turn in 0..host % 4 + 1 {
+        for turn in 0..=host % 4 {
             let said = Said { cookie: FIRST.cookie + host, ..FIRST };
             let ms = begin + turn as f64 * 1000.0;
             packets.push((ms, udp(client, at(SERVER)).payload(message(&said))));

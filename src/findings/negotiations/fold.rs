@@ -1,7 +1,7 @@
 //! From attempts, one per cookie, to negotiations as a person would count them, and what their messages alone say of
 //! their course.
 //!
-//! A host that tries again after a failure uses a new cookie, and Windows asks in IKEv1 and `AuthIP` at the same time.
+//! A host that tries again after a failure uses a new cookie, and Windows asks in `IKEv1` and `AuthIP` at the same time.
 //! So a setup that begins while the same host still sets up with the same peer, or within [`QUIET`] of that, is
 //! the same negotiation. Further security associations under a cookie are renewals of what was negotiated.
 
@@ -86,7 +86,7 @@ pub(super) fn fold(attempts: &BTreeMap<(Pair, u64), Attempt>) -> Vec<Negotiation
                 if (open.initiator, open.responder) == (initiator, responder)
                     && first.0.0 <= open.last.0.saturating_add(QUIET) =>
             {
-                open.add(new);
+                open.add(&new);
             }
             _ => folded.push(new),
         }
@@ -128,7 +128,7 @@ impl Negotiation {
     }
 
     /// Adds a further attempt, which began later.
-    fn add(&mut self, later: Self) {
+    fn add(&mut self, later: &Self) {
         self.families = self.families.with(later.families);
         self.last = self.last.max(later.last);
         self.attempts += later.attempts;
@@ -156,8 +156,8 @@ impl Negotiation {
 struct View<'a> {
     attempt: &'a Attempt,
     initiator: usize,
-    /// Of IKEv1: the message id of the first second phase, which belongs to the negotiation. Windows puts the other
-    /// family's, and IKEv2 its first, into the setup.
+    /// Of `IKEv1`: the message id of the first second phase, which belongs to the negotiation. Windows puts the other
+    /// family's, and `IKEv2` its first, into the setup.
     quick: Option<u32>,
 }
 
@@ -227,7 +227,7 @@ impl<'a> View<'a> {
             || has(Family::AuthIp) && self.authip_done()
     }
 
-    /// The responder spoke in an IKE_AUTH exchange. Whether it agreed is encrypted.
+    /// The responder spoke in an `IKE_AUTH` exchange. Whether it agreed is encrypted.
     fn authenticated_2(&self) -> bool {
         let responder = 1 - self.initiator;
         let mut told = self.attempt.told.keys();

@@ -1,4 +1,4 @@
-//! The negotiations of IPsec (IKEv1, `AuthIP`, IKEv2): who negotiates with whom, how it goes, and how long media wait
+//! The negotiations of IPsec (`IKEv1`, `AuthIP`, `IKEv2`): who negotiates with whom, how it goes, and how long media wait
 //! for it. Media that should be exempt from IPsec, and yet make hosts negotiate, come late even where they come in
 //! clear in the end.
 //!
@@ -156,16 +156,13 @@ impl Negotiations {
             return Err(Full);
         }
         for (place, attempt) in next.attempts {
-            match self.attempts.get_mut(&place) {
-                Some(known) => {
-                    let before = known.told.len();
-                    known.add(attempt);
-                    self.told += known.told.len() - before;
-                }
-                None => {
-                    self.told += attempt.told.len();
-                    self.attempts.insert(place, attempt);
-                }
+            if let Some(known) = self.attempts.get_mut(&place) {
+                let before = known.told.len();
+                known.add(attempt);
+                self.told += known.told.len() - before;
+            } else {
+                self.told += attempt.told.len();
+                self.attempts.insert(place, attempt);
             }
         }
         for (place, time) in next.associations {
@@ -279,7 +276,7 @@ mod tests {
         ) {
             let read = |from: usize, until: usize, base: usize| {
                 let mut all = Negotiations::default();
-                for (nth, told) in said.iter().enumerate().take(until).skip(from) {
+                for (nth, told) in (0_u32..).zip(&said).take(until).skip(from) {
                     let (cookie, back, kind, id, body) = *told;
                     let (family, exchange) = testing::KINDS[kind];
                     let told = Told {
@@ -294,8 +291,8 @@ mod tests {
                     };
                     let ends = [end("10.0.0.1"), end("10.0.0.2")];
                     let (from, to) = (ends[usize::from(back)], ends[usize::from(!back)]);
-                    let time = Timestamp(i64::from(id) * 7 - nth as i64);
-                    all.take(&message(&told), from, to, at((nth - base) as u64), time);
+                    let time = Timestamp(i64::from(id) * 7 - i64::from(nth));
+                    all.take(&message(&told), from, to, at(u64::from(nth) - base as u64), time);
                     all.take_protected((from.address, to.address), id, body, time);
                 }
                 all

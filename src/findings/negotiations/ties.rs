@@ -145,13 +145,13 @@ pub struct Tied {
     pub negotiation: Negotiation,
     /// The first packet of a security association that it made.
     pub association: Option<Timestamp>,
-    /// The first media between the hosts, from [`BEFORE`] its first message to [`AFTER`] it.
+    /// The first media between the hosts, from a second before its first message to a minute after it.
     pub media: Option<Media>,
     /// The first of those that came in clear.
     pub clear: Option<Media>,
     /// Other flows between the hosts that began in the second before its first message, and so may have caused it.
     pub other_triggers: u64,
-    /// Where those begin, the first [`MAX_TRIGGERS`].
+    /// Where those begin, the first five.
     pub trigger_frames: BTreeSet<FrameRef>,
 }
 
@@ -184,7 +184,7 @@ impl Tied {
 
     /// How long nothing was sent when media went from clear to protected, in nanoseconds: from the last packet of
     /// the clear flow to the first of the association. None unless the clear flow begins before the association
-    /// and ends with it; the peer's packets may cross it by [`CROSSING`].
+    /// and ends with it; the peer's packets may cross it by a fifth of a second.
     pub fn gap(&self) -> Option<i64> {
         let (clear, association) = (self.clear.as_ref()?, self.association?);
         let ends = clear.last.0 <= association.0.saturating_add(CROSSING);

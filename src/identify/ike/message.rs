@@ -51,7 +51,7 @@ pub enum Sender {
 /// What an exchange is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// To agree on keys and on who the peers are. In IKEv2 and `AuthIP` the first pair of security associations
+    /// To agree on keys and on who the peers are. In `IKEv2` and `AuthIP` the first pair of security associations
     /// comes with it.
     Setup,
     /// To make a pair of security associations under keys agreed on before.
