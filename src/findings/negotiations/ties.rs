@@ -234,6 +234,11 @@ impl Ties {
         let mut left_out = 0;
         for negotiation in negotiations.negotiations() {
             let pair = pair_of(negotiation.initiator, negotiation.responder);
+            let full = self.known >= MAX_KNOWN;
+            if full && !self.pairs.contains_key(&pair) {
+                left_out += 1;
+                continue;
+            }
             let list = self.pairs.entry(pair).or_default();
             let new = Tied::of(negotiation);
             match list.binary_search_by_key(&new.place(), Tied::place) {
@@ -242,11 +247,11 @@ impl Ties {
                         known.negotiation = new.negotiation;
                     }
                 }
-                Err(at) if self.known < MAX_KNOWN => {
+                Err(_) if full => left_out += 1,
+                Err(at) => {
                     list.insert(at, new);
                     self.known += 1;
                 }
-                Err(_) => left_out += 1,
             }
         }
         self.left_out = self.left_out.max(left_out);
@@ -341,18 +346,23 @@ fn between(list: &mut [Tied], soonest: Timestamp, latest: Timestamp) -> &mut [Ti
 fn is_of_ipsec(case: &Case<'_>) -> bool {
     let flow = case.judged.flow;
     let own = |end: &Endpoint| [IKE_PORT, super::NAT_PORT].contains(&end.port);
+    // Media may be on any port of a client, and what they begin with looks like an SPI.
     flow.transport == Transport::UDP
+        && !speaks_media(case)
         && (flow.spi.is_some()
             || case.judged.identification.protocol == Some("ike")
-            || flow.ends.iter().any(own) && !is_media(case))
+            || flow.ends.iter().any(own))
 }
 
 /// Whether a flow is media: as it speaks, or on ports that an exemption is for. The strict reading exempts
 /// every port, so that there only the content tells.
 fn is_media(case: &Case<'_>) -> bool {
-    let speaks = case.judged.identification.protocol.is_some_and(|name| MEDIA.contains(&name));
     let exempt = &case.judged.verdict.exempt;
-    speaks || exempt.iter().any(|(_, content)| *content || !case.strict())
+    speaks_media(case) || exempt.iter().any(|(_, content)| *content || !case.strict())
+}
+
+fn speaks_media(case: &Case<'_>) -> bool {
+    case.judged.identification.protocol.is_some_and(|name| MEDIA.contains(&name))
 }
 
 /// Whether no packet of the flow came inside AH.
@@ -508,6 +518,40 @@ mod tests {
         assert_eq!(tied.trigger_frames.len(), 2);
         let ike = timed(flow("10.20.0.101:500", "10.0.1.31:500").udp(), BEGIN, BEGIN + 5);
         assert_eq!(one(&[ike.protocol("ike")]).other_triggers, 0);
+    }
+
+    #[test]
+    fn media_on_the_port_that_esp_shares_are_media() {
+        let on_4500 = |sample: Sample| {
+            let mut sample = timed(sample.udp(), BEGIN, BEGIN + 5);
+            sample.flow.ends[0].port = 4500;
+            sample.flow.spi = Some(0x8000_0001);
+            one(&[sample])
+        };
+        let call = || flow("10.20.0.101:4500", "10.0.1.31:49200");
+        assert!(on_4500(call().protocol("rtp")).media.is_some());
+        let hidden = on_4500(call());
+        assert_eq!((hidden.media, hidden.other_triggers), (None, 0));
+    }
+
+    #[test]
+    fn only_so_many_are_known_and_listed_and_the_rest_is_counted() {
+        let heed = |ties: &mut Ties, hosts: std::ops::Range<u32>| {
+            let mut all = Negotiations::default();
+            for host in hosts {
+                let from = end(&std::net::Ipv4Addr::from(host).to_string());
+                let time = Timestamp(i64::from(host));
+                all.take(&message(&Told::default()), from, end(SERVER), at(host.into()), time);
+            }
+            ties.heed(&all);
+        };
+        let mut ties = Ties::default();
+        heed(&mut ties, 1..60_001);
+        heed(&mut ties, 60_001..70_001);
+        heed(&mut ties, 60_001..70_001);
+        assert_eq!((ties.known, ties.pairs.len()), (MAX_KNOWN, MAX_KNOWN));
+        let (listed, rest) = ties.listed();
+        assert_eq!((listed.len(), rest), (MAX_LISTED, 70_000 - MAX_LISTED as u64));
     }
 
     #[test]
