@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::layer::{Layers, Vlans};
 use super::span::Span;
-use super::{Detail, Layer, Packet, TcpFlags, Transport, ipsec, udp_tunnel};
+use super::{Detail, IKE_PORT, Layer, Packet, TcpFlags, Transport, ipsec, udp_tunnel};
 use crate::input::Frame;
 
 /// The packet in an Ethernet frame of the common kind.
@@ -152,13 +152,14 @@ fn tcp(body: &[u8], len: usize) -> Option<Segment<'_>> {
     })
 }
 
-/// UDP (RFC 768) of the length that IP says, on no port of a tunnel or of ESP.
+/// UDP (RFC 768) of the length that IP says, on no port of a tunnel, of ESP or of key exchange.
 #[inline]
 fn udp(body: &[u8], len: usize) -> Option<Segment<'_>> {
     let header = body.first_chunk::<8>()?;
     let stated = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let ports = [u16_at(body, 0)?, u16_at(body, 2)?];
-    if stated != len || ports.contains(&ipsec::NAT_PORT) || udp_tunnel::may_be(Span::new(body, 0)) {
+    let of_ipsec = ports.iter().any(|port| [ipsec::NAT_PORT, IKE_PORT].contains(port));
+    if stated != len || of_ipsec || udp_tunnel::may_be(Span::new(body, 0)) {
         return None;
     }
     Some(Segment {
@@ -218,6 +219,18 @@ mod tests {
             assert!(compare(&cut_frame(LinkType::ETHERNET, &bytes, bytes.len())));
             let padded = [bytes.clone(), vec![0; 9]].concat();
             assert!(compare(&cut_frame(LinkType::ETHERNET, &padded, padded.len())));
+        }
+    }
+
+    #[test]
+    fn what_ipsec_speaks_in_udp_is_left_to_the_general_reader() {
+        for port in [[0x01, 0xf4], [0x11, 0x94]] {
+            for at in [0, 2] {
+                let mut udp = hex(UDP);
+                udp[at..at + 2].copy_from_slice(&port);
+                let bytes = ethernet("", "0800", &ipv4(17, &udp));
+                assert!(!compare(&cut_frame(LinkType::ETHERNET, &bytes, bytes.len())));
+            }
         }
     }
 

@@ -169,6 +169,10 @@ pub struct Quoted {
     pub spi: Option<u32>,
 }
 
+/// The port of key exchange (RFC 7296, section 2). [`common`] leaves packets on it alone, as it leaves those on the port
+/// that ESP shares with it, so that only the slower way has to look for messages.
+pub const IKE_PORT: u16 = 500;
+
 /// What a UDP datagram on port 4500 carries (RFC 3948).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UdpEncapsulation {

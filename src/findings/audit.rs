@@ -13,15 +13,19 @@ use super::filters::{Subject, bpf, display_filter};
 use super::fingerprint::fingerprint;
 use super::group::Group;
 use super::ipsec::exemptions::Watch;
+use super::ipsec::held_up::{held_up, negotiated};
 use super::later::Later;
 use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
+use super::negotiations::{Negotiations, Tied, Ties};
 use super::{
     Deployment, Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling,
-    esp_resembles_media, media_outside_range, mtls_not_presented, silent_media,
+    esp_resembles_media, media_outside_range, media_waits_for_ipsec, mtls_not_presented,
+    silent_media,
 };
 use crate::decode::Transport;
 use crate::flow::{Endpoint, Outcome, is_group};
 use crate::identify::{Confidence, Identification};
+use crate::input::Timestamp;
 use crate::policy::{Class, Learned, Misfit, Party, Policy};
 
 pub use super::expected::{Expected, ExpectedState};
@@ -36,6 +40,7 @@ pub struct Audit<'p> {
     by_class: BTreeMap<Class, ClassTotals>,
     roll: Roll,
     watch: Watch,
+    ties: Ties,
     directions: Directions,
     pairs: Pairs,
     /// Shared with the cases that are looked at, while what they say is entered.
@@ -74,6 +79,12 @@ pub struct Summary {
     pub ipsec_deployed: bool,
     /// The exemption rows in force, in the policy's order.
     pub exemptions: Vec<Exemption>,
+    /// Negotiations of IPsec, by time; the first thousand.
+    pub negotiations: Vec<Tied>,
+    /// Negotiations beyond those listed.
+    pub more_negotiations: u64,
+    /// Messages of negotiations for which there was no room.
+    pub untold_messages: u64,
 }
 
 /// What findings are grouped by, before ports.
@@ -116,6 +127,7 @@ impl<'p> Audit<'p> {
             by_class: Class::ALL.map(|class| (class, ClassTotals::default())).into(),
             roll: Roll::new(lookup.required()),
             watch: Watch::new(lookup),
+            ties: Ties::default(),
             directions: Directions::default(),
             pairs: Pairs::default(),
             deployment: Arc::default(),
@@ -137,6 +149,11 @@ impl<'p> Audit<'p> {
         self.deployment = deployment;
     }
 
+    /// Tells what was negotiated so far. To be told before the flows of that time are added.
+    pub fn heed(&mut self, negotiations: &Negotiations) {
+        self.ties.heed(negotiations);
+    }
+
     /// Adds a judged flow. The order of adding decides nothing.
     pub fn add(&mut self, judged: &Judged<'_>) {
         let lookup: &dyn Lookup = self.lookup;
@@ -144,8 +161,9 @@ impl<'p> Audit<'p> {
         let case = Case::of(judged, lookup, &deployment);
         self.count(judged);
         self.roll.add(&case, lookup);
-        self.watch.add(&case, lookup);
+        self.watch.add(&case, lookup, self.ties.is_quiet(&case));
         self.later.add(&case, &self.exempt);
+        self.ties.add(&case);
         self.note_arrival(judged);
         for (position, rule) in RULES.iter().enumerate() {
             let Some(mut spark) = (rule.check)(&case) else {
@@ -206,8 +224,44 @@ impl<'p> Audit<'p> {
         }
     }
 
-    /// Says what could not be said before all flows of that time had been added.
-    pub fn settle(&mut self) {
+    /// Says what could not be said before all flows of that time had been added: of hidden flows, and of
+    /// negotiations that began before `until`.
+    pub fn settle(&mut self, until: Timestamp) {
+        self.settle_hidden();
+        self.settle_negotiations(until);
+    }
+
+    fn settle_negotiations(&mut self, until: Timestamp) {
+        let name = media_waits_for_ipsec::RULE.name;
+        let Some(rule) = RULES.iter().position(|rule| rule.name == name) else { return };
+        let lookup: &dyn Lookup = self.lookup;
+        let deployment = Arc::clone(&self.deployment);
+        for (tied, media) in self.ties.take_untold(until) {
+            let judged = media.judged();
+            let case = Case::of(&judged, lookup, &deployment);
+            let Some(held_up) = held_up(&tied, &case) else { continue };
+            let spark = media_waits_for_ipsec::late(&case, &held_up);
+            for (row, sight) in held_up.rows {
+                self.watch.see(row.key, sight);
+            }
+            self.enter(rule, &case, &spark, false);
+        }
+        if !lookup.strict() {
+            return;
+        }
+        for tied in self.ties.iter().filter(|tied| tied.negotiation.first < until) {
+            let hosts = [tied.negotiation.initiator, tied.negotiation.responder];
+            if hosts.iter().any(|host| lookup.is_gateway(*host)) {
+                continue;
+            }
+            let [initiator, responder] = hosts.map(|host| lookup.party(host));
+            for (row, sight) in negotiated(tied, (&initiator, &responder), &self.exempt) {
+                self.watch.see(row.key, sight);
+            }
+        }
+    }
+
+    fn settle_hidden(&mut self) {
         let name = esp_resembles_media::RULE.name;
         let Some(rule) = RULES.iter().position(|rule| rule.name == name) else { return };
         let lookup: &dyn Lookup = self.lookup;
@@ -260,12 +314,16 @@ impl<'p> Audit<'p> {
 
     /// Ends the audit.
     pub fn finish(self) -> Summary {
+        let (negotiations, more_negotiations) = self.ties.listed();
         Summary {
             findings: self.findings(),
             flows: self.flows,
             expected: self.roll.finish(self.lookup),
             ipsec_deployed: self.watch.deployed(),
             exemptions: self.watch.finish(self.lookup),
+            negotiations,
+            more_negotiations,
+            untold_messages: self.ties.untold(),
             by_class: self.by_class,
         }
     }

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use super::ipsec::Ground;
 use super::ipsec::exemptions::{Sight, peer, sealed_text};
 use super::ipsec::sealed::{Sealed, sealed};
-use super::{Case, Judged, Row};
-use crate::flow::{Flow, FrameRef, Outcome};
-use crate::identify::Identification;
+use super::kept::Kept;
+use super::{Case, Row};
+use crate::flow::FrameRef;
 use crate::input::Timestamp;
-use crate::policy::{ExpectationId, Verdict};
+use crate::policy::ExpectationId;
 
 /// What waits, and what it waits for.
 #[derive(Debug, Default)]
@@ -20,36 +20,6 @@ pub(super) struct Later {
     kept: BTreeMap<FrameRef, Kept>,
     /// When signalling began, by a host that is no server, or by a pair of servers.
     signalling: BTreeMap<(IpAddr, Option<IpAddr>), BTreeSet<Timestamp>>,
-}
-
-/// A judged flow that is kept.
-#[derive(Debug, Clone)]
-pub(super) struct Kept {
-    flow: Flow,
-    identification: Identification,
-    verdict: Verdict,
-    outcome: Outcome,
-}
-
-impl Kept {
-    fn of(judged: &Judged<'_>) -> Self {
-        Self {
-            flow: judged.flow.clone(),
-            identification: judged.identification.clone(),
-            verdict: judged.verdict.clone(),
-            outcome: judged.outcome,
-        }
-    }
-
-    /// The view that rules take.
-    pub(super) fn judged(&self) -> Judged<'_> {
-        Judged {
-            flow: &self.flow,
-            identification: &self.identification,
-            verdict: &self.verdict,
-            outcome: self.outcome,
-        }
-    }
 }
 
 /// Hidden traffic about which something can be said.
@@ -114,6 +84,7 @@ impl Later {
                 packets: sealed.pace.packets,
                 frame: case.judged.flow.first_frame,
                 peer: peer(case, sealed.sender, row),
+                delay: None,
                 text: format!("{}{call}", sealed_text(case, &sealed)),
             };
             let sights = rows.iter().map(|row| (row.key, sight(row))).collect();

@@ -5,6 +5,7 @@
 //! texts. This room knows nothing about output formats. Read [`Rule`], then [`audit`].
 
 pub mod audit;
+pub mod negotiations;
 
 mod case;
 mod expected;
@@ -12,6 +13,7 @@ mod filters;
 mod fingerprint;
 mod group;
 mod ipsec;
+mod kept;
 mod later;
 mod ledger;
 mod pairs;
@@ -39,6 +41,8 @@ mod ipsec_on_media_range;
 
 mod esp_resembles_media;
 
+mod media_waits_for_ipsec;
+
 mod unknown_host_talks_to_role;
 
 mod range_only_match;
@@ -63,6 +67,7 @@ use std::net::IpAddr;
 pub use audit::{Audit, Summary};
 pub use case::{Case, Row};
 pub use ipsec::Deployment;
+pub use negotiations::Negotiations;
 pub use pairs::Pairs;
 pub use telling::Telling;
 
@@ -87,6 +92,7 @@ pub const RULES: &[Rule] = &[
     tls_handshake_failed::RULE,
     ipsec_on_media_range::RULE,
     esp_resembles_media::RULE,
+    media_waits_for_ipsec::RULE,
     unknown_host_talks_to_role::RULE,
     obsolete_tls::RULE,
     legacy_service::RULE,
@@ -277,6 +283,6 @@ mod tests {
                 assert!(!text.contains("  "), "{}: {text:?}", rule.name);
             }
         }
-        assert_eq!(names.len(), 17);
+        assert_eq!(names.len(), 18);
     }
 }

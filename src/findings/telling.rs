@@ -6,7 +6,6 @@ use super::Finding;
 use super::case::{Lookup, Row};
 use super::group::{Group, Side};
 use crate::flow::{Outcome, is_group};
-use crate::identify::Confidence;
 use crate::policy::{Misfit, RoleSet, Security};
 
 /// A finding whose sentence is to be written, with the rows behind it.
@@ -102,11 +101,6 @@ impl<'a> Telling<'a> {
             Some(_) => format!(", speaking {}", self.protocol_or("")),
             None => String::new(),
         }
-    }
-
-    /// How sure the finding is.
-    pub(super) fn confidence(&self) -> Confidence {
-        self.finding.confidence
     }
 
     /// What was seen, such as `TLS 1.0 and TLS 1.1`.

@@ -1,13 +1,6 @@
 //! IKE, which sets up `IPsec`: versions 1 and 2, and Windows' `AuthIP`. RFC 7296 section 3.1,
 //! RFC 2408 section 3.1, RFC 3948 section 2.2 (the marker), MS-AIPS section 2.2.
 //!
-//! ```text
-//!  0               8               16     17        18         19      20           24       28
-//! | initiator SPI | responder SPI | next | version | exchange | flags | message id | length |
-//! ```
-//!
-//! Where it shares its port with ESP, four zero bytes stand before it.
-//!
 //! | seen | sure |
 //! |---|---|
 //! | version, exchange, flags and a length that fills the datagram | high |
@@ -16,9 +9,15 @@
 //! Messages with certificates do not fit into a packet. Easily confused with nothing; ESP in UDP has an
 //! SPI where the marker would be, and is not claimed.
 
-use super::bytes::Reader;
-use super::sides::{self, Message, SIDES, Seen};
+pub mod message;
+
+mod vendors;
+
+use super::sides::{self, SIDES, Seen};
 use super::{Claim, Confidence, Detector, Probe, View, gate};
+use message::{Extent, Family, Sender, Unfit};
+pub use vendors::Vendors;
+
 use crate::flow::sample::Carrier;
 
 /// IKE.
@@ -38,23 +37,6 @@ struct Head {
     version: &'static str,
     exchange: &'static str,
     extent: Extent,
-}
-
-/// How a message compares with the datagram that it is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Extent {
-    /// It fills it.
-    Whole,
-    /// It is longer: the datagram was cut into fragments, of which this is the first.
-    Beyond,
-}
-
-/// Who sent a message, as the message itself says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Sender {
-    Initiator,
-    Responder,
-    Unknown,
 }
 
 fn probe(view: &View<'_>) -> Probe {
@@ -79,117 +61,22 @@ fn probe(view: &View<'_>) -> Probe {
     )
 }
 
-fn read(message: &Message<'_>) -> Seen<Head> {
-    match message.bytes {
-        [0, 0, 0, 0, rest @ ..] => header(&Message { bytes: rest, ..*message }, 4),
-        _ => header(message, 0),
-    }
-}
-
-/// Reads the header behind a marker of so many bytes.
-fn header(message: &Message<'_>, marker: usize) -> Seen<Head> {
-    let message = &Message { len: message.len.saturating_sub(marker), ..*message };
-    if message.len < HEADER {
-        return Seen::Foreign;
-    }
-    let mut reader = Reader::new(message.bytes);
-    let fields = (|| {
-        let initiator = reader.u64()?;
-        let responder = reader.u64()?;
-        let next = reader.u8()?;
-        let kind = (reader.u8()?, reader.u8()?, reader.u8()?);
-        reader.skip(4)?;
-        let length = reader.u32()?;
-        let extent = extent(length as usize, message.len, marker).filter(|_| initiator != 0);
-        Some(extent.and_then(|extent| head(kind, next, responder, extent)))
-    })();
-    match fields {
-        None => message.ran_out(),
-        Some(None) => Seen::Foreign,
-        Some(Some(head)) => Seen::Fits(head),
-    }
-}
-
-/// How a length compares with the bytes that are there; `None` where it cannot be theirs. Fragments but
-/// the last end at a multiple of 8 in the datagram (RFC 791, 3.2), behind 8 bytes of UDP.
-fn extent(length: usize, there: usize, marker: usize) -> Option<Extent> {
-    let first_fragment = there >= MIN_FRAGMENT && (there + marker).is_multiple_of(8);
-    match length.checked_sub(there)? {
-        0 => Some(Extent::Whole),
-        _ if first_fragment && u16::try_from(length).is_ok() => Some(Extent::Beyond),
-        _ => None,
-    }
-}
-
-/// Judges version, exchange and flags together.
-fn head(
-    (version, exchange, flags): (u8, u8, u8),
-    next: u8,
-    responder: u64,
-    extent: Extent,
-) -> Option<Head> {
-    match version {
-        // Encryption, commit and authentication-only flags (RFC 2408, 3.1).
-        0x10 if flags & 0xf8 == 0 => {
-            let (version, exchange) = exchange_1(exchange)?;
-            Some(Head {
-                version,
-                exchange,
-                extent,
-                sender: match responder {
-                    0 => Sender::Initiator,
-                    _ => Sender::Unknown,
-                },
-            })
-        }
-        // Initiator, version and response flags (RFC 7296, 3.1).
-        0x20 if flags & 0xc7 == 0 && (next == 0 || (33..=54).contains(&next)) => Some(Head {
-            version: "2",
-            exchange: exchange_2(exchange)?,
-            extent,
-            sender: match flags & 0x08 {
-                0 => Sender::Responder,
-                _ => Sender::Initiator,
+fn read(message: &sides::Message<'_>) -> Seen<Head> {
+    match message::header(message.bytes, message.len) {
+        Err(Unfit::Short) => Seen::Short,
+        Err(Unfit::Foreign) => Seen::Foreign,
+        Ok((_, header)) => Seen::Fits(Head {
+            sender: header.sender,
+            version: match header.family {
+                Family::Ike1 => "1",
+                Family::AuthIp => "authip",
+                Family::Ike2 => "2",
             },
+            exchange: header.name,
+            extent: header.extent,
         }),
-        _ => None,
     }
 }
-
-fn exchange_1(number: u8) -> Option<(&'static str, &'static str)> {
-    match number {
-        1 => Some(("1", "base")),
-        2 => Some(("1", "main")),
-        3 => Some(("1", "authentication-only")),
-        4 => Some(("1", "aggressive")),
-        5 => Some(("1", "informational")),
-        6 => Some(("1", "transaction")),
-        32 => Some(("1", "quick")),
-        33 => Some(("1", "new-group")),
-        243 => Some(("authip", "main")),
-        244 => Some(("authip", "quick")),
-        245 => Some(("authip", "extended")),
-        246 => Some(("authip", "notify")),
-        _ => None,
-    }
-}
-
-fn exchange_2(number: u8) -> Option<&'static str> {
-    match number {
-        34 => Some("sa-init"),
-        35 => Some("auth"),
-        36 => Some("create-child-sa"),
-        37 => Some("informational"),
-        38 => Some("session-resume"),
-        43 => Some("intermediate"),
-        44 => Some("followup-ke"),
-        _ => None,
-    }
-}
-
-const HEADER: usize = 28;
-/// Bytes of a first fragment: links carry at least 576 (RFC 791, 3.2), less the headers.
-const MIN_FRAGMENT: usize = 500;
 
 #[cfg(test)]
 pub(super) mod tests {

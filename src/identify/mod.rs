@@ -48,7 +48,7 @@ mod ssrp;
 
 mod tds;
 
-mod ike;
+pub mod ike;
 
 mod rdp;
 

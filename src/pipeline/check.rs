@@ -7,7 +7,7 @@ use crate::decode::{Stop, Transport};
 use crate::error::{Error, Result};
 use crate::findings::{Audit, Severity, Summary};
 use crate::flow::{FragmentCounts, Outcome};
-use crate::input::LinkType;
+use crate::input::{LinkType, Timestamp};
 use crate::pipeline::counts::CaptureCounts;
 use crate::pipeline::judge::{self, JudgedFlow};
 use crate::pipeline::names;
@@ -62,6 +62,7 @@ pub fn check(
     audit.tell_deployment(judge::deployment(&survey.table).into());
     let mut sides = Sides::default();
     let mut services = Services::default();
+    audit.heed(&survey.negotiations);
     judge::believe(&mut survey.learned, &survey.table);
     judge::judge_in_turn(policy, &survey.learned, survey.table, |flow| {
         audit.add(&flow.as_judged());
@@ -71,7 +72,7 @@ pub fn check(
         }
     });
     audit.announced(&survey.learned);
-    audit.settle();
+    audit.settle(Timestamp(i64::MAX));
     let quality = quality::grade(&Evidence {
         captures: &survey.captures,
         sides: &sides,

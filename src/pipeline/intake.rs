@@ -1,13 +1,18 @@
 //! What happens to a frame between the capture and the flow table: filter, decoding, copies, count.
 
-use crate::decode::{self, Decoded, Detail, Packet, Parts, Stop, TcpFlags, Transport};
+use crate::decode::{
+    self, Decoded, Detail, IKE_PORT, Packet, Parts, Stop, TcpFlags, Transport, UdpEncapsulation,
+};
+use crate::findings::Negotiations;
 use crate::flow::duplicates::{Copy, State, Window};
 use crate::flow::sample::Carrier;
 use crate::flow::{Around, BATCH, Endpoint, FlowTable, FrameRef, Observation};
+use crate::identify::ike::message;
 use crate::identify::signals;
 use crate::input::Frame;
 use crate::input::filter::{Filter, Passage};
 use crate::pipeline::counts::CaptureCounts;
+use crate::pipeline::gleaned::Gleaned;
 use crate::policy::{Conversation, Learned};
 
 /// What to do with frames that only repeat a packet.
@@ -26,8 +31,8 @@ pub(super) struct Intake {
     filter: Option<Filter>,
     /// The frames before, where copies are left out.
     window: Option<Window>,
-    /// What the frames so far announced.
-    learned: Learned,
+    /// What the frames so far told beyond their flows.
+    gleaned: Gleaned,
     seed: u64,
     /// Room that batches use one after the other.
     around: Vec<(usize, Around)>,
@@ -41,7 +46,7 @@ impl Intake {
         Self {
             filter: expression.map(Filter::new),
             window,
-            learned: Learned::default(),
+            gleaned: Gleaned::default(),
             seed,
             around: Vec::new(),
         }
@@ -57,23 +62,28 @@ impl Intake {
         self.window.as_ref().map(Window::state)
     }
 
-    /// What is kept for the frames that follow, and what was learned.
-    pub(super) fn into_parts(self) -> (Option<Window>, Learned) {
-        (self.window, self.learned)
+    /// What is kept for the frames that follow, and what was gleaned.
+    pub(super) fn into_parts(self) -> (Option<Window>, Gleaned) {
+        (self.window, self.gleaned)
     }
 
     /// Goes on behind other frames.
-    pub(super) fn behind(mut self, window: Option<Window>, learned: Learned) -> Self {
+    pub(super) fn behind(mut self, window: Option<Window>, gleaned: Gleaned) -> Self {
         if self.window.is_some() && window.is_some() {
             self.window = window;
         }
-        self.learned = learned;
+        self.gleaned = gleaned;
         self
     }
 
     /// What the frames so far announced.
     pub(super) fn learned(&mut self) -> &mut Learned {
-        &mut self.learned
+        &mut self.gleaned.learned
+    }
+
+    /// What was negotiated in the frames so far.
+    pub(super) fn negotiations(&mut self) -> &mut Negotiations {
+        &mut self.gleaned.negotiations
     }
 
     /// Counts a frame and hands what it says to the table.
@@ -125,6 +135,7 @@ impl Intake {
                         continue;
                     }
                     counts.note(&packet);
+                    self.follow(&packet, capture);
                     if signals::may_announce(packet.payload) {
                         self.hear(&packet, capture);
                     }
@@ -190,8 +201,34 @@ impl Intake {
         let to = Endpoint { address: packet.destination, port: packet.destination_port };
         let within = Conversation::between(packet.transport, by, to);
         signals::read(carrier, packet.payload, &mut |signal| {
-            self.learned.take(&signal, &within, at, packet.time);
+            self.gleaned.learned.take(&signal, &within, at, packet.time);
         });
+    }
+
+    /// Follows negotiations: messages on the ports of key exchange, and what begins an association on the one that
+    /// they share.
+    fn follow(&mut self, packet: &Packet<'_>, capture: u32) {
+        let negotiations = &mut self.gleaned.negotiations;
+        match packet.detail {
+            Detail::UdpEncapsulation(UdpEncapsulation::Esp(sealed)) => {
+                let ends = (packet.source, packet.destination);
+                negotiations.take_protected(ends, sealed.spi, sealed.sequence, packet.time);
+                return;
+            }
+            Detail::UdpEncapsulation(UdpEncapsulation::Ike) => {}
+            Detail::None if packet.transport == Transport::UDP => {
+                if ![packet.source_port, packet.destination_port].contains(&IKE_PORT) {
+                    return;
+                }
+            }
+            _ => return,
+        }
+        if let Some(message) = message::read(packet.payload, packet.payload_len) {
+            let at = FrameRef { capture, frame: packet.frame };
+            let from = Endpoint { address: packet.source, port: packet.source_port };
+            let to = Endpoint { address: packet.destination, port: packet.destination_port };
+            negotiations.take(&message, from, to, at, packet.time);
+        }
     }
 
     fn advance(&mut self) {

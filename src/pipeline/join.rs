@@ -10,10 +10,10 @@ use crate::identify;
 use crate::input::notes::Names;
 use crate::input::savefile::Cursor;
 use crate::pipeline::counts::CaptureCounts;
+use crate::pipeline::gleaned::Gleaned;
 use crate::pipeline::room::Room;
 use crate::pipeline::shares::Segment;
 use crate::pipeline::worker::{Job, Part, SegmentRead, Start, start};
-use crate::policy::Learned;
 
 /// The shares joined so far.
 pub(super) struct Joined<'a> {
@@ -24,7 +24,7 @@ pub(super) struct Joined<'a> {
     window: Option<Window>,
     pub(super) table: FlowTable,
     pub(super) names: Names,
-    pub(super) learned: Learned,
+    pub(super) gleaned: Gleaned,
 }
 
 impl<'a> Joined<'a> {
@@ -37,7 +37,7 @@ impl<'a> Joined<'a> {
             window: None,
             table,
             names: Names::default(),
-            learned: Learned::default(),
+            gleaned: Gleaned::default(),
         }
     }
 
@@ -47,18 +47,18 @@ impl<'a> Joined<'a> {
             self.read_again(segments);
             return;
         };
-        let Part { mut table, reads, mut names, mut learned } = part;
+        let Part { mut table, reads, mut names, mut gleaned } = part;
         if let Some(lead) = reads.first() {
             let base = self.captures.get(lead.capture).map_or(0, |c| c.tally.frames);
             table.rebase(lead.capture as u32, base);
-            learned.rebase(lead.capture as u32, base);
+            gleaned.rebase(lead.capture as u32, base);
         }
         if self.captures.is_empty() {
             self.table = table;
-            self.learned = learned;
-        } else if !self.learned.can_take(&learned)
+            self.gleaned = gleaned;
+        } else if !self.gleaned.can_take(&gleaned)
             || self.table.merge(table).is_err()
-            || self.learned.merge(learned).is_err()
+            || !self.gleaned.merge(gleaned)
         {
             self.read_again(segments);
             return;
@@ -94,16 +94,16 @@ impl<'a> Joined<'a> {
                 continue;
             }
             let base = known.map_or(0, |counts| counts.tally.frames);
-            let learned = std::mem::take(&mut self.learned);
+            let gleaned = std::mem::take(&mut self.gleaned);
             let start = if continued {
-                Start { cursor: self.end.clone(), base, window: self.window.take(), learned }
+                Start { cursor: self.end.clone(), base, window: self.window.take(), gleaned }
             } else {
                 let cursor = start(self.job.file(segment.capture), 0);
-                Start { cursor, base, window: None, learned }
+                Start { cursor, base, window: None, gleaned }
             };
             let mut room = Room::alone();
             let mut read = self.job.segment(*segment, start, &mut self.table, &mut room);
-            self.learned = std::mem::take(&mut read.learned);
+            self.gleaned = std::mem::take(&mut read.gleaned);
             self.note(read);
         }
     }

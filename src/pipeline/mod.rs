@@ -9,6 +9,7 @@ pub mod cases;
 pub mod check;
 pub mod counts;
 pub mod flows;
+mod gleaned;
 pub mod intake;
 mod join;
 pub mod judge;

@@ -15,6 +15,7 @@ pub(super) fn show(report: &mut Report, policy: &Policy, names: &Names) {
     let parties = report.summary.findings.iter().flat_map(|f| [&f.initiator, &f.responder]);
     let shown: BTreeSet<IpAddr> = parties
         .flat_map(|party| party.addresses.iter().copied())
+        .chain(negotiating(report))
         .chain(report.seeming_roles.iter().map(|host| host.address))
         .filter(|address| !policy.names_host(*address))
         .collect();
@@ -30,6 +31,12 @@ pub(super) fn show(report: &mut Report, policy: &Policy, names: &Names) {
              without theirs"
         ));
     }
+}
+
+/// The hosts of the negotiations that are listed.
+fn negotiating(report: &Report) -> impl Iterator<Item = IpAddr> {
+    let listed = report.summary.negotiations.iter().map(|tied| &tied.negotiation);
+    listed.flat_map(|negotiation| [negotiation.initiator, negotiation.responder])
 }
 
 /// Names told of one address.

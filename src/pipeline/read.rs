@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 
 use crate::decode;
 use crate::error::{Error, Result};
+use crate::findings::Negotiations;
 use crate::flow::{FlowTable, FragmentCounts, mix};
 use crate::input::LinkType;
 use crate::input::filter;
@@ -26,6 +27,7 @@ use crate::input::sources::{self, Source};
 use crate::input::unpack::{Unpacked, unpack};
 use crate::pipeline::ahead::Ahead;
 use crate::pipeline::counts::{self, CaptureCounts};
+use crate::pipeline::gleaned::Gleaned;
 use crate::pipeline::join::Joined;
 use crate::pipeline::meter::Meter;
 use crate::pipeline::room::Room;
@@ -47,6 +49,8 @@ pub struct Survey {
     pub names: Names,
     /// What content announced of endpoints.
     pub learned: Learned,
+    /// What hosts negotiated.
+    pub negotiations: Negotiations,
     /// Inputs that could not be used; the others have been read.
     pub errors: Vec<Error>,
 }
@@ -64,9 +68,9 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     for (segments, part) in job.parts() {
         joined.append(&segments, part);
     }
-    let Joined { mut captures, mut table, mut names, mut learned, .. } = joined;
+    let Joined { mut captures, mut table, mut names, mut gleaned, .. } = joined;
     for source in streams {
-        match read_stream(&job, &source, captures.len() as u32, &mut table, &mut learned) {
+        match read_stream(&job, &source, captures.len() as u32, &mut table, &mut gleaned) {
             Ok(mut counts) => {
                 names.take(&mut counts.tally.notes.names);
                 captures.push(counts);
@@ -76,7 +80,8 @@ pub fn read(reading: &Reading, progress: &Progress) -> Result<Survey> {
     }
     let (fragments, strays) = table.finish_fragments();
     counts::add_strays(&mut captures, &strays);
-    Ok(Survey { captures, table, fragments, names, learned, errors })
+    let Gleaned { learned, negotiations } = gleaned;
+    Ok(Survey { captures, table, fragments, names, learned, negotiations, errors })
 }
 
 /// Opens the files in the order of their first frames, so that rotated sets and arguments in any
@@ -121,7 +126,7 @@ fn read_stream(
     source: &Source,
     capture: u32,
     table: &mut FlowTable,
-    learned: &mut Learned,
+    gleaned: &mut Gleaned,
 ) -> Result<CaptureCounts> {
     let (path, stream): (_, Box<dyn Read + Send>) = match source {
         Source::StandardInput => (Path::new("-"), Box::new(std::io::stdin())),
@@ -143,9 +148,9 @@ fn read_stream(
     counts.compression = compression;
     let meter = Meter::new(job.progress, taken);
     let at = Place { capture, base: 0 };
-    let mut intake = job.intake().behind(None, std::mem::take(learned));
+    let mut intake = job.intake().behind(None, std::mem::take(gleaned));
     drain(&mut records, at, &mut intake, meter, &mut Room::alone(), &mut counts, table);
-    *learned = intake.into_parts().1;
+    *gleaned = intake.into_parts().1;
     Ok(counts)
 }
 

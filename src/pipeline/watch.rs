@@ -135,6 +135,8 @@ fn before(time: Timestamp, duration: Duration) -> Timestamp {
 const TICK: Duration = Duration::from_secs(1);
 /// Time between two rounds of closing idle flows, which walk the whole table.
 const CLOSING: Duration = Duration::from_secs(10);
+/// Age at which a negotiation is judged for the first time: media that waits for it has come by then.
+const NEGOTIATED: Duration = Duration::from_secs(60);
 /// How long an announcement is heeded after it was made for the last time. Clients remember the port of
 /// a service for as long as they run.
 const HEEDED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -200,14 +202,18 @@ impl<'p> Watcher<'p> {
         if now >= self.next_closing {
             self.next_closing = after(now, CLOSING);
             self.note_deployment();
+            self.audit.heed(self.intake.negotiations());
+            self.preview.heed(self.intake.negotiations());
             let closed = self.table.take_idle(before(now, idle));
             for judged in self.close(closed) {
                 self.preview.add(&judged.as_judged());
             }
-            self.audit.settle();
-            self.preview.settle();
+            // For good they are judged in the end, when every flow of their time has come.
+            self.audit.settle(Timestamp(i64::MIN));
+            self.preview.settle(before(now, NEGOTIATED));
             let old = self.intake.learned().forget(before(now, HEEDED));
             self.audit.announced(&old);
+            self.intake.negotiations().forget(before(now, HEEDED));
         }
         self.preview.fresh().iter().try_for_each(tell)
     }
@@ -243,9 +249,10 @@ impl<'p> Watcher<'p> {
         judge::believe(self.intake.learned(), &self.table);
         self.note_deployment();
         let table = std::mem::replace(&mut self.table, FlowTable::new(self.options.limits));
+        self.audit.heed(self.intake.negotiations());
         self.close(table.into_flows().collect());
         self.audit.announced(self.intake.learned());
-        self.audit.settle();
+        self.audit.settle(Timestamp(i64::MAX));
         let dropped = stats.dropped_by_kernel + stats.dropped_by_interface;
         self.counts.tally.dropped_by_capture = Some(dropped);
         // When enough was asked for, what is left unread was not wanted.

@@ -17,12 +17,12 @@ use crate::input::savefile::{Batch, CaptureFile, Cursor, PackedFile, Records, Sa
 use crate::input::unpack::Unpacked;
 use crate::pipeline::ahead::Ahead;
 use crate::pipeline::counts::{CaptureCounts, Unread};
+use crate::pipeline::gleaned::Gleaned;
 use crate::pipeline::intake::Intake;
 use crate::pipeline::meter::Meter;
 use crate::pipeline::request::{Progress, Reading};
 use crate::pipeline::room::Room;
 use crate::pipeline::shares::{Cut, Extent, Segment, shares};
-use crate::policy::Learned;
 
 pub(super) struct Job<'a> {
     pub(super) reading: &'a Reading,
@@ -37,7 +37,7 @@ pub(super) struct Part {
     pub(super) table: FlowTable,
     pub(super) reads: Vec<SegmentRead>,
     pub(super) names: Names,
-    pub(super) learned: Learned,
+    pub(super) gleaned: Gleaned,
 }
 
 pub(super) struct SegmentRead {
@@ -48,8 +48,8 @@ pub(super) struct SegmentRead {
     /// What was assumed of the frames before `start`, and what is known of those before `end`.
     pub(super) assumed: Option<State>,
     pub(super) window: Option<Window>,
-    /// What was learned up to `end`, by what was read before as well.
-    pub(super) learned: Learned,
+    /// What was gleaned up to `end`, by what was read before as well.
+    pub(super) gleaned: Gleaned,
     pub(super) counts: CaptureCounts,
 }
 
@@ -60,8 +60,8 @@ pub(super) struct Start {
     /// How many there are.
     pub(super) base: u64,
     pub(super) window: Option<Window>,
-    /// What they announced.
-    pub(super) learned: Learned,
+    /// What they told beyond their flows.
+    pub(super) gleaned: Gleaned,
 }
 
 /// Where the frames of a reading belong.
@@ -104,23 +104,23 @@ impl Job<'_> {
     ) -> Option<Part> {
         let mut reads: Vec<SegmentRead> = Vec::with_capacity(segments.len());
         let mut names = Names::default();
-        let mut learned = Learned::default();
+        let mut gleaned = Gleaned::default();
         for segment in segments {
             // Only where the last one ends is asked for, and a context may be large.
             if let Some(before) = reads.last_mut() {
                 before.end = None;
                 before.window = None;
             }
-            let start = Start { learned, ..self.start(segment) };
+            let start = Start { gleaned, ..self.start(segment) };
             let mut read = self.segment(*segment, start, &mut table, room);
-            learned = std::mem::take(&mut read.learned);
+            gleaned = std::mem::take(&mut read.gleaned);
             names.take(&mut read.counts.tally.notes.names);
             reads.push(read);
             if room.given_up {
                 return None;
             }
         }
-        Some(Part { table, reads, names, learned })
+        Some(Part { table, reads, names, gleaned })
     }
 
     /// Cuts all bytes into equal shares in capture order.
@@ -146,7 +146,7 @@ impl Job<'_> {
             }
             _ => None,
         };
-        Start { cursor, base: 0, window, learned: Learned::default() }
+        Start { cursor, base: 0, window, gleaned: Gleaned::default() }
     }
 
     /// What stands before a guessed place, as far as copies of it may follow. Nothing when that
@@ -190,7 +190,7 @@ impl Job<'_> {
         let file = match self.file(segment.capture) {
             CaptureFile::Plain(file) => file,
             CaptureFile::Packed(file) => {
-                return self.packed(segment.capture, file, start.learned, table, room);
+                return self.packed(segment.capture, file, start.gleaned, table, room);
             }
         };
         let mut read = SegmentRead {
@@ -199,14 +199,14 @@ impl Job<'_> {
             end: None,
             assumed: None,
             window: None,
-            learned: Learned::default(),
+            gleaned: Gleaned::default(),
             counts: CaptureCounts::new(file.path(), file.format()),
         };
         let Some(cursor) = start.cursor else {
-            read.learned = start.learned;
+            read.gleaned = start.gleaned;
             return read;
         };
-        let mut intake = self.intake().behind(start.window, start.learned);
+        let mut intake = self.intake().behind(start.window, start.gleaned);
         read.assumed = intake.state();
         let mut records = file.records(cursor, segment.until);
         let meter = Meter::new(self.progress, None);
@@ -218,7 +218,7 @@ impl Job<'_> {
             read.counts.unread = Unread::Bytes(rest, file.len());
         }
         read.end = Some(end);
-        (read.window, read.learned) = intake.into_parts();
+        (read.window, read.gleaned) = intake.into_parts();
         read
     }
 
@@ -227,12 +227,12 @@ impl Job<'_> {
         &self,
         capture: usize,
         file: &PackedFile,
-        learned: Learned,
+        gleaned: Gleaned,
         table: &mut FlowTable,
         room: &mut Room<'_>,
     ) -> SegmentRead {
         let compression = Some(file.compression());
-        let mut intake = self.intake().behind(None, learned);
+        let mut intake = self.intake().behind(None, gleaned);
         let mut counts = CaptureCounts::new(file.path(), file.format());
         counts.compression = compression;
         let unreadable = |source| Error::Read { path: file.path().to_path_buf(), source };
@@ -253,14 +253,14 @@ impl Job<'_> {
                 counts.unread = Unread::Unknown;
             }
         }
-        let (_, learned) = intake.into_parts();
+        let (_, gleaned) = intake.into_parts();
         SegmentRead {
             capture,
             start: None,
             end: None,
             assumed: None,
             window: None,
-            learned,
+            gleaned,
             counts,
         }
     }

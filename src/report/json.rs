@@ -4,6 +4,7 @@
 //! explains them, `schema/report.json` describes them to validators. What is unknown is `null`.
 
 pub(super) mod finding;
+mod negotiation;
 pub(super) mod part;
 
 use std::collections::BTreeMap;
@@ -163,6 +164,34 @@ mod tests {
                 "learned",
             ]
         );
+        let negotiation = json.split_once("\"negotiations\": [").expect("negotiations").1;
+        let negotiation = negotiation.split_once("\n      }").expect("an end").0;
+        assert_eq!(
+            keys(negotiation, 8),
+            [
+                "initiator",
+                "responder",
+                "families",
+                "first",
+                "first_frame",
+                "attempts",
+                "messages",
+                "retransmits",
+                "round_trips",
+                "renewals",
+                "behind_nat",
+                "error",
+                "outcome",
+                "nego_ms",
+                "media_delay_ms",
+                "gap_ms",
+                "fallback",
+                "vendors",
+                "other_triggers",
+                "trigger_frames",
+                "media",
+            ]
+        );
     }
 
     #[test]
@@ -188,6 +217,11 @@ mod tests {
             ("/findings/0/evidence/frames/2", "{\"capture\":1,\"frame\":3}"),
             ("/ipsec/mode", "\"media-only\""),
             ("/ipsec/exemptions/0/delay_ms", "141.9"),
+            ("/ipsec/negotiations/0/outcome", "\"sa\""),
+            ("/ipsec/negotiations/0/nego_ms", "1250.5"),
+            ("/ipsec/negotiations/0/gap_ms", "1150.4"),
+            ("/ipsec/negotiations/0/media/initiator/port", "50020"),
+            ("/ipsec/more_negotiations", "0"),
             ("/expected/1/state", "\"refused\""),
             ("/expected/2/state", "\"never-seen\""),
         ] {

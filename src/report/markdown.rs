@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 
-use super::table::{coverage, finding, inputs};
+use super::table::{coverage, finding, inputs, negotiations};
 use super::text::{bytes, count, escape, share};
 use super::{Format, Report, Style, advice, answer};
 use crate::findings::{Finding, Severity};
@@ -23,6 +23,7 @@ fn write(report: &Report, _style: Style, out: &mut dyn io::Write) -> io::Result<
     } else {
         hosts(report, out)?;
     }
+    negotiated(report, out)?;
     quality(report, out)?;
     let steps = advice::next_steps(report);
     if !steps.is_empty() {
@@ -182,6 +183,22 @@ fn explained(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "- {}", plain(&line))?;
     }
     Ok(())
+}
+
+fn negotiated(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+    let Some(summary) = negotiations::summary(report) else { return Ok(()) };
+    writeln!(out, "\n## IPsec negotiations\n\n{}", plain(&summary))?;
+    let all = &report.summary.negotiations;
+    if all.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let columns = negotiations::TITLES.map(|title| (title, Align::Left));
+    let rows = all.iter().map(|tied| {
+        let cells = negotiations::cells(report, tied);
+        cells.iter().map(|cell| plain(cell)).collect()
+    });
+    table(&columns, rows, out)
 }
 
 fn hosts(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
@@ -386,6 +403,14 @@ Explained by an expectation: 99.8 % of the flows, 98.9 % of the packets, 99.5 % 
 IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
 
 - proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+
+## IPsec negotiations
+
+1 negotiation: 1 sa.
+
+| Outcome | Initiator | Responder | Start (UTC) | Took | Media |
+|---|---|---|---|---|---|
+| sa | 10.0.20.5 | 10.0.1.11 | 2024-05-01 12:00:02 | 1,250.500 ms | began before, silent for 1,150.400 ms, parallel |
 
 ## Capture quality
 

@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use super::{CaptureReport, Format, Grade, Overall, Report, SeemingRole, ServiceSeen, Style};
 use crate::decode::{Layer, Transport};
 use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState, Peers};
+use crate::findings::negotiations::{Course, Families, Media, Negotiation, Tied};
 use crate::findings::{Finding, PartyGroup, Severity, Summary};
 use crate::flow::{Counters, DirectionBy, Endpoint, Flow, FrameRef, TcpSeen};
 use crate::identify::Confidence;
+use crate::identify::ike::Vendors;
+use crate::identify::ike::message::Family;
 use crate::identify::signals::SignalKind;
 use crate::input::{Format as CaptureFormat, LinkType, Tally, Timestamp};
 use crate::policy::{Announcement, Class};
@@ -143,6 +146,50 @@ pub(super) fn learned() -> Announcement {
     }
 }
 
+/// A negotiation for which media waited.
+fn negotiated() -> Tied {
+    let began = at(2);
+    let later = |microseconds: i64| Timestamp(began.0 + microseconds * 1000);
+    let end = |text, port| Endpoint { address: address(text), port };
+    let media = Media {
+        first: began,
+        first_frame: FrameRef { capture: 0, frame: 40 },
+        last: later(100_100),
+        transport: Transport::UDP,
+        ends: [end("10.0.20.5", 50_020), end("10.0.1.11", 49_152)],
+        protocol: Some("rtp"),
+        packets: 6,
+        rows: Vec::new(),
+    };
+    Tied {
+        negotiation: Negotiation {
+            initiator: address("10.0.20.5"),
+            responder: address("10.0.1.11"),
+            families: Families::of(Family::Ike1).with(Families::of(Family::AuthIp)),
+            first: began,
+            first_frame: FrameRef { capture: 0, frame: 41 },
+            last: later(900_000),
+            attempts: 2,
+            messages: 10,
+            retransmits: 1,
+            round_trips: 4,
+            renewals: 0,
+            vendors: Vendors::default(),
+            behind_nat: false,
+            answered: true,
+            error: None,
+            course: Course::Completed,
+        },
+        association: Some(later(1_250_500)),
+        media: Some(media.clone()),
+        clear: Some(media),
+        other_triggers: 1,
+        icmp_triggers: 0,
+        kept: None,
+        trigger_frames: BTreeSet::from([FrameRef { capture: 0, frame: 39 }]),
+    }
+}
+
 fn capture(path: &str, frames: u64, format: CaptureFormat) -> CaptureReport {
     CaptureReport {
         path: path.into(),
@@ -225,6 +272,8 @@ pub(super) fn failing() -> Report {
                     ..Exemption::default()
                 },
             ],
+            negotiations: vec![negotiated()],
+            ..Summary::default()
         },
         overall: Overall::Fail,
         exit_code: 1,

@@ -8,6 +8,7 @@ pub(super) mod coverage;
 pub(super) mod finding;
 mod hosts;
 pub(super) mod inputs;
+pub(super) mod negotiations;
 
 use std::borrow::Cow;
 use std::io;
@@ -43,6 +44,7 @@ fn write(report: &Report, style: Style, out: &mut dyn io::Write) -> io::Result<(
     } else {
         hosts::write(report, &mut page)?;
     }
+    negotiations::write(report, &mut page)?;
     coverage::quality(report, &mut page)?;
     let steps = advice::next_steps(report);
     if !steps.is_empty() {
@@ -330,6 +332,13 @@ IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
   proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
 
+IPsec negotiations
+  1 negotiation: 1 sa.
+  Outcome  Initiator  Responder  Start (UTC)          Took          Media
+  ────────────────────────────────────────────────────────────────────────────────────────────
+  sa       10.0.20.5  10.0.1.11  2024-05-01 12:00:02  1,250.500 ms  began before, silent for
+                                                                    1,150.400 ms, parallel
+
 Capture quality
   degraded: parts of the answer are weakened.
   - 12 frames are cut short
@@ -392,6 +401,11 @@ Expected services
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
   proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+
+IPsec negotiations
+  1 negotiation: 1 sa.
+  Outcome  Initiator  Responder  Start (UTC)          Took          Media
+  sa       10.0.20.5  10.0.1.11  2024-05-01 12:00:02  1,250.500 ms  began before, silent for 1,150.400 ms, parallel
 
 Capture quality
   degraded: parts of the answer are weakened.

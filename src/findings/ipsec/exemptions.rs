@@ -75,6 +75,8 @@ struct RowWatch {
     cut: bool,
     /// Packets by peer.
     peers: BTreeMap<IpAddr, u64>,
+    /// The longest that media waited, in ns.
+    delay: Option<i64>,
 }
 
 type Evidence = (Reverse<Ground>, FrameRef, String);
@@ -86,6 +88,8 @@ pub(in crate::findings) struct Sight {
     pub(in crate::findings) packets: u64,
     pub(in crate::findings) frame: FrameRef,
     pub(in crate::findings) peer: IpAddr,
+    /// How long media waited, in ns.
+    pub(in crate::findings) delay: Option<i64>,
     pub(in crate::findings) text: String,
 }
 
@@ -99,6 +103,7 @@ impl Watch {
             hidden: BTreeSet::new(),
             cut: false,
             peers: BTreeMap::new(),
+            delay: None,
         });
         Self { rows: rows.collect(), deployed: lookup.ipsec_declared() }
     }
@@ -108,7 +113,8 @@ impl Watch {
         self.deployed
     }
 
-    pub(in crate::findings) fn add(&mut self, case: &Case<'_>, lookup: &dyn Lookup) {
+    /// Adds a flow; `quiet` where the two hosts negotiated nothing as it began.
+    pub(in crate::findings) fn add(&mut self, case: &Case<'_>, lookup: &dyn Lookup, quiet: bool) {
         let flow = case.judged.flow;
         let sealed = sealed(case);
         self.deployed |= !sealed.is_empty()
@@ -118,7 +124,8 @@ impl Watch {
         for protected in protected(case) {
             self.see(protected.row.key, sight_of(case, &protected));
         }
-        for (row, sender) in respected(case) {
+        let respected = if quiet { respected(case) } else { Vec::new() };
+        for (row, sender) in respected {
             self.see(row.key, clear_sight(case, sender));
         }
         for sealed in sealed {
@@ -164,6 +171,7 @@ impl RowWatch {
         if self.evidence.len() > MAX_EVIDENCE {
             self.evidence.pop_last();
         }
+        self.delay = self.delay.max(sight.delay);
         if sight.ground != Ground::ClearMedia {
             let packets = self.peers.entry(sight.peer).or_default();
             *packets = packets.saturating_add(sight.packets);
@@ -221,6 +229,7 @@ impl RowWatch {
             partly_exempt: missing && self.packets.contains_key(&Ground::ClearMedia),
             grounds: self.packets.keys().rev().map(|ground| ground.token()).collect(),
             peers: self.peers(),
+            delay: self.delay,
             frames: self.evidence.iter().map(|(_, frame, _)| *frame).collect(),
             evidence: self.evidence.iter().map(|(.., text)| text.clone()).collect(),
             remedy: if missing { remedy(&row, lookup) } else { Vec::new() },
@@ -258,6 +267,7 @@ fn sight_of(case: &Case<'_>, protected: &Protected<'_>) -> Sight {
         packets: association.packets,
         frame: association.first_frame,
         peer: peer(case, protected.sender, &protected.row),
+        delay: None,
         text: format!(
             "{} inside {}{tunnel}, SPI 0x{:08x}, {told}, {} packets, {}",
             path(case, protected.sender),
@@ -278,7 +288,8 @@ fn clear_sight(case: &Case<'_>, sender: Side) -> Sight {
         place(flow.first_frame)
     );
     let peer = flow.ends[sender.other().index()].address;
-    Sight { ground: Ground::ClearMedia, packets, frame: flow.first_frame, peer, text }
+    let (ground, frame) = (Ground::ClearMedia, flow.first_frame);
+    Sight { ground, packets, frame, peer, delay: None, text }
 }
 
 /// Hidden traffic, in words.

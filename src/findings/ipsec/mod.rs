@@ -7,6 +7,7 @@
 //! | [`protected`] | which rows does a flow break whose content could be read |
 //! | [`sealed`] | which rows does a flow concern whose content cannot be read |
 //! | [`clear`] | which rows does a flow of clear media respect |
+//! | [`held_up`] | what does a negotiation say that began with media |
 //! | [`ground`] | how sure is each of these |
 //! | [`exemptions`] | what is the answer per row |
 
@@ -15,9 +16,11 @@ mod clear;
 pub(super) mod deployment;
 pub(super) mod exemptions;
 mod ground;
+pub(super) mod held_up;
 pub(super) mod protected;
 pub(super) mod sealed;
 
 pub use deployment::Deployment;
 pub use exemptions::{Exemption, Peers};
 pub(super) use ground::{Ground, Level};
+pub(super) use held_up::HeldUp;

@@ -98,7 +98,7 @@ impl fmt::Display for Sealed<'_> {
 
 /// Whether a row is about packets from one party to another. A row for anyone takes two known
 /// parties, one of them no server.
-fn concerns(row: &Row<'_>, from: &Party<'_>, to: &Party<'_>) -> bool {
+pub(super) fn concerns(row: &Row<'_>, from: &Party<'_>, to: &Party<'_>) -> bool {
     if row.from.0 == 0 && row.to.0 == 0 {
         let known = from.roles.0 != 0 && to.roles.0 != 0;
         return known && !(from.server && to.server);

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::ser::{Serialize, Serializer};
 
 use super::finding::Frame;
+use super::negotiation::NegotiationJson;
 use crate::findings::audit::{ClassTotals, Exemption, Expected};
 use crate::flow::FragmentCounts;
 use crate::input::Compression;
@@ -204,6 +205,9 @@ pub(in crate::report) struct Ipsec<'r> {
     deployed: bool,
     mode: &'static str,
     exemptions: Vec<ExemptionJson<'r>>,
+    negotiations: Vec<NegotiationJson>,
+    more_negotiations: u64,
+    untold_messages: u64,
 }
 
 impl<'r> Ipsec<'r> {
@@ -213,6 +217,9 @@ impl<'r> Ipsec<'r> {
             deployed: report.summary.ipsec_deployed,
             mode: answer::ipsec_mode(report),
             exemptions: report.summary.exemptions.iter().map(ExemptionJson::of).collect(),
+            negotiations: report.summary.negotiations.iter().map(NegotiationJson::of).collect(),
+            more_negotiations: report.summary.more_negotiations,
+            untold_messages: report.summary.untold_messages,
         }
     }
 }
