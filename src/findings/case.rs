@@ -10,8 +10,8 @@ use crate::decode::Transport;
 use crate::flow::{DirectionBy, Flow};
 use crate::identify::{Confidence, Identification};
 use crate::policy::{
-    Class, Expectation, ExpectationId, Misfit, Party, Policy, PortSet, Profile, Required, RoleSet,
-    Security,
+    Class, Expectation, ExpectationId, Misfit, Need, Party, Policy, PortSet, Profile, Required,
+    RoleSet, Security,
 };
 
 /// A judged flow, who its ends are, and the rows that its verdict names.
@@ -251,6 +251,8 @@ pub(super) trait Lookup: fmt::Debug + Sync {
     fn required(&self) -> &[Required];
     /// Exemption rows and whether the topology has a host of the role.
     fn exemptions(&self) -> Vec<(ExpectationId, bool)>;
+    /// What each exemption row asks of the topology's hosts.
+    fn needs(&self) -> Vec<Need<'_>>;
     /// Whether the topology declares IPsec deployed.
     fn ipsec_declared(&self) -> bool;
     /// Whether the strict reading is in force.
@@ -288,6 +290,10 @@ impl Lookup for Policy {
 
     fn exemptions(&self) -> Vec<(ExpectationId, bool)> {
         Self::exemptions(self)
+    }
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Self::needs(self)
     }
 
     fn ipsec_declared(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::case::Lookup;
 use super::ipsec_on_media_range::MIN_PACKETS;
 use super::protected::{Sign, includes, protected};
-use super::{Case, Row};
+use super::{Case, Row, remedy};
 use crate::decode::Transport;
 use crate::flow::{FrameRef, Side};
 use crate::policy::{ExpectationId, Party};
@@ -159,7 +159,7 @@ impl RowWatch {
         let row = lookup.row(self.key);
         let status = self.status(deployed);
         let (evidence, remedy) = match status {
-            "proven" | "likely" | "possible" => (&self.evidence, remedy(&row, lookup)),
+            "proven" | "likely" | "possible" => (&self.evidence, remedy::steps(lookup, row.key)),
             "inconclusive" => (&self.hidden_evidence, vec![LOOK_ON_THE_HOST.to_owned()]),
             _ => (&BTreeSet::new(), Vec::new()),
         };
@@ -197,47 +197,6 @@ fn concerns(row: &Row<'_>, from: &Party<'_>, to: &Party<'_>) -> bool {
         return known && !(from.server && to.server);
     }
     includes(row.from, from) && includes(row.to, to)
-}
-
-/// The commands that make the exemption, one for each transport and tool.
-fn remedy(row: &Row<'_>, lookup: &dyn Lookup) -> Vec<String> {
-    let roles = lookup.role_names(if row.to.0 == 0 { row.from } else { row.to });
-    let peer = |placeholder: &str| {
-        if roles.is_empty() {
-            placeholder.to_owned()
-        } else {
-            format!("<addresses of {}>", roles.join(", "))
-        }
-    };
-    let ports = row.from_ports.map_or_else(
-        || "any".to_owned(),
-        |ranges| {
-            let shown: Vec<String> =
-                ranges.iter().map(|(low, high)| format!("{low}-{high}")).collect();
-            shown.join(",")
-        },
-    );
-    let mut steps = vec![
-        "Make the exemption on both ends: on every peer that has an IPsec policy as below, and on the hosts of the role with the two ends exchanged.".to_owned(),
-    ];
-    for &number in row.transports {
-        let transport = Transport(number).to_string();
-        let name = format!("{} {} {transport}", row.id, row.service);
-        steps.push(format!(
-            "New-NetIPsecRule -DisplayName '{name}' -InboundSecurity None -OutboundSecurity None -LocalAddress Any -RemoteAddress {} -Protocol {} -LocalPort {} -RemotePort Any",
-            peer("Any"),
-            transport.to_uppercase(),
-            if ports == "any" { "Any" } else { &ports },
-        ));
-        steps.push(format!(
-            "netsh advfirewall consec add rule name=\"{name}\" endpoint1=any endpoint2={} action=noauthentication protocol={transport} port1={ports} port2=any",
-            peer("any"),
-        ));
-    }
-    if row.from_ports.is_none() {
-        steps.push("To exempt the media only, and for clients always, give the media range as the port of the role's end instead of any.".to_owned());
-    }
-    steps
 }
 
 fn place(frame: FrameRef) -> String {
@@ -308,18 +267,14 @@ mod tests {
               media by content, 40 packets, capture 0, frame 3"]
         );
         assert!(outbound.evidence.is_empty() && outbound.remedy.is_empty());
-        assert_eq!(
-            inbound.remedy[1],
-            "New-NetIPsecRule -DisplayName 'X05 Mediation Server Inbound tcp' -InboundSecurity \
-             None -OutboundSecurity None -LocalAddress Any -RemoteAddress <addresses of mediation> \
-             -Protocol TCP -LocalPort Any -RemotePort Any"
+        let [peer, netsh] = [&inbound.remedy[1], &inbound.remedy[2]];
+        assert!(
+            peer.contains("'X05+X06 Mediation Server tcp'")
+                && peer.contains("-RemoteAddress '10.0.1.31' -Protocol TCP -LocalPort Any -RemotePort '49152-57500'"),
+            "{peer}"
         );
-        assert_eq!(
-            inbound.remedy[4],
-            "netsh advfirewall consec add rule name=\"X05 Mediation Server Inbound udp\" \
-             endpoint1=any endpoint2=<addresses of mediation> action=noauthentication \
-             protocol=udp port1=any port2=any"
-        );
+        assert!(netsh.contains("endpoint1=any endpoint2=10.0.1.31"), "{netsh}");
+        assert!(inbound.remedy.last().is_some_and(|step| step.contains("portassay plan")));
     }
 
     #[test]

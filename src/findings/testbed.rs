@@ -4,6 +4,7 @@
 mod rows;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 
 use super::audit::{Audit, Summary};
 use super::case::{Case, Lookup, Row};
@@ -15,8 +16,8 @@ use crate::flow::{
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
 use crate::policy::{
-    Announced, Announcement, Class, Contradiction, ExpectationId, Misfit, Party, Profile, Required,
-    RoleSet, Verdict,
+    Announced, Announcement, Class, Contradiction, ExpectationId, MediaSide, Misfit, Need, Party,
+    PortSet, Profile, Required, RoleSet, Verdict,
 };
 
 use rows::ANYONE;
@@ -30,6 +31,9 @@ const ROLES: [(&str, bool); 6] = [
     ("access-edge", true),
     ("exchange-um", true),
 ];
+
+/// The media ports of the exemption rows.
+static MEDIA_PORTS: LazyLock<PortSet> = LazyLock::new(|| PortSet::new([(49152, 57500)]));
 
 /// The site's policy and topology.
 #[derive(Debug, Default)]
@@ -114,6 +118,23 @@ impl Lookup for Testbed {
 
     fn exemptions(&self) -> Vec<(ExpectationId, bool)> {
         vec![(EXEMPT_IN.key, true), (EXEMPT_OUT.key, true), (EXEMPT_EXCHANGE.key, false)]
+    }
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        let need = |row: Row<'_>, side, host: Option<&str>| Need {
+            row: row.key,
+            side,
+            hosts: host.map(|host| host.parse().unwrap()).into_iter().collect(),
+            transports: &[6, 17],
+            ports: &MEDIA_PORTS,
+            media_ports: &MEDIA_PORTS,
+            content_required: false,
+        };
+        vec![
+            need(EXEMPT_IN, MediaSide::To, Some("10.0.1.31/32")),
+            need(EXEMPT_OUT, MediaSide::From, Some("10.0.1.31/32")),
+            need(EXEMPT_EXCHANGE, MediaSide::To, None),
+        ]
     }
 
     fn ipsec_declared(&self) -> bool {
