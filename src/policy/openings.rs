@@ -201,11 +201,11 @@ fn initiators<'p>(row: &Expectation, terms: &Terms, topology: &'p Topology) -> W
     )
 }
 
-fn members<'p>(
-    topology: &'p Topology,
+fn members(
+    topology: &Topology,
     host: impl Fn(&Host) -> bool,
     network: impl Fn(&Network) -> bool,
-) -> Who<'p> {
+) -> Who<'_> {
     let hosts = topology.hosts().iter().filter(|known| host(known)).map(Member::Host);
     let networks = topology.networks().iter().filter(|known| network(known));
     Who::Members(hosts.chain(networks.map(Member::Network)).collect())

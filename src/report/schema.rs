@@ -247,9 +247,13 @@ mod tests {
                 .into(),
         };
         let layers = crate::policy::builtin::layers();
-        let policy =
-            crate::policy::Policy::compile(&layers, Some(&site), Default::default(), false)
-                .expect("a policy");
+        let policy = crate::policy::Policy::compile(
+            &layers,
+            Some(&site),
+            crate::policy::Profile::default(),
+            false,
+        )
+        .expect("a policy");
         for asked in [true, false] {
             let plan = plan::Plan {
                 policy: &policy,

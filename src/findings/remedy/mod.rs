@@ -213,17 +213,15 @@ impl Exempt<'_> {
     }
 
     fn rule_name(&self, transport: Option<Transport>, end: End, position: usize) -> String {
-        let mut name = self.name();
-        if let Some(transport) = transport {
-            name.push_str(&format!(" {transport}"));
-        }
+        let mut words = vec![self.name()];
+        words.extend(transport.map(|transport| transport.to_string()));
         if end == End::Own {
-            name.push_str(" (own end)");
+            words.push("(own end)".to_owned());
         }
         if position > 0 {
-            name.push_str(&format!(" {}", position + 1));
+            words.push((position + 1).to_string());
         }
-        name
+        words.join(" ")
     }
 }
 

@@ -11,19 +11,19 @@ pub fn powershell(rule: &Rule<'_>, parameters: &str) -> String {
     let hosts = list(rule.hosts.iter().map(|host| quoted(&host.to_string())));
     let ports = list(port_items(rule).into_iter().map(|port| quoted(&port)));
     let [local, remote] = by_end(rule.end, "Any", &hosts);
-    let mut command = format!(
+    let mut words = vec![format!(
         "New-NetIPsecRule{parameters} -DisplayName {} -InboundSecurity None -OutboundSecurity None \
          -LocalAddress {local} -RemoteAddress {remote}",
         quoted(&rule.name),
-    );
+    )];
     if let Some(transport) = rule.transport {
-        command.push_str(&format!(" -Protocol {}", protocol(transport).to_uppercase()));
+        words.push(format!("-Protocol {}", protocol(transport).to_uppercase()));
     }
     if has_ports(rule) {
         let [local, remote] = by_end(rule.end, "Any", &ports);
-        command.push_str(&format!(" -LocalPort {local} -RemotePort {remote}"));
+        words.push(format!("-LocalPort {local} -RemotePort {remote}"));
     }
-    command
+    words.join(" ")
 }
 
 /// The command of netsh that makes a rule.
@@ -32,18 +32,18 @@ pub fn netsh(rule: &Rule<'_>) -> String {
     let hosts = if hosts.is_empty() { "any".to_owned() } else { hosts.join(",") };
     let [first, second] = by_end(rule.end, "any", &hosts);
     let transport = rule.transport.map_or_else(|| "any".to_owned(), protocol);
-    let mut command = format!(
+    let mut words = vec![format!(
         "netsh advfirewall consec add rule name={} endpoint1={first} endpoint2={second} \
          action=noauthentication protocol={transport}",
         netsh_name(&rule.name),
-    );
+    )];
     if has_ports(rule) {
         let ports = port_items(rule);
         let ports = if ports.is_empty() { "any".to_owned() } else { ports.join(",") };
         let [first, second] = by_end(rule.end, "any", &ports);
-        command.push_str(&format!(" port1={first} port2={second}"));
+        words.push(format!("port1={first} port2={second}"));
     }
-    command
+    words.join(" ")
 }
 
 /// Text as PowerShell takes it word for word: in single quotes, each of which is doubled inside. It takes

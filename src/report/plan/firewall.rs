@@ -74,7 +74,7 @@ fn rules(
     let from = match &opening.from {
         Who::Anyone | Who::Elsewhere(_) => "Any".to_owned(),
         Who::Members(members) => {
-            list(members.iter().copied().flat_map(Member::addresses).collect())
+            list(&members.iter().copied().flat_map(Member::addresses).collect::<Vec<_>>())
         }
     };
     let transports: Vec<Option<Transport>> = match opening.transports {
@@ -89,7 +89,7 @@ fn rules(
             "New-NetFirewallRule -PolicyStore $store -Group $group -DisplayName {} \
              -Direction Inbound -Action Allow -LocalAddress {} -RemoteAddress {from}",
             quoted(&name),
-            list(host.addresses()),
+            list(&host.addresses()),
         )?;
         match transport {
             Some(Transport::TCP | Transport::UDP) => {
@@ -111,12 +111,12 @@ fn ports(set: &PortSet) -> String {
     if set.is_any() {
         return "Any".into();
     }
-    list(set.ranges().iter().map(|range| port_range(*range)).collect())
+    list(&set.ranges().iter().map(|range| port_range(*range)).collect::<Vec<_>>())
 }
 
 /// Values of one parameter. A host of a topology may be without addresses; then the rule is for any, which
 /// on that host is the same.
-fn list(items: Vec<String>) -> String {
+fn list(items: &[String]) -> String {
     if items.is_empty() {
         return "Any".into();
     }

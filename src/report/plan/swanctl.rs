@@ -82,12 +82,12 @@ fn children(
             (false, true) => continue,
             (false, false) => hosts,
         };
-        let role: Vec<String> = hosts.iter().flat_map(|host| selectors(host, rule)).collect();
-        let role = role.join(", ");
+        let own: Vec<String> = hosts.iter().flat_map(|host| selectors(host, rule)).collect();
+        let own = own.join(", ");
         let anyone = format!("{everyone}{}", protocol(rule.transport, ""));
         let [local, remote] = match rule.end {
-            End::Peer => [&anyone, &role],
-            End::Own => [&role, &anyone],
+            End::Peer => [&anyone, &own],
+            End::Own => [&own, &anyone],
         };
         let family = if ipv6 { "v6" } else { "v4" };
         writeln!(out, "      {}-{}-{family} {{", section(&entry.ids()), position + 1)?;
@@ -105,8 +105,8 @@ fn selectors(host: &str, rule: &Rule<'_>) -> Vec<String> {
     let Some(ports) = rule.ports else {
         return vec![format!("{host}{}", protocol(rule.transport, ""))];
     };
-    let parts = ports.ranges().iter().flat_map(|&(first, last)| blocks(first, last));
-    parts
+    let aligned = ports.ranges().iter().flat_map(|&(first, last)| blocks(first, last));
+    aligned
         .map(|block| {
             let range = format!("/{}", port_range((block.first, block.last())));
             format!("{host}{}", protocol(rule.transport, &range))

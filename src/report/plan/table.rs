@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Holds, Plan, PlanFormat, hosts, transports};
-use crate::policy::{Member, Openings};
+use crate::policy::{Member, Openings, PortSet};
 use crate::report::Style;
 use crate::report::color::Tone;
 use crate::report::table::{Align, Grid, Page};
@@ -51,11 +51,7 @@ fn open(plan: &Plan<'_>, openings: &Openings<'_>, page: &mut Page<'_>) -> io::Re
                 format!(
                     "{} {}{}",
                     transports(opening.transports),
-                    if opening.ports.is_any() {
-                        "any".into()
-                    } else {
-                        ports(opening.ports.ranges())
-                    },
+                    spelled(opening.ports),
                     own.unwrap_or_default()
                 ),
                 plan.purpose(&opening.rows).to_owned(),
@@ -84,7 +80,8 @@ fn exempt(plan: &Plan<'_>, page: &mut Page<'_>) -> io::Result<()> {
         ("Remark", Align::Left),
     ]);
     for (entry, remark) in plan.exemptions() {
-        let service = format!("{} {}", transports(entry.need.transports), entry.need.ports);
+        let service =
+            format!("{} {}", transports(entry.need.transports), spelled(entry.need.ports));
         let cells = vec![
             entry.ids(),
             entry.title.clone(),
@@ -95,7 +92,7 @@ fn exempt(plan: &Plan<'_>, page: &mut Page<'_>) -> io::Result<()> {
         grid.row(Tone::Plain, cells);
     }
     page.grid(&grid)?;
-    page.line(2, "Each is about the port of these hosts, towards anyone and back, on both ends.")?;
+    page.line(2, "Each is about these ports of the hosts, towards anyone and back, on both ends.")?;
     page.line(2, "The commands: `--format powershell`, `netsh`, `swanctl` or `xfrm`.")
 }
 
@@ -113,6 +110,10 @@ fn legend(plan: &Plan<'_>, page: &mut Page<'_>) -> io::Result<()> {
         grid.row(Tone::Plain, cells);
     }
     page.grid(&grid)
+}
+
+fn spelled(set: &PortSet) -> String {
+    if set.is_any() { "any".into() } else { ports(set.ranges()) }
 }
 
 /// The first of some items, and how many more there are.
