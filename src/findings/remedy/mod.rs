@@ -141,8 +141,9 @@ fn serves(wide: &Need<'_>, narrow: &Need<'_>) -> bool {
 
 /// The first entry that exempts all that this one asks for, and more or the same earlier in the list.
 fn wider(entry: &Exempt<'_>, at: usize, entries: &[Exempt<'_>]) -> Option<usize> {
-    let named =
-        |entry: &Exempt<'_>| matches!(&entry.whose, Whose::Hosts(hosts) if !hosts.is_empty());
+    let named = |entry: &Exempt<'_>| {
+        matches!(&entry.whose, Whose::Hosts(hosts) if !hosts.is_empty()) && !entry.is_undecided()
+    };
     if !named(entry) {
         return None;
     }
@@ -176,6 +177,12 @@ impl Exempt<'_> {
     /// Whether there is anyone to exempt.
     pub fn applies(&self) -> bool {
         !matches!(&self.whose, Whose::Hosts(hosts) if hosts.is_empty())
+    }
+
+    /// Whether the rows are about a range of ports that the site has still to set. Until then their rules
+    /// would exempt nearly everything of nearly everyone.
+    pub fn is_undecided(&self) -> bool {
+        self.need.content_required && self.rows.iter().any(|(_, side)| *side == MediaSide::Any)
     }
 
     /// The rules that make it, by transport, the peers' first; none where the topology has no host of
@@ -372,6 +379,20 @@ roles = ["client"]
         let entries = exempt(&policy);
         let within: Vec<Option<usize>> = entries.iter().map(|entry| entry.within).collect();
         assert_eq!(within, [None, Some(0), None, None, None]);
+    }
+
+    #[test]
+    fn what_no_rule_is_made_for_exempts_nothing_else() {
+        let rows = EXEMPTIONS.replace("50020-50039,58000-58019", "1024-65535");
+        let site = SITE.replace("10.0.20.0/22", "10.0.0.0/16").replace(", \"fd00::12\"", "");
+        let layers = [layer(PACK), layer(&rows)];
+        let policy =
+            Policy::compile(&layers, Some(&layer(&site)), Profile::default(), false).unwrap();
+        let entries = exempt(&policy);
+        let clients = entries.iter().position(|entry| entry.ids() == "X15").unwrap();
+        assert!(entries[clients].is_undecided());
+        assert!(serves(&entries[clients].need, &entries[1].need), "its hosts and ports hold X07's");
+        assert!(entries.iter().all(|entry| entry.within != Some(clients)));
     }
 
     #[test]

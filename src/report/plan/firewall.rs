@@ -71,12 +71,20 @@ fn rules(
     host: Member<'_>,
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
+    let here = host.addresses();
     let from = match &opening.from {
-        Who::Anyone | Who::Elsewhere(_) => "Any".to_owned(),
-        Who::Members(members) => {
-            list(&members.iter().copied().flat_map(Member::addresses).collect::<Vec<_>>())
-        }
+        Who::Anyone | Who::Elsewhere(_) => vec!["Any".to_owned()],
+        Who::Members(members) => quoted_all(members.iter().copied().flat_map(Member::addresses)),
     };
+    // Without an address a rule would be for every host.
+    if here.is_empty() || from.is_empty() {
+        let ids = plan.ids(&opening.rows).join("+");
+        return comment(
+            &format!("{ids}: no rule, as the topology gives no address of one side"),
+            out,
+        );
+    }
+    let [here, from] = [quoted_all(here.into_iter()), from].map(|addresses| addresses.join(","));
     let transports: Vec<Option<Transport>> = match opening.transports {
         [] => vec![None],
         numbers => numbers.iter().map(|number| Some(Transport(*number))).collect(),
@@ -87,9 +95,8 @@ fn rules(
         write!(
             out,
             "New-NetFirewallRule -PolicyStore $store -Group $group -DisplayName {} \
-             -Direction Inbound -Action Allow -LocalAddress {} -RemoteAddress {from}",
+             -Direction Inbound -Action Allow -LocalAddress {here} -RemoteAddress {from}",
             quoted(&name),
-            list(&host.addresses()),
         )?;
         match transport {
             Some(Transport::TCP | Transport::UDP) => {
@@ -111,16 +118,11 @@ fn ports(set: &PortSet) -> String {
     if set.is_any() {
         return "Any".into();
     }
-    list(&set.ranges().iter().map(|range| port_range(*range)).collect::<Vec<_>>())
+    quoted_all(set.ranges().iter().map(|range| port_range(*range))).join(",")
 }
 
-/// Values of one parameter. A host of a topology may be without addresses; then the rule is for any, which
-/// on that host is the same.
-fn list(items: &[String]) -> String {
-    if items.is_empty() {
-        return "Any".into();
-    }
-    items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(",")
+fn quoted_all(items: impl Iterator<Item = String>) -> Vec<String> {
+    items.map(|item| quoted(&item)).collect()
 }
 
 const ABOUT: [&str; 4] = [

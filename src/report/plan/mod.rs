@@ -17,7 +17,7 @@ use super::Style;
 use super::text::escape;
 use crate::decode::Transport;
 use crate::findings::remedy::{Exempt, Whose};
-use crate::policy::{ExpectationId, MediaSide, Openings, Policy, Who};
+use crate::policy::{ExpectationId, Openings, Policy, Who};
 
 /// What must be open and what must be exempt, for one topology.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ fn remark(entry: &Exempt<'_>, entries: &[Exempt<'_>]) -> Option<String> {
     if let Some(wider) = entry.within.and_then(|at| entries.get(at)) {
         return Some(format!("within {}", wider.name()));
     }
-    if undecided(entry) {
+    if entry.is_undecided() {
         return Some(format!(
             "{} is nearly every port: set a range and name it in [media] of the topology",
             entry.need.ports
@@ -132,15 +132,9 @@ fn remark(entry: &Exempt<'_>, entries: &[Exempt<'_>]) -> Option<String> {
     None
 }
 
-/// Whether the row is about a range of ports that the site has still to set. Until then its rules would
-/// exempt nearly everything of nearly everyone, so that no script makes them.
-fn undecided(entry: &Exempt<'_>) -> bool {
-    entry.need.content_required && entry.rows.iter().any(|(_, side)| *side == MediaSide::Any)
-}
-
-/// Whether a script makes rules for it.
+/// Whether a script makes rules for it. It makes none where that would exempt nearly everything.
 fn is_made(entry: &Exempt<'_>) -> bool {
-    entry.applies() && entry.within.is_none() && !undecided(entry)
+    entry.applies() && entry.within.is_none() && !entry.is_undecided()
 }
 
 /// Whose traffic is exempt, as addresses; none where the topology has no host of the role.

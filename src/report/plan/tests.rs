@@ -229,6 +229,15 @@ fn the_firewall_opens_servers_only_and_hostile_names_stay_names() {
 }
 
 #[test]
+fn a_side_without_an_address_is_not_opened_to_everyone() {
+    let site = SITE.replace("[\"10.0.1.11\", \"fd00::11\"]", "[]");
+    let script = written("powershell", &policy(&site, false), true, false);
+    assert!(commands(&script).iter().all(|line| !line.starts_with("New-")), "{script}");
+    assert!(script.contains("# S01: no rule, as the topology gives no address of one side\n"));
+    assert!(script.contains("# S04: no rule, as the topology gives no address of one side\n"));
+}
+
+#[test]
 fn sheets_and_documents_hold_every_address() {
     let policy = policy(SITE, false);
     let sheet = written("csv", &policy, true, true);
