@@ -8,7 +8,7 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use portassay::decode::{Decoded, Protector, Stop, Transport, fragments, general};
+use portassay::decode::{Carriage, Decoded, Protector, Stop, Transport, fragments, general};
 use portassay::flow::sample::Sample;
 use portassay::flow::{Flow, FlowTable, Limits};
 use portassay::identify;
@@ -354,7 +354,8 @@ fn security_associations_are_counted() {
                 let read = |f: &Flow| -> u64 {
                     let around = f.associations.iter().flat_map(|around| around.iter());
                     let esp = around.filter(|(_, a)| matches!(a.protocol, Protector::Esp(_)));
-                    let here = esp.filter(|(_, a)| a.ends == (from, to) && !a.in_udp);
+                    let here =
+                        esp.filter(|(_, a)| a.ends == (from, to) && a.carriage == Carriage::Ip);
                     here.map(|(_, a)| a.packets).sum()
                 };
                 flows.iter().map(|(f, _)| sealed(f) + read(f)).sum()

@@ -18,6 +18,7 @@ mod learned;
 mod live;
 mod merge;
 mod names;
+mod plan;
 mod readme;
 mod rows;
 mod seams;

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use portassay::decode::{
-    Detail, IcmpErrorKind, Inline, Layer, Packet, Part, Parts, Protector, Quoted, Sealed, Shield,
-    TcpFlags, Transport,
+    Carriage, Detail, IcmpErrorKind, Inline, Layer, Packet, Part, Parts, Protector, Quoted, Sealed,
+    Shield, TcpFlags, Transport,
 };
 use portassay::flow::{FlowTable, Limits};
 use portassay::input::{Frame, LinkType, Timestamp};
@@ -63,7 +63,7 @@ fn shield(small: &Small) -> Shield {
     let outer =
         |host| if small.sequence.is_multiple_of(2) { address(host) } else { address(host + 10) };
     let ends = (outer(small.from), outer(small.to));
-    Shield { protocol: Protector::Ah, spi: small.sequence, in_udp: false, ends }
+    Shield { protocol: Protector::Ah, spi: small.sequence, carriage: Carriage::Ip, ends }
 }
 
 fn packet(small: &Small, frame: u64) -> Packet<'_> {

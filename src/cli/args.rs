@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::report::FORMATS;
 use crate::report::schema::SCHEMAS;
+use crate::report::{FORMATS, plan};
 
 /// Tells whether the traffic in a packet capture is the traffic that should be there.
 #[derive(Debug, Parser)]
@@ -41,6 +41,8 @@ pub(super) enum Command {
     Flows(Flows),
     /// Run recorded cases against their expectations
     Test(Test),
+    /// Show what must be open and what must be exempt from IPsec, for a topology
+    Plan(Plan),
     /// Show the expected port and protocol table in force
     Rules(Rules),
     /// Explain a finding rule, a table row or a 5-tuple
@@ -335,6 +337,30 @@ pub(super) struct Rules {
     /// The format on standard output
     #[arg(long, value_enum, default_value_t = ListFormat::Table, value_name = "FORMAT")]
     pub(super) format: ListFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    pub(super) expected: Expected,
+    /// Only what must be open, or only what must be exempt
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) only: Option<PlanPart>,
+    /// The format on standard output: tables, or the commands that make the exemptions
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = plan_formats())]
+    pub(super) format: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanPart {
+    Open,
+    Exempt,
+}
+
+fn plan_formats() -> PossibleValuesParser {
+    PossibleValuesParser::new(
+        plan::FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.help)),
+    )
 }
 
 #[derive(Debug, Args)]

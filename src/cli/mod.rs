@@ -7,6 +7,7 @@ mod args;
 mod audit;
 mod explain;
 mod list;
+mod plan;
 mod terminal;
 
 use std::ffi::OsString;
@@ -76,6 +77,7 @@ fn dispatch(command: &Command, terminal: &Terminal) -> Ended {
         Command::Watch(args) => audit::watch(args, terminal),
         Command::Test(args) => audit::test(args, terminal),
         Command::Flows(args) => list::flows(args, terminal),
+        Command::Plan(args) => plan::plan(args, terminal),
         Command::Rules(args) => list::rules(args, terminal),
         Command::Explain(args) => explain::explain(args, terminal),
         Command::Policy(PolicyCommand::Check(args)) => list::policy_check(args, terminal),

@@ -137,7 +137,9 @@ fn tcp(body: &[u8], len: usize) -> Option<Segment<'_>> {
     let header = body.first_chunk::<20>()?;
     let header_len = usize::from(header[12] >> 4) * 4;
     let flags = TcpFlags(header[13]);
-    if header_len < 20 || header_len > len || flags.has(TcpFlags::SYN) {
+    let ports = [u16_at(body, 0)?, u16_at(body, 2)?];
+    let unusual = flags.has(TcpFlags::SYN) || ports.contains(&ipsec::NAT_PORT);
+    if header_len < 20 || header_len > len || unusual {
         return None;
     }
     Some(Segment {

@@ -14,8 +14,8 @@ use super::ipsec::Authentication;
 use super::layer::Path;
 use super::span::Span;
 use super::{
-    Decoded, Packet, Part, Parts, Protector, Shield, Stop, Transport, ipsec, transport, tunnel,
-    udp_tunnel,
+    Carriage, Decoded, Packet, Part, Parts, Protector, Shield, Stop, Transport, ipsec, transport,
+    tunnel, udp_tunnel,
 };
 use crate::input::Frame;
 
@@ -210,8 +210,10 @@ impl<'a> Datagram<'a> {
     /// encapsulation itself is the transport.
     fn open(&self, path: &mut Path) -> Result<Option<Self>, Stop> {
         match self.transport {
+            Transport::UDP | Transport::TCP if ipsec::may_be_encapsulation(self.body) => {
+                self.open_clear(path)
+            }
             Transport::TCP => Ok(None),
-            Transport::UDP if ipsec::may_be_encapsulation(self.body) => self.open_clear(path),
             Transport::UDP if !udp_tunnel::may_be(self.body) => Ok(None),
             Transport::AH => self.open_authenticated(path),
             Transport::ESP | Transport::WESP => self.open_clear(path),
@@ -229,7 +231,8 @@ impl<'a> Datagram<'a> {
             return Ok(None);
         }
         let ends = (self.source, self.destination);
-        let shield = Shield { protocol: Protector::Ah, spi: header.spi, in_udp: false, ends };
+        let shield =
+            Shield { protocol: Protector::Ah, spi: header.spi, carriage: Carriage::Ip, ends };
         if matches!(header.next, Transport::IPV4 | Transport::IPV6) {
             path.enter_shielded(shield)?;
             path.enter(tunnel::ip_layer(self.source, body))?;

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use super::ip::{Datagram, Fragment};
 use super::span::Span;
 use super::transport::{self, Segment};
-use super::{Detail, Protector, Sealed, Shield, Stop, Transport, UdpEncapsulation, esp_null, wesp};
+use super::{
+    Carriage, Detail, Protector, Sealed, Shield, Stop, Transport, UdpEncapsulation, esp_null, wesp,
+};
 
 /// An Authentication Header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +79,7 @@ fn sealed(spi: u32, sequence: u32, datagram: &Datagram<'_>) -> Sealed {
     Sealed { spi, sequence, dscp: datagram.dscp, whole, ip_len: datagram.ip_len() }
 }
 
-/// Whether the ports of a datagram are those of ESP in UDP. A NAT may have changed one of them.
+/// Whether the ports of a datagram or segment are those of ESP in UDP or TCP. A NAT may have changed one of them.
 #[inline]
 pub(super) fn may_be_encapsulation(datagram: Span<'_>) -> bool {
     transport::ports(datagram).is_some_and(|(from, to)| from == NAT_PORT || to == NAT_PORT)
@@ -112,13 +114,14 @@ pub(super) fn open<'a>(datagram: &Datagram<'a>) -> Option<(Shield, Clear<'a>)> {
     }
     let ends = (datagram.source, datagram.destination);
     match datagram.transport {
-        Transport::ESP => open_esp(datagram.body, ends, false),
-        Transport::WESP => open_wrapped(datagram.body, ends, false),
+        Transport::ESP => open_esp(datagram.body, ends, Carriage::Ip),
+        Transport::WESP => open_wrapped(datagram.body, ends, Carriage::Ip),
+        Transport::TCP => open_esp(lone_frame(datagram.body)?, ends, Carriage::Tcp),
         Transport::UDP => {
             let payload = transport::udp_payload(datagram.body);
             match payload.u32(0)? {
-                FIRST_SPI.. => open_esp(payload, ends, true),
-                WESP_IDENTIFIER => open_wrapped(payload.after(IDENTIFIER_LEN), ends, true),
+                FIRST_SPI.. => open_esp(payload, ends, Carriage::Udp),
+                WESP_IDENTIFIER => open_wrapped(payload.after(IDENTIFIER_LEN), ends, Carriage::Udp),
                 _ => None,
             }
         }
@@ -126,21 +129,35 @@ pub(super) fn open<'a>(datagram: &Datagram<'a>) -> Option<(Shield, Clear<'a>)> {
     }
 }
 
-fn open_esp(esp: Span<'_>, ends: (IpAddr, IpAddr), in_udp: bool) -> Option<(Shield, Clear<'_>)> {
+/// The ESP packet that a TCP segment consists of: frames begin with their length, which counts itself
+/// (RFC 9329, 3). Senders of media fill a segment with one; what shares segments stays with its stream.
+fn lone_frame(segment: Span<'_>) -> Option<Span<'_>> {
+    let header_len = usize::from(segment.u8(12)? >> 4) * 4;
+    let payload = segment.after(header_len);
+    let alone = u32::from(payload.u16(0)?) == payload.wire_len;
+    let esp = payload.after(FRAME_LENGTH_LEN);
+    (header_len >= 20 && alone && esp.u32(0)? >= FIRST_SPI).then_some(esp)
+}
+
+fn open_esp(
+    esp: Span<'_>,
+    ends: (IpAddr, IpAddr),
+    carriage: Carriage,
+) -> Option<(Shield, Clear<'_>)> {
     let opened = esp_null::open(esp, ends)?;
     let protocol = Protector::Esp(opened.form);
-    let shield = Shield { protocol, spi: esp.u32(0)?, in_udp, ends };
+    let shield = Shield { protocol, spi: esp.u32(0)?, carriage, ends };
     Some((shield, Clear { next: opened.next, body: opened.body }))
 }
 
 fn open_wrapped(
     wrapped: Span<'_>,
     ends: (IpAddr, IpAddr),
-    in_udp: bool,
+    carriage: Carriage,
 ) -> Option<(Shield, Clear<'_>)> {
     let (next, body) = wesp::content(wrapped)?;
     let spi = wesp::esp(wrapped)?.u32(0)?;
-    Some((Shield { protocol: Protector::Wesp, spi, in_udp, ends }, Clear { next, body }))
+    Some((Shield { protocol: Protector::Wesp, spi, carriage, ends }, Clear { next, body }))
 }
 
 /// Content that IPsec leaves readable.
@@ -163,6 +180,8 @@ const IKE_LEN: u32 = 28;
 const WESP_IDENTIFIER: u32 = 2;
 /// Its length, in bytes.
 const IDENTIFIER_LEN: usize = 4;
+/// The length before a frame in TCP, in bytes.
+const FRAME_LENGTH_LEN: usize = 2;
 /// SPIs 1 to 255 are reserved (RFC 4303, 2.1).
 const FIRST_SPI: u32 = 256;
 

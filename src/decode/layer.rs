@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{Inline, Protector, Shield, Stop};
+use super::{Carriage, Inline, Protector, Shield, Stop};
 
 /// A header that was peeled off around the innermost IP header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,8 @@ pub enum Layer {
     },
     /// IPsec ESP in UDP (RFC 3948) around readable content.
     UdpEncapsulation,
+    /// IPsec ESP in TCP (RFC 9329) around readable content.
+    TcpEncapsulation,
     /// IPsec ESP without encryption.
     EspNull {
         /// Security parameters index.
@@ -115,6 +117,7 @@ impl fmt::Display for Layer {
         f.pad(match *self {
             Self::Ah { .. } => "ah",
             Self::UdpEncapsulation => "udp-encap",
+            Self::TcpEncapsulation => "tcp-encap",
             Self::EspNull { .. } => "esp-null",
             Self::Wesp { .. } => "wesp",
             Self::IpInIp => "ipip",
@@ -185,8 +188,10 @@ impl Path {
     /// Goes into readable IPsec.
     pub(super) fn enter_shielded(&mut self, shield: Shield) -> Result<(), Stop> {
         let spi = shield.spi;
-        if shield.in_udp {
-            self.enter(Layer::UdpEncapsulation)?;
+        match shield.carriage {
+            Carriage::Ip => {}
+            Carriage::Udp => self.enter(Layer::UdpEncapsulation)?,
+            Carriage::Tcp => self.enter(Layer::TcpEncapsulation)?,
         }
         self.enter(match shield.protocol {
             Protector::Ah => Layer::Ah { spi },

@@ -210,6 +210,17 @@ pub enum Protector {
     Wesp,
 }
 
+/// What carries a packet of a security association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Carriage {
+    /// IP.
+    Ip,
+    /// UDP, because of a NAT (RFC 3948).
+    Udp,
+    /// TCP, because nothing else gets through (RFC 9329).
+    Tcp,
+}
+
 /// The outermost security association around a packet that could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shield {
@@ -217,8 +228,8 @@ pub struct Shield {
     pub protocol: Protector,
     /// Security parameters index.
     pub spi: u32,
-    /// In UDP, because of a NAT (RFC 3948).
-    pub in_udp: bool,
+    /// What carries it.
+    pub carriage: Carriage,
     /// Source and destination of the IP header around it: those of the packet itself in transport mode, those
     /// of the tunnel's ends in tunnel mode.
     pub ends: (IpAddr, IpAddr),

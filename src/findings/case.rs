@@ -10,7 +10,7 @@ use crate::decode::Transport;
 use crate::flow::{DirectionBy, Flow};
 use crate::identify::{Confidence, Identification};
 use crate::policy::{
-    Class, Expectation, ExpectationId, MediaSign, Misfit, Party, Policy, PortSet, Profile,
+    Class, Expectation, ExpectationId, MediaSign, Misfit, Need, Party, Policy, PortSet, Profile,
     Required, RoleSet, Security,
 };
 
@@ -268,6 +268,8 @@ pub(super) trait Lookup: fmt::Debug + Sync {
     fn required(&self) -> &[Required];
     /// Exemption rows and whether the topology has a host of the role.
     fn exemptions(&self) -> Vec<(ExpectationId, bool)>;
+    /// What each exemption row asks of the topology's hosts.
+    fn needs(&self) -> Vec<Need<'_>>;
     /// Whether the topology declares IPsec deployed.
     fn ipsec_declared(&self) -> bool;
     /// Whether the topology declares an address to be a gateway's.
@@ -307,6 +309,10 @@ impl Lookup for Policy {
 
     fn exemptions(&self) -> Vec<(ExpectationId, bool)> {
         Self::exemptions(self)
+    }
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        Self::needs(self)
     }
 
     fn ipsec_declared(&self) -> bool {

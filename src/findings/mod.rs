@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod negotiations;
+pub mod remedy;
 
 mod case;
 mod expected;

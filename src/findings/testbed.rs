@@ -4,11 +4,12 @@
 mod rows;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 
 use super::audit::{Audit, Summary};
 use super::case::{Case, Lookup, Row};
 use super::{Deployment, Finding, Judged, Rule, Spark};
-use crate::decode::{IcmpErrorKind, NullForm, Protector, Transport};
+use crate::decode::{Carriage, IcmpErrorKind, NullForm, Protector, Transport};
 use crate::flow::{
     Association, Associations, Counters, DirectionBy, Endpoint, Flow, FrameRef, IcmpSeen, Outcome,
     Pace, TcpSeen,
@@ -16,8 +17,8 @@ use crate::flow::{
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
 use crate::policy::{
-    Announced, Announcement, Class, Contradiction, ExpectationId, MediaSign, Misfit, Party,
-    Profile, Required, RoleSet, Verdict,
+    Announced, Announcement, Class, Contradiction, ExpectationId, MediaSide, MediaSign, Misfit,
+    Need, Party, PortSet, Profile, Required, RoleSet, Verdict,
 };
 
 use rows::ANYONE;
@@ -34,6 +35,9 @@ const ROLES: [(&str, bool); 6] = [
     ("access-edge", true),
     ("exchange-um", true),
 ];
+
+/// The media ports of the exemption rows.
+static MEDIA_PORTS: LazyLock<PortSet> = LazyLock::new(|| PortSet::new([(49152, 57500)]));
 
 /// The site's policy and topology.
 #[derive(Debug, Default)]
@@ -125,6 +129,23 @@ impl Lookup for Testbed {
 
     fn exemptions(&self) -> Vec<(ExpectationId, bool)> {
         vec![(EXEMPT_IN.key, true), (EXEMPT_OUT.key, true), (EXEMPT_EXCHANGE.key, false)]
+    }
+
+    fn needs(&self) -> Vec<Need<'_>> {
+        let need = |row: Row<'_>, side, host: Option<&str>| Need {
+            row: row.key,
+            side,
+            hosts: host.map(|host| host.parse().unwrap()).into_iter().collect(),
+            transports: &[6, 17],
+            ports: &MEDIA_PORTS,
+            media_ports: &MEDIA_PORTS,
+            content_required: false,
+        };
+        vec![
+            need(EXEMPT_IN, MediaSide::To, Some("10.0.1.31/32")),
+            need(EXEMPT_OUT, MediaSide::From, Some("10.0.1.31/32")),
+            need(EXEMPT_EXCHANGE, MediaSide::To, None),
+        ]
     }
 
     fn ipsec_declared(&self) -> bool {
@@ -333,7 +354,7 @@ impl Sample {
             (packets[side] > 0).then_some(Association {
                 protocol,
                 spi: 0x1020_3040,
-                in_udp: false,
+                carriage: Carriage::Ip,
                 ends: ends[side],
                 first_frame: FrameRef { capture: 0, frame: 3 },
                 first: self.flow.first,

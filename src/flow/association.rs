@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use super::{FrameRef, Side};
-use crate::decode::{Protector, Shield};
+use crate::decode::{Carriage, Protector, Shield};
 use crate::input::Timestamp;
 
 /// Packets of one side inside IPsec.
@@ -17,8 +17,8 @@ pub struct Association {
     pub protocol: Protector,
     /// Its security parameters index.
     pub spi: u32,
-    /// In UDP, because of a NAT.
-    pub in_udp: bool,
+    /// What carries it.
+    pub carriage: Carriage,
     /// Source and destination of the IP header around it.
     pub ends: (IpAddr, IpAddr),
     /// The first of them.
@@ -48,7 +48,7 @@ impl Associations {
         let new = Association {
             protocol: shield.protocol,
             spi: shield.spi,
-            in_udp: shield.in_udp,
+            carriage: shield.carriage,
             ends: shield.ends,
             first_frame: seen.at,
             first: seen.time,

@@ -49,6 +49,7 @@ mod ssrp;
 mod tds;
 
 pub mod ike;
+mod ike_tcp;
 
 mod rdp;
 
@@ -219,6 +220,7 @@ pub const DETECTORS: &[Detector] = &[
     ssrp::DETECTOR,
     tds::DETECTOR,
     ike::DETECTOR,
+    ike_tcp::DETECTOR,
     rdp::DETECTOR,
     kerberos::DETECTOR,
     ldap::DETECTOR,
@@ -362,6 +364,7 @@ mod tests {
             ("ssrp", ssrp::tests::samples()),
             ("tds", tds::tests::samples()),
             ("ike", ike::tests::samples()),
+            ("ike-tcp", ike_tcp::tests::samples()),
             ("rdp", rdp::tests::samples()),
             ("kerberos", kerberos::tests::samples()),
             ("ldap", ldap::tests::samples()),

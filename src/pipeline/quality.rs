@@ -305,7 +305,9 @@ impl Sides {
         if judged.flow.transport != Transport::TCP {
             return;
         }
-        if let Some((unseen, seen)) = judged.flow.unseen() {
+        // What could be read of IPsec in TCP was counted as the packets inside.
+        let opened = judged.identification.protocol == Some("ike-tcp");
+        if let Some((unseen, seen)) = judged.flow.unseen().filter(|_| !opened) {
             // One connection with made-up numbers must not speak for all.
             self.unseen = self.unseen.saturating_add(unseen.min(seen + MOST_UNSEEN));
             self.seen = self.seen.saturating_add(seen);

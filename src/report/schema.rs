@@ -39,6 +39,11 @@ pub const SCHEMAS: &[Schema] = &[
         help: "the table of rules --format json",
         text: include_str!("schema/rules.json"),
     },
+    Schema {
+        name: "plan",
+        help: "what plan --format json writes",
+        text: include_str!("schema/plan.json"),
+    },
 ];
 
 /// The schema of that name; the plurals `flows`, `findings` and `reports` are understood too.
@@ -55,7 +60,7 @@ mod tests {
     use crate::identify::{Confidence, Identification};
     use crate::report::flows::{self, FlowRow};
     use crate::report::specimen::{empty, failing, first_contact, flow, hostile, learned, written};
-    use crate::report::{FORMATS, Report, Style, finding_line, rules};
+    use crate::report::{FORMATS, Report, Style, finding_line, plan, rules};
 
     /// Compares a value with a schema: the keywords that our schemas use, and one rule more, that
     /// every key must be described. Any other keyword is a failure of the test itself.
@@ -230,6 +235,39 @@ mod tests {
             .expect("memory takes everything");
         let text = String::from_utf8(out).expect("UTF-8");
         assert_eq!(faults("rules", &text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn plans_are_as_described() {
+        let site = crate::policy::Layer {
+            layer: "site".into(),
+            file: "site".into(),
+            text: "[[host]]\nname = \"m\"\naddresses = [\"10.0.0.1\"]\nroles = [\"mediation\", \"front-end\"]\n\
+                   [[network]]\nname = \"u\"\nprefixes = [\"10.1.0.0/16\"]\nroles = [\"client\"]\n"
+                .into(),
+        };
+        let layers = crate::policy::builtin::layers();
+        let policy = crate::policy::Policy::compile(
+            &layers,
+            Some(&site),
+            crate::policy::Profile::default(),
+            false,
+        )
+        .expect("a policy");
+        for asked in [true, false] {
+            let plan = plan::Plan {
+                policy: &policy,
+                openings: asked.then(|| policy.openings()),
+                exempt: asked.then(|| crate::findings::remedy::exempt(&policy)),
+            };
+            let format = plan::FORMATS.iter().find(|f| f.name == "json");
+            let mut out = Vec::new();
+            let style = Style { color: false, width: None };
+            (format.expect("a format").write)(&plan, style, &mut out)
+                .expect("memory takes everything");
+            let text = String::from_utf8(out).expect("UTF-8");
+            assert_eq!(faults("plan", &text), Vec::<String>::new());
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::protected::{Protected, Told, protected};
 use super::sealed::{Sealed, sealed};
 use crate::decode::Transport;
 use crate::findings::case::Lookup;
-use crate::findings::{Case, Row};
+use crate::findings::{Case, Row, remedy};
 use crate::flow::{FrameRef, Side};
 use crate::policy::ExpectationId;
 
@@ -232,7 +232,7 @@ impl RowWatch {
             delay: self.delay,
             frames: self.evidence.iter().map(|(_, frame, _)| *frame).collect(),
             evidence: self.evidence.iter().map(|(.., text)| text.clone()).collect(),
-            remedy: if missing { remedy(&row, lookup) } else { Vec::new() },
+            remedy: if missing { remedy::steps(lookup, row.key) } else { Vec::new() },
             ..answer
         }
     }
@@ -327,51 +327,11 @@ pub(in crate::findings) fn peer(case: &Case<'_>, sender: Side, row: &Row<'_>) ->
     case.judged.flow.ends[side.index()].address
 }
 
-/// Key exchange on its own ports (RFC 7296, section 2; RFC 3948).
+/// Key exchange (RFC 7296, section 2; RFC 3948; RFC 9329).
 fn is_ike(case: &Case<'_>) -> bool {
     case.judged.flow.transport == Transport::UDP
         && case.judged.identification.protocol == Some("ike")
-}
-
-/// The commands that make the exemption, one for each transport and tool.
-fn remedy(row: &Row<'_>, lookup: &dyn Lookup) -> Vec<String> {
-    let roles = lookup.role_names(if row.to.0 == 0 { row.from } else { row.to });
-    let peer = |placeholder: &str| {
-        if roles.is_empty() {
-            placeholder.to_owned()
-        } else {
-            format!("<addresses of {}>", roles.join(", "))
-        }
-    };
-    let ports = row.from_ports.map_or_else(
-        || "any".to_owned(),
-        |ranges| {
-            let shown: Vec<String> =
-                ranges.iter().map(|(low, high)| format!("{low}-{high}")).collect();
-            shown.join(",")
-        },
-    );
-    let mut steps = vec![
-        "Make the exemption on both ends: on every peer that has an IPsec policy as below, and on the hosts of the role with the two ends exchanged.".to_owned(),
-    ];
-    for &number in row.transports {
-        let transport = Transport(number).to_string();
-        let name = format!("{} {} {transport}", row.id, row.service);
-        steps.push(format!(
-            "New-NetIPsecRule -DisplayName '{name}' -InboundSecurity None -OutboundSecurity None -LocalAddress Any -RemoteAddress {} -Protocol {} -LocalPort {} -RemotePort Any",
-            peer("Any"),
-            transport.to_uppercase(),
-            if ports == "any" { "Any" } else { &ports },
-        ));
-        steps.push(format!(
-            "netsh advfirewall consec add rule name=\"{name}\" endpoint1=any endpoint2={} action=noauthentication protocol={transport} port1={ports} port2=any",
-            peer("any"),
-        ));
-    }
-    if row.from_ports.is_none() {
-        steps.push("To exempt the media only, and for clients always, give the media range as the port of the role's end instead of any.".to_owned());
-    }
-    steps
+        || case.judged.identification.protocol == Some("ike-tcp")
 }
 
 /// A frame in words.

@@ -126,17 +126,12 @@ fn ground(tied: &Tied, case: &Case<'_>) -> Option<Ground> {
 
 /// What happened, for one line of evidence.
 fn detail(tied: &Tied, delay: i64) -> String {
-    let mut text = format!(", {}", words(tied, delay));
-    if let Some(took) = tied.took() {
-        text.push_str(&format!(", negotiation {} ms", shown(took)));
-    }
-    if let Some(gap) = tied.gap() {
-        text.push_str(&format!(", silence at the change to ESP {} ms", shown(gap)));
-    }
-    if tied.other_triggers > 0 {
-        text.push_str(", other traffic began with it");
-    }
-    text
+    let took = tied.took().map(|took| format!("negotiation {} ms", shown(took)));
+    let gap = tied.gap().map(|gap| format!("silence at the change to ESP {} ms", shown(gap)));
+    let others = (tied.other_triggers > 0).then(|| "other traffic began with it".to_owned());
+    let parts = [Some(words(tied, delay)), took, gap, others];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!(", {}", parts.join(", "))
 }
 
 /// What became of the negotiation and its media, in a few words.

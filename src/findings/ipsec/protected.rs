@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::super::{Case, Row};
-use crate::decode::Protector;
+use crate::decode::{Carriage, Protector};
 use crate::flow::{Association, Side};
 use crate::policy::{MediaSign, Party, RoleSet};
 
@@ -78,7 +78,11 @@ impl fmt::Display for Told<'_> {
             Protector::Esp(_) => "ESP without encryption",
             Protector::Wesp => "wrapped ESP without encryption",
         })?;
-        f.write_str(if self.0.in_udp { " in UDP" } else { "" })
+        f.write_str(match self.0.carriage {
+            Carriage::Ip => "",
+            Carriage::Udp => " in UDP",
+            Carriage::Tcp => " in TCP",
+        })
     }
 }
 
