@@ -13,6 +13,7 @@ mod decode;
 mod flaws;
 mod hostile;
 mod identification;
+mod ipsec_exports;
 mod learned;
 mod live;
 mod merge;

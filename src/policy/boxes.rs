@@ -95,8 +95,14 @@ impl Cell {
         }
     }
 
-    /// Both as one box, where they differ on one axis only and leave no room between them there.
+    /// Both as one box, where one holds the other, or where they differ on one axis only and leave no room
+    /// between them there.
     fn joined(&self, other: &Self) -> Option<Self> {
+        match self.meet(other) {
+            Some(common) if common == *self => return Some(*other),
+            Some(common) if common == *other => return Some(*self),
+            _ => {}
+        }
         let mut differing = Axis::ALL.into_iter().filter(|axis| self.on(*axis) != other.on(*axis));
         let Some(axis) = differing.next() else { return Some(*self) };
         let ((a, b), (c, d)) = (self.on(axis), other.on(axis));
@@ -186,6 +192,15 @@ impl Space {
     /// Whether the point is in it.
     pub fn holds_point(&self, point: [u128; AXES]) -> bool {
         self.0.iter().zip(point).all(|(spans, at)| touch(spans, &[(at, at)]))
+    }
+
+    /// How wide it is: the bits that tell its points apart, more or less.
+    pub fn breadth(&self) -> u32 {
+        let bits = |spans: &Vec<Span>| {
+            let width = |width: u128, span: &Span| width.saturating_add(span.1 - span.0);
+            u128::BITS - spans.iter().fold(0, width).leading_zeros()
+        };
+        self.0.iter().map(bits).sum()
     }
 
     /// How many boxes it takes.

@@ -125,7 +125,7 @@ impl Block {
             {
                 last.items.extend(items(line));
             }
-        } else if !(self.ended && field == Field::Strange) {
+        } else if field != Field::Strange || !self.is_closing_word(line) {
             let keep = !matches!(field, Field::Irrelevant);
             let items = if keep { items(value).collect() } else { Vec::new() };
             self.lines.push(Line { at, field, items });
@@ -141,6 +141,16 @@ impl Block {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+impl Block {
+    /// Whether a line without a known label is what the command says at its end, such as `Ok.`
+    fn is_closing_word(&self, line: &str) -> bool {
+        let mut labels = self.lines.iter().map(|line| line.field);
+        let acted = self.lines.iter().any(|line| line.field == Field::Action);
+        let foreign = labels.all(|field| field == Field::Strange);
+        self.ended || (!line.contains([':', '\u{ff1a}']) && (acted || foreign))
     }
 }
 
