@@ -49,11 +49,19 @@ impl<'e> Prepared<'e> {
         let one_way =
             |rule: &ConnectionRule| matches!(rule.direction, Direction::Out | Direction::In);
         Self {
-            in_force,
+            in_force: export.in_force().into_iter().map(covering).collect(),
             inactive: inactive.map(covering).collect(),
             directed: export.rules.iter().any(one_way),
         }
     }
+}
+
+/// A rule with what it and a row have in common.
+#[derive(Debug)]
+struct Met<'e> {
+    rule: &'e ConnectionRule,
+    common: Vec<Space>,
+    breadth: u32,
 }
 
 /// What the rules do with a row's traffic.
@@ -81,31 +89,26 @@ impl<'e> Walk<'e> {
         for space in &asked.spaces {
             (space.count() <= MAX_CELLS).then(|| walk.open.extend(space.cells()))?;
         }
-        let exempts = |covering: &Covering<'_>| covering.rule.action == Action::Exempt;
-        let last_exempt = prepared.in_force.iter().rposition(exempts);
-        for (at, covering) in prepared.in_force.iter().enumerate() {
-            let rule = covering.rule;
-            if rule.uncertain() {
-                continue;
-            }
-            let common = walk.common(asked, &covering.spaces)?;
-            if common.is_empty() {
-                continue;
-            }
+        let met = walk.met(asked, prepared)?;
+        let last_exempt = met.iter().rposition(|met| met.rule.action == Action::Exempt);
+        for (at, Met { rule, common, .. }) in met.iter().enumerate() {
+            let count: usize = common.iter().map(Space::count).fold(0, usize::saturating_add);
+            let cells = || common.iter().flat_map(Space::cells).collect();
+            let cells: Vec<Cell> = (count <= MAX_CELLS).then(cells)?;
             match rule.action {
                 Action::Exempt => {
-                    if walk.take(&common)? {
+                    if walk.take(&cells)? {
                         remember(&mut walk.exempting, rule);
                     }
                 }
                 Action::Secure | Action::Block => {
                     remember(&mut walk.touching, rule);
-                    if walk.secure(&common)? {
+                    if walk.secure(&cells)? {
                         remember(&mut walk.securing, rule);
                     }
                     // Only rules behind it could still exempt what it decides.
                     if last_exempt.is_some_and(|last| at < last) {
-                        walk.take(&common)?;
+                        walk.take(&cells)?;
                     }
                 }
                 Action::Unknown => {}
@@ -114,18 +117,26 @@ impl<'e> Walk<'e> {
         Some(walk)
     }
 
-    /// What a rule and the row have in common, as boxes. `None` when they are too many.
-    fn common(&mut self, asked: &Asked, spaces: &[Space]) -> Option<Vec<Cell>> {
-        let mut cells = Vec::new();
-        for space in spaces {
-            for need in &asked.spaces {
-                self.spend(1)?;
-                let Some(common) = space.meet(need) else { continue };
-                (cells.len() + common.count() <= MAX_CELLS)
-                    .then(|| cells.extend(common.cells()))?;
+    /// The rules that have something in common with the row, in the order in which they decide. Where no order is
+    /// laid down, those that have more go first: what they decide need not be cut up by others.
+    fn met(&mut self, asked: &Asked, prepared: &Prepared<'e>) -> Option<Vec<Met<'e>>> {
+        let mut met = Vec::new();
+        for Covering { rule, spaces, .. } in &prepared.in_force {
+            if rule.uncertain() {
+                continue;
             }
+            self.spend(spaces.len() * asked.spaces.len())?;
+            let pairs =
+                spaces.iter().flat_map(|space| asked.spaces.iter().map(move |need| (space, need)));
+            let common: Vec<Space> = pairs.filter_map(|(space, need)| space.meet(need)).collect();
+            let breadth = common.iter().map(Space::breadth).max();
+            met.extend(breadth.map(|breadth| Met { rule, common, breadth }));
         }
-        Some(cells)
+        met.sort_by_key(|met| match met.rule.priority {
+            Some(priority) => (priority, false, Reverse(0)),
+            None => (0, met.rule.action != Action::Exempt, Reverse(met.breadth)),
+        });
+        Some(met)
     }
 
     /// Takes boxes out of what is open; whether any of it was.
