@@ -98,7 +98,8 @@ fn a_host_that_exempts_its_rows_exits_0_and_one_that_does_not_1() {
     let (code, out, err) = run.ipsec(&["fe01.txt"], &[]);
     assert_eq!(code, 1, "{out}{err}");
     assert!(
-        out.contains("missing") && out.contains("udp any IPv4, peer 10.1.3.10 port 49152-57500"),
+        out.contains("missing")
+            && out.contains("tcp+udp any IPv4, peer 10.1.3.10 port 49152-57500"),
         "{out}"
     );
     assert!(err.ends_with("portassay: exit 1: 3 rows are not exempt in 1 export\n"), "{err}");

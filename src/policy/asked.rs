@@ -34,8 +34,6 @@ pub struct Asked {
     pub ports: PortSet,
     /// IP protocol numbers; empty means any.
     pub transports: Vec<u8>,
-    /// The ports are nearly all there are.
-    pub nearly_all_ports: bool,
 }
 
 impl Topology {
@@ -73,7 +71,6 @@ fn asked(need: &Need<'_>, applies: bool, owner: Option<&Owner>) -> Asked {
         spaces: Vec::new(),
         ports: need.ports.clone(),
         transports: need.transports.to_vec(),
-        nearly_all_ports: need.content_required,
     };
     if !applies {
         return asked;

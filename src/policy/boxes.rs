@@ -349,7 +349,9 @@ mod tests {
             for rule in &rules {
                 for cell in rule.cells() {
                     let mut rest = Vec::new();
-                    open.iter().for_each(|open| open.minus(&cell, &mut rest));
+                    for piece in open {
+                        piece.minus(&cell, &mut rest);
+                    }
                     open = rest;
                 }
             }

@@ -8,7 +8,7 @@ use super::csv::Sheet;
 use super::json::part::Tool;
 use super::markdown::{self, plain};
 use super::table::{Align, Grid, Page};
-use super::text::{counted, listed};
+use super::text::counted;
 use super::{Overall, Style, answer, color::Tone, json};
 use crate::findings::Severity;
 use crate::findings::exported::{
@@ -131,37 +131,59 @@ fn ends(row: &RowAnswer) -> Vec<&'static str> {
     known.into_iter().filter(|(there, _)| *there).map(|(_, word)| word).collect()
 }
 
-/// The first pieces of a gap, and in what the exemption falls short.
+/// The first pieces of a gap, in what the exemption falls short, and what secures it.
 fn gap_words(row: &RowAnswer) -> String {
-    let mut words: Vec<String> = row.gap.iter().take(2).map(piece).collect();
-    let more = row.gap.len().saturating_sub(2) + row.more_gaps;
+    let pieces = pieces(&row.gap);
+    let mut words: Vec<String> = pieces.iter().take(FEW_PIECES).cloned().collect();
+    let more = pieces.len().saturating_sub(FEW_PIECES) + row.more_gaps;
     if more > 0 {
         words.push(format!("{more} more"));
     }
-    let lacks: Vec<String> = row.lacks.iter().map(|lack| (*lack).to_owned()).collect();
-    let lacks =
-        if lacks.is_empty() { String::new() } else { format!(" (lacks: {})", listed(&lacks)) };
-    format!("{}{lacks}", words.join("; "))
+    let mut why = Vec::new();
+    if !row.lacks.is_empty() {
+        why.push(format!("lacks {}", row.lacks.join(", ")));
+    }
+    if !row.securing.is_empty() {
+        why.push(format!("secured by {}", row.securing.join(", ")));
+    }
+    let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
+    format!("{}{why}", words.join("; "))
 }
 
-/// `tcp 10.1.3.10 port 49152-57500, peer any IPv4`
-fn piece(gap: &Gap) -> String {
+/// The most pieces of a gap that are shown to people.
+const FEW_PIECES: usize = 2;
+
+/// Each piece once, with its transports: `tcp+udp 10.1.3.10 port 49152-57500, peer any IPv4`.
+fn pieces(gap: &[Gap]) -> Vec<String> {
+    let mut pieces: Vec<(String, Vec<&str>)> = Vec::new();
+    for gap in gap {
+        let ends = ends_words(gap);
+        match pieces.iter_mut().find(|(known, _)| *known == ends) {
+            Some((_, transports)) if transports.contains(&gap.transport.as_str()) => {}
+            Some((_, transports)) => transports.push(&gap.transport),
+            None => pieces.push((ends, vec![&gap.transport])),
+        }
+    }
+    pieces
+        .into_iter()
+        .map(|(ends, transports)| format!("{} {ends}", transports.join("+")))
+        .collect()
+}
+
+fn ends_words(gap: &Gap) -> String {
     let end = |addresses: &str, ports: &str| match ports {
         "any" => addresses.to_owned(),
         ports => format!("{addresses} port {ports}"),
     };
-    let direction = if gap.direction == "both" { "" } else { gap.direction };
+    let direction =
+        if gap.direction == "both" { String::new() } else { format!("{} of ", gap.direction) };
     let profiles = match gap.profiles.join(", ") {
         none if none.is_empty() => none,
         some => format!(", in {some}"),
     };
-    let gap = format!(
-        "{} {direction} {}, peer {}{profiles}",
-        gap.transport,
-        end(&gap.local, &gap.local_ports),
-        end(&gap.remote, &gap.remote_ports)
-    );
-    gap.split_whitespace().collect::<Vec<_>>().join(" ")
+    let local = end(&gap.local, &gap.local_ports);
+    let remote = end(&gap.remote, &gap.remote_ports);
+    format!("{direction}{local}, peer {remote}{profiles}")
 }
 
 /// What to look at, each sentence once with its rows, gravest first.
@@ -347,7 +369,6 @@ const COLUMNS: [&str; 10] =
     ["export", "host", "row", "name", "status", "ends", "lacks", "gap", "exempting", "securing"];
 
 fn cells(export: &ExportAnswer, row: &RowAnswer) -> [String; 10] {
-    let gap: Vec<String> = row.gap.iter().map(piece).collect();
     let more = if row.more_gaps > 0 { format!("; {} more", row.more_gaps) } else { String::new() };
     [
         export.label.clone(),
@@ -357,7 +378,7 @@ fn cells(export: &ExportAnswer, row: &RowAnswer) -> [String; 10] {
         row.standing.token().to_owned(),
         ends(row).join(" "),
         row.lacks.join(" "),
-        format!("{}{more}", gap.join("; ")),
+        format!("{}{more}", pieces(&row.gap).join("; ")),
         row.exempting.join("; "),
         row.securing.join("; "),
     ]
@@ -448,7 +469,7 @@ pub(super) mod tests {
             own: false,
             peer: true,
             lacks: vec!["protocol"],
-            gap: vec![gap.clone(); 3],
+            gap: vec![gap.clone(), Gap { transport: "udp".into(), ..gap.clone() }],
             more_gaps: 2,
             exempting: vec![NASTY.into()],
             securing: vec!["Isolation".into()],
@@ -492,16 +513,14 @@ pub(super) mod tests {
         let table = written("table", &specimen(), None);
         assert!(table.starts_with("FAIL: 3 rows are not exempt\n"), "{table}");
         let line = table.lines().find(|line| line.contains("partial")).unwrap();
-        assert!(
-            line.contains("tcp any IPv4, peer 10.1.3.10 port 49152-57500, in domain; tcp"),
-            "{line}"
-        );
-        assert!(line.contains("; 3 more (lacks: protocol)"), "{line}");
+        let gap = "tcp+udp any IPv4, peer 10.1.3.10 port 49152-57500, in domain; 2 more (lacks protocol; secured by Isolation)";
+        assert!(line.contains(gap), "{line}");
         let told = table.lines().filter(|line| line.contains("counts only for")).count();
         assert_eq!(told, 2, "once with all its rows, and once between the exports: {table}");
         let markdown = written("markdown", &specimen(), None);
         assert!(
-            markdown.contains("| X05 | Mediation Server Inbound | missing | peer | tcp any IPv4")
+            markdown
+                .contains("| X05 | Mediation Server Inbound | missing | peer | tcp+udp any IPv4")
         );
         let sheet = written("csv", &specimen(), None);
         assert_eq!(sheet.lines().count(), 1 + Standing::ALL.len());

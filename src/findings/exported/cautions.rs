@@ -24,6 +24,8 @@ pub struct Caution {
 
 /// The most that are told of one kind.
 const MAX_TOLD: usize = 20;
+/// A range of more ports is hardly a range.
+const NEARLY_ALL: u32 = 32_768;
 /// The most names of rules in a list.
 const MAX_NAMES: usize = 10;
 
@@ -70,6 +72,15 @@ pub(super) fn of_row(
     }
     for rule in walk.exempting.iter().take(MAX_TOLD) {
         told.extend(of_exemption(asked, rule));
+    }
+    let ports = asked.ports.count();
+    if standing.severity().is_some() && !asked.ports.is_any() && ports > NEARLY_ALL {
+        told.insert(Caution {
+            severity: Severity::Note,
+            kind: "nearly-all-ports",
+            rule: None,
+            message: format!("the row asks for {ports} ports, which is nearly all; where the site has set a range, write it into [media] of the topology"),
+        });
     }
     if standing == Standing::Undecided {
         let uncertain = prepared.in_force.iter().filter(|covering| {
@@ -217,7 +228,7 @@ pub(super) fn of_export(
     for rule in tunnels.filter(|rule| any_row(&rule.spaces())).take(MAX_TOLD) {
         let message =
             format!("'{}' carries the traffic through a tunnel, which is not judged", rule.name);
-        told.push(caution(Severity::Note, "tunnel", rule, message));
+        told.push(caution(Severity::Warning, "tunnel", rule, message));
     }
     told
 }

@@ -242,11 +242,13 @@ fn very_many_rules_are_compared_or_given_up() {
     let mut text = rules(&[ISOLATION]);
     for n in 0..20_000_u32 {
         let [_, _, a, b] = (2 * n).to_be_bytes();
-        text += &format!(
-            "\nv2.10|Action=DoNotSecure|Name=r{n}|Active=TRUE|Protocol=17|EP1_4=10.9.{a}.{b}|"
-        );
         // Neighbours would be one piece.
-        text += &format!("\nv2.10|Action=SecureServer|Name=s{n}|Active=TRUE|EP2_4=10.8.{a}.{b}|");
+        let exempt = format!("DoNotSecure|Name=r{n}|Active=TRUE|Protocol=17|EP1_4=10.9.{a}.{b}|");
+        let secure = format!("SecureServer|Name=s{n}|Active=TRUE|EP2_4=10.8.{a}.{b}|");
+        for rule in [exempt, secure] {
+            text.push_str("\nv2.10|Action=");
+            text.push_str(&rule);
+        }
     }
     let answer = judged(&policy, &[("somebody", &text)]);
     let inbound = row(&answer, 0, "X05");

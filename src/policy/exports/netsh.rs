@@ -241,9 +241,9 @@ fn read_field(line: &Line, rule: &mut ConnectionRule, draft: &mut Draft) {
         Field::Endpoint(end) => {
             let (addresses, understood) = addresses(words());
             if end == 0 {
-                rule.local = addresses
+                rule.local = addresses;
             } else {
-                rule.remote = addresses
+                rule.remote = addresses;
             }
             if !understood {
                 rule.doubt(if end == 0 { "Endpoint1" } else { "Endpoint2" });

@@ -78,6 +78,7 @@ fn wide(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::policy::exports::Profiles;
     use crate::policy::exports::tests::read as read_export;
 
     use super::*;
@@ -111,7 +112,7 @@ mod tests {
         }
         let mut draft = Draft::default();
         read(&file, &mut draft).unwrap();
-        assert_eq!(draft.merge_off.map(|off| off.spans()), Some(vec![(0, 0)]));
+        assert_eq!(draft.merge_off.map(Profiles::spans), Some(vec![(0, 0)]));
         assert!(read_export(&file[..file.len() - 1]).unwrap_err().contains("value 3 is damaged"));
     }
 }
