@@ -25,12 +25,22 @@ fn value_of(line: &str) -> Option<&str> {
 }
 
 fn read(text: &str, draft: &mut Draft) -> Outcome {
-    let mut key = Key::default();
+    // A plain list has no keys; where there are keys, rules of other kinds stand below others than ours.
+    let mut key = Key { rules: true, ..Key::default() };
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.starts_with("[HKEY_") || line.starts_with("HKEY_") {
             key = Key::of(line);
         } else if let Some(value) = value_of(line) {
+            if !key.rules {
+                continue;
+            }
+            if value.contains("|Dir=") {
+                draft.remark(
+                    "rules of the firewall are left out: they say nothing about IPsec's reach",
+                );
+                continue;
+            }
             // In a file of reg export the value is a string in quotation marks with backslashes doubled.
             let quoted = line.starts_with('"');
             let value = if quoted { unquoted(value) } else { value.to_owned() };
@@ -306,6 +316,16 @@ mod tests {
             (merge("\"AllowLocalIPsecPolicyMerge\"=dword:00000001"), merge("x")),
             (Some(true), None)
         );
+    }
+
+    #[test]
+    fn rules_of_the_firewall_are_no_connection_rules() {
+        let rule = "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=443|Name=web|";
+        let root = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\WindowsFirewall";
+        let queried = export(&format!("{root}\\FirewallRules\n    {{1}}    REG_SZ    {rule}\n"));
+        assert!(queried.rules.is_empty() && queried.notes.is_empty());
+        let listed = export(rule);
+        assert!(listed.rules.is_empty() && listed.notes[0].contains("firewall"));
     }
 
     #[test]
