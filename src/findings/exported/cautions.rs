@@ -71,7 +71,7 @@ pub(super) fn of_row(
         told.insert(caution(grave, "inactive-exemption", rule, message));
     }
     for rule in walk.exempting.iter().take(MAX_TOLD) {
-        told.extend(of_exemption(asked, rule));
+        told.extend(of_exemption(asked, rule, standing));
     }
     let ports = asked.ports.count();
     if standing.severity().is_some() && !asked.ports.is_any() && ports > NEARLY_ALL {
@@ -111,7 +111,7 @@ pub(super) fn of_row(
     told
 }
 
-fn of_exemption(asked: &Asked, rule: &ConnectionRule) -> Vec<Caution> {
+fn of_exemption(asked: &Asked, rule: &ConnectionRule, standing: Standing) -> Vec<Caution> {
     let mut told = Vec::new();
     let name = &rule.name;
     for limit in &rule.limits {
@@ -127,7 +127,8 @@ fn of_exemption(asked: &Asked, rule: &ConnectionRule) -> Vec<Caution> {
     let singles = |ports: &&crate::policy::PortSet| {
         !ports.is_empty() && ports.ranges().iter().all(|(first, last)| first == last)
     };
-    if ranges.clone().next().is_some() && sets.iter().any(singles) {
+    let short_of_ports = standing.severity().is_some() && ranges.clone().next().is_some();
+    if short_of_ports && sets.iter().any(singles) {
         let message = format!("'{name}' lists single ports where the row has a range");
         told.push(caution(Severity::Warning, "single-ports", rule, message));
     }
@@ -143,7 +144,11 @@ fn of_exemption(asked: &Asked, rule: &ConnectionRule) -> Vec<Caution> {
         let message = format!("'{name}' is not in force in every profile");
         told.push(caution(Severity::Note, "not-every-profile", rule, message));
     }
-    if rule.direction == Direction::Either && !meets(asked, &[rule.written()]) {
+    let common = |space: &Space| {
+        asked.spaces.iter().filter_map(|need| space.meet(need)).map(|space| space.breadth()).max()
+    };
+    let written = rule.written();
+    if rule.direction == Direction::Either && common(&written) < common(&written.mirrored()) {
         let message = format!(
             "'{name}' names the ends the other way round: endpoint 1 is taken for the peer; add a rule with the ends exchanged to be sure"
         );

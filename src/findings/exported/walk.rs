@@ -334,3 +334,163 @@ fn remember<'e>(rules: &mut Vec<&'e ConnectionRule>, rule: &'e ConnectionRule) {
         rules.push(rule);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::{ExpectationId, PortSet};
+
+    /// What is asked of a universe of four addresses and four ports at either end, over TCP and UDP.
+    fn asked() -> Asked {
+        let four = boxes::address_spans([10, 0, 0, 0].into(), [10, 0, 0, 3].into());
+        let ports = PortSet::new([(1, 2)]);
+        let space = Space::everything()
+            .with(Axis::Direction, vec![(0, 0)])
+            .with(Axis::Profile, vec![(0, 0)])
+            .with(Axis::Protocol, vec![(6, 6), (17, 17)])
+            .with(Axis::Local, four.clone())
+            .with(Axis::Remote, four)
+            .with(Axis::LocalPort, vec![(0, 3)])
+            .with(Axis::RemotePort, boxes::port_spans(&ports));
+        Asked {
+            row: ExpectationId(0),
+            applies: true,
+            own: false,
+            peer: true,
+            spaces: vec![space],
+            ports,
+            transports: vec![6, 17],
+        }
+    }
+
+    /// Every point that is asked for: protocol, addresses and ports, the host's first.
+    fn points() -> impl Iterator<Item = [u128; 5]> {
+        let four = || 0..4u128;
+        [6, 17].into_iter().flat_map(move |protocol| {
+            four().flat_map(move |a| {
+                four().flat_map(move |b| {
+                    four().flat_map(move |p| (1..3u128).map(move |q| [protocol, a, b, p, q]))
+                })
+            })
+        })
+    }
+
+    fn cell_holds(cell: &Cell, [protocol, a, b, p, q]: [u128; 5]) -> bool {
+        let base = boxes::number([10, 0, 0, 0].into());
+        let on = [
+            (Axis::Protocol, protocol),
+            (Axis::Local, base + a),
+            (Axis::Remote, base + b),
+            (Axis::LocalPort, p),
+            (Axis::RemotePort, q),
+        ];
+        on.into_iter().all(|(axis, at)| cell.on(axis).0 <= at && at <= cell.on(axis).1)
+    }
+
+    /// A rule over the universe: whether it exempts, and a range on each of the five axes.
+    #[derive(Debug, Clone)]
+    struct Small {
+        exempt: bool,
+        ranges: [Span; 5],
+    }
+
+    impl Small {
+        fn covers(&self, point: [u128; 5]) -> bool {
+            self.ranges.iter().zip(point).all(|(range, at)| range.0 <= at && at <= range.1)
+        }
+
+        fn covers_either_way(&self, [protocol, a, b, p, q]: [u128; 5]) -> bool {
+            self.covers([protocol, a, b, p, q]) || self.covers([protocol, b, a, q, p])
+        }
+    }
+
+    prop_compose! {
+        fn range()(a in 0..4u128, b in 0..4u128) -> Span { (a.min(b), a.max(b)) }
+    }
+
+    prop_compose! {
+        fn small()(
+            exempt: bool,
+            protocol in prop::sample::select(vec![(6, 6), (17, 17), (0, 255)]),
+            ranges in [range(), range(), range(), range()],
+        ) -> Small {
+            let [a, b, p, q] = ranges;
+            Small { exempt, ranges: [protocol, a, b, p, q] }
+        }
+    }
+
+    fn walked(text: &str) -> (Vec<Cell>, Standing) {
+        let export = Export::read(text.as_bytes(), Path::new("file"), "host").unwrap();
+        let prepared = Prepared::of(&export);
+        let asked = asked();
+        let mut walk = Walk::through(&asked, &prepared).unwrap();
+        let standing = walk.standing(&asked, &prepared);
+        (walk.gap, standing)
+    }
+
+    proptest! {
+        /// Rules of Windows: those that exempt go first, and either endpoint may be the host's.
+        #[test]
+        fn the_gap_agrees_with_counting_points(rules in prop::collection::vec(small(), 1..6)) {
+            let mut text = String::new();
+            for rule in &rules {
+                let action = if rule.exempt { "DoNotSecure" } else { "Secure" };
+                let [(protocol, all), a, b, p, q] = rule.ranges;
+                write!(text, "v2.10|Action={action}|Active=TRUE|").unwrap();
+                if protocol == all {
+                    write!(text, "Protocol={protocol}|").unwrap();
+                }
+                write!(text, "EP1_4=10.0.0.{}-10.0.0.{}|EP2_4=10.0.0.{}-10.0.0.{}|", a.0, a.1, b.0, b.1).unwrap();
+                writeln!(text, "EP1Port2_10={}-{}|EP2Port2_10={}-{}|", p.0, p.1, q.0, q.1).unwrap();
+            }
+            let (gap, standing) = walked(&text);
+            let some = |exempt: bool, point| {
+                rules.iter().any(|rule| rule.exempt == exempt && rule.covers_either_way(point))
+            };
+            let mut any = false;
+            for point in points() {
+                let expected = some(false, point) && !some(true, point);
+                any |= expected;
+                prop_assert_eq!(gap.iter().any(|cell| cell_holds(cell, point)), expected, "{:?}", point);
+            }
+            prop_assert_eq!(standing.severity().is_some(), any);
+            if any {
+                let touched = points().any(|point| some(true, point));
+                prop_assert_eq!(standing == Standing::Partial, touched);
+            } else {
+                let secured = points().any(|point| some(false, point));
+                let exempt = points().all(|point| some(true, point));
+                prop_assert_eq!(standing == Standing::Present, secured || exempt);
+            }
+        }
+
+        /// Policies of the Linux kernel: the first in order decides, as it is written.
+        #[test]
+        fn the_first_policy_decides(rules in prop::collection::vec((small(), 0..4u128, 0..4u128), 1..6)) {
+            let mut text = String::new();
+            let mut ordered = Vec::new();
+            for (at, (rule, a, b)) in rules.iter().enumerate() {
+                let protocol = rule.ranges[0];
+                let proto = if protocol.0 == protocol.1 { format!(" proto {}", protocol.0) } else { String::new() };
+                writeln!(text, "src 10.0.0.{a}/31 dst 10.0.0.{b}/31{proto}\n\tdir out priority {}", 100 - at).unwrap();
+                if !rule.exempt {
+                    writeln!(text, "\ttmpl src 0.0.0.0 dst 0.0.0.0\n\t\tproto esp mode transport").unwrap();
+                }
+                let pair = |at: u128| (at & 2, at | 1);
+                ordered.push(Small { exempt: rule.exempt, ranges: [protocol, pair(*a), pair(*b), (0, 3), (0, 3)] });
+            }
+            ordered.reverse();
+            let (gap, _) = walked(&text);
+            for point in points() {
+                let first = ordered.iter().find(|rule| rule.covers(point));
+                let expected = first.is_some_and(|rule| !rule.exempt);
+                prop_assert_eq!(gap.iter().any(|cell| cell_holds(cell, point)), expected, "{:?}", point);
+            }
+        }
+    }
+}

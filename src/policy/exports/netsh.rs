@@ -118,7 +118,9 @@ impl Block {
             return Ok(());
         }
         let (field, value) = split(line);
-        if indented && matches!(field, Field::Strange) {
+        // A description may hold anything, also what looks like a field.
+        let within = self.lines.last().is_some_and(|line| line.field == Field::Irrelevant);
+        if indented && (within || field == Field::Strange) {
             // A list goes on. Lists of cryptography and of keys are nobody's business here.
             if let Some(last) = self.lines.last_mut()
                 && !matches!(last.field, Field::Irrelevant | Field::Strange)
@@ -460,6 +462,9 @@ mod tests {
         assert!(export.rules[0].doubts.contains("a field that is not known"));
         assert_eq!(export.rules[1].action, Action::Unknown);
         assert_eq!(export.notes, ["a field of a rule that is not known: lines 8, 26"]);
+        let spoofed =
+            SAMPLE.replace("leave it, alone\n", "leave it\n      Action: RequireInRequestOut\n");
+        assert_eq!(super::super::tests::export(&spoofed).rules[0].action, Action::Exempt);
         let cut = SAMPLE.split("Protocol:").next().unwrap();
         assert!(
             super::super::tests::export(cut).rules[0].doubts.contains("a rule that breaks off")
