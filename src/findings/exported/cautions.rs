@@ -82,13 +82,14 @@ pub(super) fn of_row(
             message: format!("the row asks for {ports} ports, which is nearly all; where the site has set a range, write it into [media] of the topology"),
         });
     }
-    if standing == Standing::Undecided {
+    if standing == Standing::Undecided || walk.doubted {
         let uncertain = prepared.in_force.iter().filter(|covering| {
             (covering.rule.uncertain() || covering.rule.perhaps_ports.is_some())
                 && self::meets(asked, &covering.perhaps)
         });
         for Covering { rule, .. } in uncertain.take(MAX_TOLD) {
-            let message = format!("it hangs on '{}': {}", rule.name, what_is_open(rule));
+            let how_much = if walk.doubted { "more or less of it hangs" } else { "it hangs" };
+            let message = format!("{how_much} on '{}': {}", rule.name, what_is_open(rule));
             told.insert(caution(Severity::Warning, "hangs-on", rule, message));
         }
     }

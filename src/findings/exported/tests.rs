@@ -173,6 +173,11 @@ fn what_is_not_understood_decides_nothing() {
     let known = ["DoNotSecure|Name=a|Shiny=1", MEDIA_UDP, MEDIA_TCP, ISOLATION];
     assert_eq!(standing(&known, "med01", "X05"), Standing::Present, "it hangs on nothing");
     let policy = policy(SITE, false);
+    let port = "src 0.0.0.0/0 dst 10.1.3.10/32 proto udp dport 49152\n\tdir out priority 1\nsrc 0.0.0.0/0 dst 0.0.0.0/0\n\tdir out priority 9\n\ttmpl src ::\n\t\tmode transport\n";
+    let answer = judged(&policy, &[("sql01", port)]);
+    let inbound = row(&answer, 0, "X05");
+    assert_eq!((inbound.standing, inbound.gap.len()), (Standing::Partial, 1), "TCP for certain");
+    assert!(inbound.cautions.iter().any(|caution| caution.message.contains("mask of its port")));
     let answer = judged(&policy, &[("med01", &rules(&[ISOLATION, "DoNotSecure|Name=a|Shiny=1"]))]);
     assert!(kinds(&row(&answer, 0, "X05").cautions).contains(&"hangs-on"));
     assert_eq!(kinds(&answer.exports[0].cautions), ["exempts-everything", "not-understood"]);

@@ -79,6 +79,8 @@ pub(super) struct Walk<'e> {
     pub(super) touching: Vec<&'e ConnectionRule>,
     /// The places on each axis that securing rules reach.
     reach: Vec<Cell>,
+    /// Whether rules that are not understood may exempt some of what was secured.
+    pub(super) doubted: bool,
     work: usize,
 }
 
@@ -199,6 +201,7 @@ impl<'e> Walk<'e> {
         if rest.is_empty() {
             return Standing::Undecided;
         }
+        self.doubted = rest != self.gap;
         self.gap = rest;
         let closers = prepared.inactive.iter().chain(rules().filter(exempts));
         let spaces: Vec<&Space> = closers.flat_map(|covering| &covering.spaces).collect();
