@@ -53,6 +53,14 @@ pub enum Error {
     /// A policy or topology file does not say what it must. The text carries file, line and hint.
     #[error("{0}")]
     Policy(String),
+    /// The content is not an export of IPsec policy, or not one that this tool reads.
+    #[error("{} is not an export this tool reads: {why}", path.display())]
+    NotAnExport {
+        /// The path as the user gave it.
+        path: PathBuf,
+        /// What was found instead, and what to do about it.
+        why: String,
+    },
     /// A live interface cannot be used.
     #[error("cannot capture on {interface}: {why}")]
     Capture {

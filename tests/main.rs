@@ -14,6 +14,7 @@ mod flaws;
 mod hostile;
 mod identification;
 mod ike;
+mod ipsec_exports;
 mod learned;
 mod live;
 mod merge;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::policy::exports::ONE_LINER;
 use crate::report::schema::SCHEMAS;
 use crate::report::{FORMATS, plan};
 
@@ -47,6 +48,8 @@ pub(super) enum Command {
     Rules(Rules),
     /// Explain a finding rule, a table row or a 5-tuple
     Explain(Explain),
+    /// Audit exported IPsec policies against the exemption rows
+    Ipsec(Ipsec),
     /// Validate policy and topology files, or show the merged layers
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -371,6 +374,51 @@ pub(super) struct Explain {
     pub(super) subject: String,
     #[command(flatten)]
     pub(super) expected: Expected,
+}
+
+/// Audits IPsec policies as hosts export them: for each exemption row, whether the media it is about is left
+/// alone.
+#[derive(Debug, Args)]
+#[command(after_help = format!("How to export, on the host itself:\n  \
+    Windows   {ONE_LINER}\n  \
+    Windows   netsh advfirewall consec show rule name=all verbose > rules.txt\n  \
+    Windows   reg query HKLM\\SOFTWARE\\Policies\\Microsoft\\WindowsFirewall /s > policy.txt\n  \
+    Linux     swanctl --list-pols --raw > rules.txt, or ip -s xfrm policy > rules.txt\n\n\
+    Exit codes: 0 every row is exempt or not secured, 1 rows are not, 2 usage or input error,\n\
+    3 what decides is not understood. docs/ipsec-exports.md tells how to read the answer."))]
+pub(super) struct Ipsec {
+    /// Exports of hosts, one file each: FILE, named as the host is in the topology, or NAME=FILE
+    #[arg(required = true, value_name = "EXPORT")]
+    pub(super) exports: Vec<PathBuf>,
+    /// The host or network of the topology that the one export is of
+    #[arg(long, value_name = "NAME")]
+    pub(super) host: Option<String>,
+    #[command(flatten)]
+    pub(super) expected: Expected,
+    #[command(flatten)]
+    pub(super) verdict: Verdict,
+    /// The format on standard output
+    #[arg(long, value_enum, default_value_t = IpsecFormat::Table, value_name = "FORMAT")]
+    pub(super) format: IpsecFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum IpsecFormat {
+    Table,
+    Json,
+    Csv,
+    Markdown,
+}
+
+impl IpsecFormat {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Markdown => "markdown",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -172,6 +172,6 @@ fn format_name(format: ListFormat) -> &'static str {
 }
 
 /// A format that the command line offers but this list does not write.
-fn unknown_format(name: &str) -> Failure {
+pub(super) fn unknown_format(name: &str) -> Failure {
     Error::Usage(format!("this list has no format '{name}'")).into()
 }

@@ -6,6 +6,7 @@
 mod args;
 mod audit;
 mod explain;
+mod ipsec;
 mod list;
 mod plan;
 mod terminal;
@@ -80,6 +81,7 @@ fn dispatch(command: &Command, terminal: &Terminal) -> Ended {
         Command::Plan(args) => plan::plan(args, terminal),
         Command::Rules(args) => list::rules(args, terminal),
         Command::Explain(args) => explain::explain(args, terminal),
+        Command::Ipsec(args) => ipsec::ipsec(args, terminal),
         Command::Policy(PolicyCommand::Check(args)) => list::policy_check(args, terminal),
         Command::Policy(PolicyCommand::Show(args)) => list::policy_show(args, terminal),
         Command::Schema(args) => {

@@ -5,6 +5,7 @@
 //! texts. This room knows nothing about output formats. Read [`Rule`], then [`audit`].
 
 pub mod audit;
+pub mod exported;
 pub mod negotiations;
 pub mod remedy;
 

@@ -6,10 +6,13 @@
 //! user's own file. It never sees a payload byte. Read [`Expectation`], then
 //! [`compile`], then [`judge`].
 
+pub mod asked;
+pub mod boxes;
 pub mod builtin;
 pub mod compile;
 pub mod diagnose;
 pub mod explain;
+pub mod exports;
 pub mod file;
 pub mod index;
 pub mod infer;

@@ -6,6 +6,7 @@
 pub mod cases;
 pub mod color;
 pub mod flows;
+pub mod ipsec;
 pub mod plan;
 pub mod rules;
 pub mod schema;

@@ -44,6 +44,11 @@ pub const SCHEMAS: &[Schema] = &[
         help: "what plan --format json writes",
         text: include_str!("schema/plan.json"),
     },
+    Schema {
+        name: "ipsec",
+        help: "the answer of ipsec --format json",
+        text: include_str!("schema/ipsec.json"),
+    },
 ];
 
 /// The schema of that name; the plurals `flows`, `findings` and `reports` are understood too.
@@ -60,7 +65,7 @@ mod tests {
     use crate::identify::{Confidence, Identification};
     use crate::report::flows::{self, FlowRow};
     use crate::report::specimen::{empty, failing, first_contact, flow, hostile, learned, written};
-    use crate::report::{FORMATS, Report, Style, finding_line, plan, rules};
+    use crate::report::{FORMATS, Report, Style, finding_line, ipsec, plan, rules};
 
     /// Compares a value with a schema: the keywords that our schemas use, and one rule more, that
     /// every key must be described. Any other keyword is a failure of the test itself.
@@ -268,6 +273,12 @@ mod tests {
             let text = String::from_utf8(out).expect("UTF-8");
             assert_eq!(faults("plan", &text), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn the_answer_about_exports_is_as_described() {
+        let text = ipsec::tests::written("json", &ipsec::tests::specimen(), None);
+        assert_eq!(faults("ipsec", &text), Vec::<String>::new());
     }
 
     #[test]

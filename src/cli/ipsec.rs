@@ -1,0 +1,165 @@
+//! `ipsec`: exported IPsec policies against the exemption rows.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{self, FailOn};
+use super::list::unknown_format;
+use super::terminal::Terminal;
+use super::{EXIT_ERROR, Ended, load_policy, to_stdout};
+use crate::error::Error;
+use crate::findings::Severity;
+use crate::findings::exported::{self, ExportsAnswer};
+use crate::policy::Policy;
+use crate::policy::asked::Owner;
+use crate::policy::exports::Export;
+use crate::report::Overall;
+use crate::report::ipsec::{FORMATS, IpsecReport};
+use crate::report::text::counted;
+
+pub(super) fn ipsec(args: &args::Ipsec, terminal: &Terminal) -> Ended {
+    let policy = load_policy(&args.expected)?;
+    let Some(topology) = policy.topology() else {
+        return Err(Error::Usage(
+            "the rows are about roles: name a topology with --topology, which says whose addresses are which role's".into(),
+        )
+        .into());
+    };
+    if args.host.is_some() && args.exports.len() > 1 {
+        let text = "--host names the host of one export; with several, write NAME=FILE for each";
+        return Err(Error::Usage(text.into()).into());
+    }
+    let mut exports = Vec::new();
+    let mut errors = Vec::new();
+    for given in &args.exports {
+        let (label, path) = labelled(given);
+        let label = args.host.clone().unwrap_or(label);
+        let owner = topology.owner_named(&label);
+        if owner.is_none() && args.host.is_some() {
+            return Err(unknown_host(&label, &policy).into());
+        }
+        match Export::load(&path, &label) {
+            Ok(export) => exports.push((export, owner)),
+            Err(error) => {
+                terminal.error(&error);
+                errors.push(error.to_string());
+            }
+        }
+    }
+    let report = conclude(&policy, &exports, errors, &args.verdict);
+    let name = args.format.name();
+    let Some(format) = FORMATS.iter().find(|known| known.name == name) else {
+        return Err(unknown_format(name));
+    };
+    to_stdout(|out| (format.write)(&report, terminal.style(), out))?;
+    terminal.reason(report.exit_code, &report.reason);
+    Ok(report.exit_code)
+}
+
+/// `NAME=FILE`, or a file whose name without its ending is the label.
+fn labelled(given: &Path) -> (String, PathBuf) {
+    if !given.exists()
+        && let Some((label, path)) = given.to_str().and_then(|text| text.split_once('='))
+        && !label.is_empty()
+    {
+        return (label.to_owned(), PathBuf::from(path));
+    }
+    let label = given.file_stem().unwrap_or(given.as_os_str());
+    (label.to_string_lossy().into_owned(), given.to_owned())
+}
+
+fn unknown_host(name: &str, policy: &Policy) -> Error {
+    let lower = name.to_lowercase();
+    let topology = policy.topology();
+    let hosts = topology.iter().flat_map(|topology| topology.hosts()).map(|host| &host.name);
+    let networks = topology.iter().flat_map(|topology| topology.networks()).map(|net| &net.name);
+    let near = hosts
+        .chain(networks)
+        .map(|known| (strsim::osa_distance(&lower, &known.to_lowercase()), known))
+        .min();
+    let hint = match near {
+        Some((distance, known)) if distance <= known.chars().count() / 2 => {
+            format!("; did you mean '{known}'?")
+        }
+        _ => String::new(),
+    };
+    Error::Usage(format!("--host {name} is neither a host nor a network of the topology{hint}"))
+}
+
+fn conclude(
+    policy: &Policy,
+    exports: &[(Export, Option<Owner>)],
+    errors: Vec<String>,
+    verdict: &args::Verdict,
+) -> IpsecReport {
+    let answer = exported::judge(policy, exports);
+    let (overall, mut exit_code, mut reason) = decide(&answer, verdict);
+    if verdict.exit_zero {
+        exit_code = 0;
+    }
+    if !errors.is_empty() {
+        exit_code = EXIT_ERROR;
+        let unread = counted(errors.len() as u64, "export", "exports");
+        reason = if exports.is_empty() {
+            format!("{unread} could not be read")
+        } else {
+            format!("{unread} could not be read; otherwise: {reason}")
+        };
+    }
+    let overall = if exports.is_empty() { Overall::Inconclusive } else { overall };
+    IpsecReport { answer, overall, exit_code, reason, errors }
+}
+
+fn decide(answer: &ExportsAnswer, verdict: &args::Verdict) -> (Overall, u8, String) {
+    let at = match verdict.fail_on {
+        FailOn::Error => Some(Severity::Error),
+        FailOn::Warning => Some(Severity::Warning),
+        FailOn::Note => Some(Severity::Note),
+        FailOn::Never => None,
+    };
+    let (rows, cautions) = at.map_or((0, 0), |at| answer.failing(at));
+    let on = counted(answer.exports.len() as u64, "export", "exports");
+    if rows + cautions > 0 {
+        let rows = counted(rows as u64, "row is", "rows are");
+        let mut reason = format!("{rows} not exempt in {on}");
+        if cautions > 0 {
+            let told = counted(cautions as u64, "caution", "cautions");
+            reason = format!("{reason}, and {told}");
+        }
+        return (Overall::Fail, 1, reason);
+    }
+    let undecided = answer.undecided();
+    let nothing = answer.decided() == 0;
+    if undecided > 0 || nothing {
+        let reason = if undecided > 0 {
+            format!("{} undecided in {on}", counted(undecided as u64, "row is", "rows are"))
+        } else {
+            "no row applies: the topology has no host of a role that the rows name".to_owned()
+        };
+        return (Overall::Inconclusive, if verdict.allow_inconclusive { 0 } else { 3 }, reason);
+    }
+    let below = answer.failing(Severity::Error).0;
+    let reason = if below > 0 {
+        format!(
+            "{} not exempt in {on}, below --fail-on",
+            counted(below as u64, "row is", "rows are")
+        )
+    } else {
+        let decided = counted(answer.decided() as u64, "row is", "rows are");
+        format!("{decided} exempt or not secured in {on}")
+    };
+    (Overall::Pass, 0, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_given_or_the_files_name() {
+        let told = |text: &str| labelled(Path::new(text));
+        assert_eq!(told("fe01=a/b.txt"), ("fe01".into(), PathBuf::from("a/b.txt")));
+        assert_eq!(told("a/fe01.txt"), ("fe01".into(), PathBuf::from("a/fe01.txt")));
+        assert_eq!(told("=x").0, "=x");
+        assert_eq!(told("fe01.example.net.json").0, "fe01.example.net");
+    }
+}

@@ -1,0 +1,318 @@
+//! What an administrator should look at beside the answer: rules that do more or less than they seem to.
+
+use std::collections::BTreeSet;
+
+use super::walk::{Covering, MAX_RULES, Prepared, Walk};
+use super::{ExportAnswer, Standing};
+use crate::findings::Severity;
+use crate::policy::asked::Asked;
+use crate::policy::boxes::{Axis, EVERY, Space};
+use crate::policy::exports::{Action, ConnectionRule, Direction, Export, Mode};
+
+/// Something to look at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Caution {
+    /// How grave it is.
+    pub severity: Severity,
+    /// Its stable name.
+    pub kind: &'static str,
+    /// The rule, where it is about one.
+    pub rule: Option<String>,
+    /// What it is, in one sentence without a full stop.
+    pub message: String,
+}
+
+/// The most that are told of one kind.
+const MAX_TOLD: usize = 20;
+/// A range of more ports is hardly a range.
+const NEARLY_ALL: u32 = 32_768;
+/// The most names of rules in a list.
+const MAX_NAMES: usize = 10;
+
+fn caution(
+    severity: Severity,
+    kind: &'static str,
+    rule: &ConnectionRule,
+    message: String,
+) -> Caution {
+    Caution { severity, kind, rule: Some(rule.name.clone()), message }
+}
+
+/// Names of rules, each once, the first few.
+pub(super) fn names(rules: &[&ConnectionRule]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let fresh = rules.iter().filter(|rule| seen.insert(rule.name.as_str()));
+    fresh.take(MAX_NAMES).map(|rule| rule.name.clone()).collect()
+}
+
+/// That the comparison was given up.
+pub(super) fn too_many() -> Caution {
+    Caution {
+        severity: Severity::Warning,
+        kind: "too-many-rules",
+        rule: None,
+        message: "the rules cut the traffic into more pieces than can be compared; exempt whole prefixes and ranges".into(),
+    }
+}
+
+/// What shows in the rules that a row met.
+pub(super) fn of_row(
+    asked: &Asked,
+    walk: &Walk<'_>,
+    standing: Standing,
+    prepared: &Prepared<'_>,
+) -> Vec<Caution> {
+    let mut told = BTreeSet::new();
+    let meets = |covering: &&Covering<'_>| meets(asked, &covering.spaces);
+    for Covering { rule, .. } in prepared.inactive.iter().filter(meets).take(MAX_TOLD) {
+        let why = rule.inactive().unwrap_or_default();
+        let message = format!("'{}' would leave it alone, but has no effect: {why}", rule.name);
+        let grave = standing.severity().map_or(Severity::Note, |_| Severity::Warning);
+        told.insert(caution(grave, "inactive-exemption", rule, message));
+    }
+    for rule in walk.exempting.iter().take(MAX_TOLD) {
+        told.extend(of_exemption(asked, rule, standing));
+    }
+    let ports = asked.ports.count();
+    if standing.severity().is_some() && !asked.ports.is_any() && ports > NEARLY_ALL {
+        told.insert(Caution {
+            severity: Severity::Note,
+            kind: "nearly-all-ports",
+            rule: None,
+            message: format!("the row asks for {ports} ports, which is nearly all; where the site has set a range, write it into [media] of the topology"),
+        });
+    }
+    if standing == Standing::Undecided || walk.doubted {
+        let uncertain = prepared.in_force.iter().filter(|covering| {
+            (covering.rule.uncertain() || covering.rule.perhaps_ports.is_some())
+                && self::meets(asked, &covering.perhaps)
+        });
+        for Covering { rule, .. } in uncertain.take(MAX_TOLD) {
+            let how_much = if walk.doubted { "more or less of it hangs" } else { "it hangs" };
+            let message = format!("{how_much} on '{}': {}", rule.name, what_is_open(rule));
+            told.insert(caution(Severity::Warning, "hangs-on", rule, message));
+        }
+    }
+    for secure in &walk.touching {
+        let Some(exempt) = walk.exempting.iter().find(|exempt| more_specific(secure, exempt))
+        else {
+            continue;
+        };
+        let message = format!(
+            "'{}' secures a part of what '{}' leaves alone; which of the two goes first is not documented",
+            secure.name, exempt.name
+        );
+        told.insert(caution(Severity::Warning, "more-specific-securing-rule", secure, message));
+        if told.len() >= MAX_RULES {
+            break;
+        }
+    }
+    let mut told: Vec<Caution> = told.into_iter().collect();
+    told.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.cmp(b)));
+    told
+}
+
+fn of_exemption(asked: &Asked, rule: &ConnectionRule, standing: Standing) -> Vec<Caution> {
+    let mut told = Vec::new();
+    let name = &rule.name;
+    for limit in &rule.limits {
+        let message = format!("'{name}' counts only for {limit}");
+        told.push(caution(Severity::Warning, "restricted", rule, message));
+    }
+    for remark in &rule.remarks {
+        let message = format!("'{name}': {remark}");
+        told.push(caution(Severity::Warning, "wider-than-asked", rule, message));
+    }
+    let sets = [&rule.local_ports, &rule.remote_ports];
+    let mut ranges = asked.ports.ranges().iter().filter(|(first, last)| first < last);
+    let singles = |ports: &&crate::policy::PortSet| {
+        !ports.is_empty() && ports.ranges().iter().all(|(first, last)| first == last)
+    };
+    let short_of_ports = standing.severity().is_some() && ranges.clone().next().is_some();
+    if short_of_ports && sets.iter().any(singles) {
+        let message = format!("'{name}' lists single ports where the row has a range");
+        told.push(caution(Severity::Warning, "single-ports", rule, message));
+    }
+    let short = |last: u16| {
+        sets.iter().any(|set| set.ranges().iter().any(|range| range.1.checked_add(1) == Some(last)))
+    };
+    if let Some((_, last)) = ranges.find(|(_, last)| short(*last)) {
+        let message =
+            format!("'{name}' ends one port short of {last}, the last of the row's range");
+        told.push(caution(Severity::Warning, "one-port-short", rule, message));
+    }
+    if rule.profiles.spans().len() < 3 {
+        let message = format!("'{name}' is not in force in every profile");
+        told.push(caution(Severity::Note, "not-every-profile", rule, message));
+    }
+    let common = |space: &Space| {
+        asked.spaces.iter().filter_map(|need| space.meet(need)).map(|space| space.breadth()).max()
+    };
+    let written = rule.written();
+    if rule.direction == Direction::Either && common(&written) < common(&written.mirrored()) {
+        let message = format!(
+            "'{name}' names the ends the other way round: endpoint 1 is taken for the peer; add a rule with the ends exchanged to be sure"
+        );
+        told.push(caution(Severity::Note, "ends-exchanged", rule, message));
+    }
+    told
+}
+
+/// Whether one of the spaces has traffic of the row.
+fn meets(asked: &Asked, spaces: &[Space]) -> bool {
+    spaces.iter().any(|space| asked.spaces.iter().any(|need| space.meet(need).is_some()))
+}
+
+/// Whether a securing rule covers a part of what an exempting one covers, and nothing else.
+fn more_specific(secure: &ConnectionRule, exempt: &ConnectionRule) -> bool {
+    let undocumented =
+        |rule: &ConnectionRule| rule.direction == Direction::Either && rule.priority.is_none();
+    undocumented(secure) && undocumented(exempt) && {
+        let (secure, exempt) = (secure.written(), exempt.written());
+        [exempt.clone(), exempt.mirrored()]
+            .iter()
+            .any(|exempt| exempt.holds(&secure) && !secure.holds(exempt))
+    }
+}
+
+fn what_is_open(rule: &ConnectionRule) -> String {
+    let mut open: Vec<String> =
+        rule.doubts.iter().map(|doubt| format!("{doubt} is not understood")).collect();
+    open.extend(
+        rule.local
+            .words()
+            .chain(rule.remote.words())
+            .map(|word| format!("only the host knows what {word} is")),
+    );
+    if rule.action == Action::Unknown {
+        open.push("its action is not understood".into());
+    }
+    if rule.perhaps_ports.is_some() {
+        open.push(
+            "the mask of its port is not printed; `swanctl --list-pols --raw` shows the range"
+                .into(),
+        );
+    }
+    if open.is_empty() {
+        open.push("whether it is enabled is not known".into());
+    }
+    open.join("; ")
+}
+
+/// What shows in the rules of an export, whatever the row.
+pub(super) fn of_export(
+    export: &Export,
+    asked: &[Asked],
+    prepared: &Prepared<'_>,
+    strict: bool,
+) -> Vec<Caution> {
+    let mut told = Vec::new();
+    let any_row = |spaces: &[Space]| asked.iter().any(|asked| meets(asked, spaces));
+    let exempting =
+        prepared.in_force.iter().filter(|covering| covering.rule.action == Action::Exempt);
+    let mut wide = 0;
+    for Covering { rule, spaces, .. } in exempting {
+        let Some((kind, severity, words)) = breadth(rule, spaces, asked, strict) else { continue };
+        if !any_row(spaces) {
+            continue;
+        }
+        wide += 1;
+        if wide <= MAX_TOLD {
+            told.push(caution(severity, kind, rule, format!("'{}' {words}", rule.name)));
+        }
+    }
+    let uncertain =
+        export.rules.iter().filter(|rule| rule.uncertain() && rule.inactive().is_none());
+    for rule in uncertain.take(MAX_TOLD) {
+        let message =
+            format!("'{}' is not understood in every part: {}", rule.name, what_is_open(rule));
+        told.push(caution(Severity::Warning, "not-understood", rule, message));
+    }
+    let tunnels = export.rules.iter().filter(|rule| {
+        rule.mode == Mode::Tunnel && rule.inactive().is_none() && !rule.between_hosts()
+    });
+    for rule in tunnels.filter(|rule| any_row(&rule.spaces())).take(MAX_TOLD) {
+        let message =
+            format!("'{}' carries the traffic through a tunnel, which is not judged", rule.name);
+        told.push(caution(Severity::Warning, "tunnel", rule, message));
+    }
+    told
+}
+
+/// Why an exemption is wider than any row asks.
+fn breadth(
+    rule: &ConnectionRule,
+    spaces: &[Space],
+    asked: &[Asked],
+    strict: bool,
+) -> Option<(&'static str, Severity, &'static str)> {
+    let everything = |space: &Space| {
+        [Axis::Local, Axis::Remote].iter().all(|axis| space.on(*axis) == [EVERY])
+            && [Axis::LocalPort, Axis::RemotePort]
+                .iter()
+                .all(|axis| space.on(*axis) == [(0, u128::from(u16::MAX))])
+    };
+    let whole = spaces.iter().any(everything);
+    if whole && rule.protocol.is_none() {
+        return Some((
+            "exempts-everything",
+            Severity::Warning,
+            "leaves everything alone: it disables IPsec as a whole",
+        ));
+    }
+    if whole {
+        return Some((
+            "exempts-everything",
+            Severity::Warning,
+            "leaves every host and port alone: it disables IPsec for its protocol",
+        ));
+    }
+    if rule.protocol.is_none() && asked.iter().all(|asked| !asked.transports.is_empty()) {
+        return Some((
+            "any-protocol",
+            Severity::Warning,
+            "names no protocol: it leaves ICMP and all others alone as well",
+        ));
+    }
+    let any_ports = rule.local_ports.is_any() && rule.remote_ports.is_any();
+    (!strict && any_ports).then_some((
+        "wider-than-row",
+        Severity::Note,
+        "leaves every port of its hosts alone, signalling and file shares too; the rows ask for media ports",
+    ))
+}
+
+/// Rows that one host exempts and another does not.
+pub(super) fn across(answers: &[ExportAnswer]) -> Vec<Caution> {
+    let mut told = Vec::new();
+    let Some(first) = answers.first() else { return told };
+    for (at, row) in first.rows.iter().enumerate() {
+        let with = |fits: fn(&super::RowAnswer) -> bool| -> Vec<&str> {
+            let rows = answers.iter().filter(|answer| answer.rows.get(at).is_some_and(fits));
+            rows.map(|answer| answer.label.as_str()).collect()
+        };
+        let exempt = with(|row| row.standing == Standing::Present && !row.exempting.is_empty());
+        let not = with(|row| row.standing.severity().is_some());
+        if !exempt.is_empty() && !not.is_empty() {
+            let message = format!(
+                "{} is exempt on {} and not on {}: between them, IPsec is still negotiated",
+                row.row,
+                few(&exempt),
+                few(&not)
+            );
+            told.push(Caution {
+                severity: Severity::Warning,
+                kind: "one-end-only",
+                rule: None,
+                message,
+            });
+        }
+    }
+    told
+}
+
+fn few(names: &[&str]) -> String {
+    let shown: Vec<&str> = names.iter().copied().take(MAX_NAMES).collect();
+    let more = names.len() - shown.len();
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
