@@ -1,8 +1,8 @@
 //! Which exemption rows a flow of clear media respects: only between hosts that use IPsec, and only where the
 //! clear packets are not those of a host that shows what it decrypted.
 
-use super::super::{Case, Row};
 use super::protected::covers;
+use crate::findings::{Case, Row};
 use crate::flow::Side;
 use crate::policy::MediaSign;
 

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use super::super::{Case, Row};
 use crate::decode::{Carriage, Protector};
+use crate::findings::{Case, Row};
 use crate::flow::{Association, Side};
 use crate::policy::{MediaSign, Party, RoleSet};
 

@@ -5,11 +5,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::super::{Case, Row};
 use super::audio::{Likeness, Marking, marking};
 use super::deployment::sealed_sides;
 use super::ground::Ground;
 use super::protected::includes;
+use crate::findings::{Case, Row};
 use crate::flow::{Pace, Side};
 use crate::policy::Party;
 
