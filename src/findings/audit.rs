@@ -19,8 +19,8 @@ use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
 use super::negotiations::{Negotiations, Tied, Ties};
 use super::{
     Deployment, Finding, Judged, Pairs, RULES, Rule, Severity, Sight, Spark, Telling,
-    esp_resembles_media, media_outside_range, media_waits_for_ipsec, mtls_not_presented,
-    silent_media,
+    esp_resembles_media, ipsec_on_media_range, media_outside_range, media_waits_for_ipsec,
+    mtls_not_presented, remedy, silent_media,
 };
 use crate::decode::Transport;
 use crate::flow::{Endpoint, Outcome, is_group};
@@ -398,6 +398,11 @@ impl<'p> Audit<'p> {
             announced: group.announced.clone(),
         };
         finding.message = (rule.message)(&Telling::new(&finding, group, self.lookup));
+        if rule.name == ipsec_on_media_range::RULE.name
+            && let Some(row) = expectation
+        {
+            finding.remedy.splice(1..1, remedy::commands(self.lookup, row.key));
+        }
         if rule.name == mtls_not_presented::RULE.name {
             finding.remedy.retain(|step| mtls_not_presented::applies(step, &group.details));
         }

@@ -35,7 +35,7 @@ pub(super) fn late(case: &Case<'_>, hidden: &Hidden<'_>) -> Spark {
         expectation: hidden.rows.iter().map(|row| row.key).min(),
         rows: hidden.rows.iter().map(|row| row.key).collect(),
         misfit: None,
-        range: None,
+        range: Some("esp"),
         frame: None,
         detail: Some(hidden.detail.clone().into()),
     }
@@ -43,9 +43,8 @@ pub(super) fn late(case: &Case<'_>, hidden: &Hidden<'_>) -> Spark {
 
 fn message(telling: &Telling<'_>) -> String {
     format!(
-        "what {} sends {} inside ESP has {}; its content is hidden; {} media between them",
-        telling.initiator(),
-        telling.responder(),
+        "ESP {} has {}; its content is hidden; {} media between them",
+        telling.way(),
         telling.details(),
         telling.rows_do("exempts", "exempt"),
     )

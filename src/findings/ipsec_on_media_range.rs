@@ -14,10 +14,7 @@ pub(super) const RULE: Rule = Rule {
     why: "IPsec negotiates before the first packet of each new pair of hosts may pass. Media ports change with every call, so calls start late, lose their first words or fall back to another path. SRTP protects the media already.",
     remedy: &[
         "Exempt the media on both ends: on the servers of the role and on every peer that has an IPsec policy. An exemption on one end only leaves the other end negotiating.",
-        "PowerShell, once for UDP and once for TCP: New-NetIPsecRule -PolicyStore '<domain>\\<GPO>' -DisplayName '<row name>' -InboundSecurity None -OutboundSecurity None -LocalAddress Any -RemoteAddress <addresses of the role> -Protocol UDP -LocalPort Any -RemotePort Any.",
-        "Or netsh: netsh advfirewall consec add rule name=\"<row name>\" endpoint1=any endpoint2=<addresses of the role> action=noauthentication protocol=udp port1=any port2=any.",
-        "On the servers of the role itself the two ends change places: their own addresses are the local ones, and any address is remote.",
-        "To exempt the media only, give the role's media range as the port of its endpoint: port ranges are allowed in rules that do not authenticate.",
+        "portassay plan -t TOPOLOGY --only exempt prints the rules for both ends, for PowerShell, netsh, swanctl or ip xfrm; the report names those of each row under ipsec.exemptions.",
         "If gateways on the way wrap the media and not its own hosts, declare them in the topology file: [ipsec] gateways = [\"<address>\"].",
         "Check that no firewall rule demands a secured connection for these ports: it would now block the media.",
         "Security associations outlive the change: wait until they expire (5 minutes idle, 1 hour at most by default) or run netsh advfirewall monitor delete qmsa all, then capture again.",

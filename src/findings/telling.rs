@@ -109,6 +109,16 @@ impl<'a> Telling<'a> {
         details.join(" and ")
     }
 
+    /// `from` one side `to` the other for what goes one way, such as ESP, else `between` them.
+    pub(super) fn way(&self) -> String {
+        let (initiator, responder) = (self.initiator(), self.responder());
+        if self.finding.transport.is_security_association() {
+            format!("from {initiator} to {responder}")
+        } else {
+            format!("between {initiator} and {responder}")
+        }
+    }
+
     /// Whether the strict reading is in force.
     pub(super) fn strict(&self) -> bool {
         self.lookup.strict()

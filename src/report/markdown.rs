@@ -8,7 +8,7 @@ use std::io;
 
 use super::table::{coverage, finding, inputs, negotiations};
 use super::text::{bytes, count, escape, share};
-use super::{Format, Report, Style, advice, answer};
+use super::{Format, Report, Style, advice, answer, exemptions};
 use crate::findings::{Finding, Severity};
 
 pub(super) const FORMAT: Format =
@@ -171,16 +171,25 @@ fn explained(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
         }
     }
     writeln!(out, "\n## IPsec\n\n{}", plain(&answer::ipsec(report)))?;
-    for (at, exemption) in answer::missing_exemptions(report).enumerate() {
+    for (at, exemption) in exemptions::told(report).enumerate() {
         if at == 0 {
             writeln!(out)?;
         }
-        let mut line = format!("{}: {} {}", exemption.status, exemption.row, exemption.name);
+        writeln!(out, "- {}", plain(&exemptions::headline(exemption)))?;
         for evidence in &exemption.evidence {
-            line.push_str("; ");
-            line.push_str(evidence);
+            writeln!(out, "  - {}", plain(evidence))?;
         }
-        writeln!(out, "- {}", plain(&line))?;
+    }
+    let mends = exemptions::mends(report);
+    for (rows, commands) in &mends {
+        let rows = plain(&rows.join(", "));
+        writeln!(out, "\nTo make the exemption of {rows}, in PowerShell:\n")?;
+        for command in commands {
+            writeln!(out, "- {}", code(command))?;
+        }
+    }
+    if !mends.is_empty() {
+        writeln!(out, "\n{}", plain(exemptions::BOTH_ENDS))?;
     }
     Ok(())
 }
@@ -402,7 +411,8 @@ Explained by an expectation: 99.8 % of the flows, 98.9 % of the packets, 99.5 % 
 
 IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
 
-- proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+- proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, not to be told from X09
+  - ESP from 10.0.1.11 to 10.0.4.1 in frame 99
 
 ## IPsec negotiations
 

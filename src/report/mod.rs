@@ -15,6 +15,7 @@ pub mod text;
 mod advice;
 mod answer;
 mod csv;
+mod exemptions;
 mod json;
 mod jsonl;
 mod markdown;

@@ -330,7 +330,8 @@ Expected services
 
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
-  proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, not to be told from X09
+    - ESP from 10.0.1.11 to 10.0.4.1 in frame 99
 
 IPsec negotiations
   1 negotiation: 1 sa.
@@ -400,7 +401,8 @@ Expected services
 
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
-  proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, not to be told from X09
+    - ESP from 10.0.1.11 to 10.0.4.1 in frame 99
 
 IPsec negotiations
   1 negotiation: 1 sa.

@@ -229,6 +229,14 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// Nanoseconds in a second.
 const SECOND: i64 = 1_000_000_000;
 
+/// Nanoseconds as milliseconds with three digits behind the point: `1,250.500 ms`.
+pub fn shown_milliseconds(nanoseconds: i64) -> String {
+    let micros = nanoseconds.saturating_add(500).div_euclid(1_000);
+    let sign = if micros < 0 { "-" } else { "" };
+    let micros = micros.unsigned_abs();
+    format!("{sign}{}.{:03} ms", count(micros / 1_000), micros % 1_000)
+}
+
 /// Nanoseconds as milliseconds, to the microsecond.
 #[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
 pub fn milliseconds(nanoseconds: i64) -> f64 {

@@ -469,8 +469,8 @@ mod tests {
         assert_eq!(finding.rule, "esp-resembles-media");
         assert_eq!(
             finding.message,
-            "what client 10.20.0.101 sends mediation med01 inside ESP has the rhythm and size of \
-             audio; its content is hidden; X05 exempts media between them"
+            "ESP from client 10.20.0.101 to mediation med01 has the rhythm and size of audio; its \
+             content is hidden; X05 exempts media between them"
         );
     }
 

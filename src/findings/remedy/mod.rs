@@ -266,6 +266,13 @@ pub(super) fn steps(lookup: &dyn Lookup, row: ExpectationId) -> Vec<String> {
     steps
 }
 
+/// The commands among them, for both tools of Windows.
+pub(super) fn commands(lookup: &dyn Lookup, row: ExpectationId) -> Vec<String> {
+    let mut steps = steps(lookup, row);
+    steps.retain(|step| step.starts_with("New-NetIPsecRule ") || step.starts_with("netsh "));
+    steps
+}
+
 impl fmt::Display for Prefix {
     /// As rules write it: an address alone without its length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

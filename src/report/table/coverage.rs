@@ -7,7 +7,7 @@ use crate::findings::audit::ClassTotals;
 use crate::policy::Class;
 use crate::report::color::Tone;
 use crate::report::text::{bytes, count, share};
-use crate::report::{Grade, Report, answer};
+use crate::report::{Grade, Report, answer, exemptions};
 
 /// Writes coverage, expected services and `IPsec`.
 pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
@@ -114,14 +114,27 @@ fn expected(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
 
 fn ipsec(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     page.line(2, &answer::ipsec(report))?;
-    for exemption in answer::missing_exemptions(report) {
+    for exemption in exemptions::told(report) {
+        let tone = match exemption.status {
+            "proven" => Tone::Bad,
+            "exempt-seen" => Tone::Good,
+            _ => Tone::Doubtful,
+        };
         let tag = format!("{}:", exemption.status);
-        let mut text = format!("{} {}", exemption.row, exemption.name);
-        if let Some(evidence) = exemption.evidence.first() {
-            text.push_str("; ");
-            text.push_str(evidence);
+        page.tagged(2, &tag, tone, &exemptions::about(exemption))?;
+        for evidence in exemption.evidence.iter().take(MAX_EVIDENCE) {
+            page.tagged(4, "-", Tone::Plain, evidence)?;
         }
-        page.tagged(2, &tag, Tone::Doubtful, &text)?;
+    }
+    let mends = exemptions::mends(report);
+    for (rows, commands) in &mends {
+        page.line(2, &format!("To make the exemption of {}, in PowerShell:", rows.join(", ")))?;
+        for command in commands {
+            page.tagged(4, "-", Tone::Plain, command)?;
+        }
+    }
+    if !mends.is_empty() {
+        page.line(2, exemptions::BOTH_ENDS)?;
     }
     Ok(())
 }
@@ -141,3 +154,6 @@ pub(super) fn quality(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Lines of evidence per exemption; JSON has more.
+const MAX_EVIDENCE: usize = 2;

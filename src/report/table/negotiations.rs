@@ -6,7 +6,7 @@ use super::{Align, Grid, Page};
 use crate::findings::negotiations::{Fallback, Outcome, Tied};
 use crate::report::Report;
 use crate::report::color::Tone;
-use crate::report::text::{clock, count, counted};
+use crate::report::text::{clock, count, counted, shown_milliseconds};
 
 /// Writes the section when there is anything to tell.
 pub(super) fn write(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
@@ -67,7 +67,7 @@ pub(in crate::report) const TITLES: [&str; 6] =
 /// One negotiation in a row.
 pub(in crate::report) fn cells(report: &Report, tied: &Tied) -> [String; 6] {
     let negotiation = &tied.negotiation;
-    let took = tied.took().map_or_else(|| "-".to_owned(), milliseconds);
+    let took = tied.took().map_or_else(|| "-".to_owned(), shown_milliseconds);
     [
         tied.outcome().token().into(),
         report.address(negotiation.initiator),
@@ -83,20 +83,15 @@ fn media(tied: &Tied) -> String {
     let Some(delay) = tied.media_delay() else { return "none".to_owned() };
     let mut text = match delay {
         0 => "began before".to_owned(),
-        delay => format!("{} later", milliseconds(delay)),
+        delay => format!("{} later", shown_milliseconds(delay)),
     };
     if let Some(gap) = tied.gap() {
-        text = format!("{text}, silent for {}", milliseconds(gap));
+        text = format!("{text}, silent for {}", shown_milliseconds(gap));
     }
     if let Some(class) = tied.fallback().map(Fallback::token) {
         text = format!("{text}, {class}");
     }
     text
-}
-
-fn milliseconds(nanoseconds: i64) -> String {
-    let micros = nanoseconds / 1_000;
-    format!("{}.{:03} ms", count((micros / 1_000).unsigned_abs()), micros % 1_000)
 }
 
 fn tone(outcome: Outcome) -> Tone {

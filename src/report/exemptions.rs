@@ -1,0 +1,99 @@
+//! What the report says for people about each IPsec exemption, and the commands that make the missing ones: the
+//! table and Markdown show the same.
+
+use super::Report;
+use super::text::{counted, listed, shown_milliseconds};
+use crate::findings::audit::Exemption;
+
+/// Exemptions about which something was seen, in the policy's order.
+pub(super) fn told(report: &Report) -> impl Iterator<Item = &Exemption> {
+    let told = |e: &&Exemption| !matches!(e.status, "not-applicable" | "not-observed");
+    report.summary.exemptions.iter().filter(told)
+}
+
+/// One exemption in a line: `proven: X05 Mediation Server Inbound, 1 peer (10.20.0.5), media waited
+/// 253.926 ms`.
+pub(super) fn headline(exemption: &Exemption) -> String {
+    format!("{}: {}", exemption.status, about(exemption))
+}
+
+/// The same without the answer.
+pub(super) fn about(exemption: &Exemption) -> String {
+    let mut parts = vec![format!("{} {}", exemption.row, exemption.name)];
+    parts.extend(exemption.reason.map(|reason| reason.replace('-', " ")));
+    if exemption.partly_exempt {
+        parts.push("though other media came in clear".to_owned());
+    }
+    if exemption.peers.count > 0 {
+        parts.push(peers(exemption));
+    }
+    parts.extend(exemption.delay.map(|ns| format!("media waited {}", shown_milliseconds(ns))));
+    if !exemption.same_as.is_empty() {
+        parts.push(format!("not to be told from {}", listed(&exemption.same_as)));
+    }
+    parts.join(", ")
+}
+
+fn peers(exemption: &Exemption) -> String {
+    let peers = &exemption.peers;
+    let names: Vec<String> = peers.addresses.iter().map(ToString::to_string).collect();
+    let more = if peers.count > names.len() { ", ..." } else { "" };
+    format!("{} ({}{more})", counted(peers.count as u64, "peer", "peers"), names.join(", "))
+}
+
+/// The PowerShell commands that make the missing exemptions, each set once with the rows that it is for.
+pub(super) fn mends(report: &Report) -> Vec<(Vec<&str>, Vec<&str>)> {
+    let mut mends: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+    for exemption in told(report) {
+        let commands: Vec<&str> = exemption
+            .remedy
+            .iter()
+            .map(String::as_str)
+            .filter(|step| step.starts_with(COMMAND))
+            .collect();
+        if commands.is_empty() {
+            continue;
+        }
+        match mends.iter_mut().find(|(_, known)| *known == commands) {
+            Some((rows, _)) => rows.push(&exemption.row),
+            None => mends.push((vec![&exemption.row], commands)),
+        }
+    }
+    mends
+}
+
+/// What the commands do not say.
+pub(super) const BOTH_ENDS: &str = "Both ends need their rules: the one called \"own end\" is for the hosts of the role. Other tools, Linux, and how to take them back: `portassay plan -t TOPOLOGY --only exempt`.";
+
+/// How the commands for PowerShell begin.
+const COMMAND: &str = "New-NetIPsecRule ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::specimen::failing;
+
+    #[test]
+    fn an_exemption_is_one_line_with_all_that_is_known() {
+        let report = failing();
+        let all: Vec<String> = told(&report).map(headline).collect();
+        assert_eq!(
+            all,
+            [
+                "proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, not to be \
+              told from X09"
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_with_the_same_commands_share_them() {
+        let mut report = failing();
+        for exemption in &mut report.summary.exemptions {
+            exemption.status = "likely";
+            exemption.remedy = vec!["Both.".into(), "New-NetIPsecRule -DisplayName 'x'".into()];
+        }
+        let rows: Vec<_> = mends(&report);
+        assert_eq!(rows, [(vec!["X05", "X06"], vec!["New-NetIPsecRule -DisplayName 'x'"])]);
+    }
+}
