@@ -33,6 +33,9 @@ pub(super) struct Hidden<'r> {
 impl Later {
     /// Keeps a flow if something may have to be said of it, and notes what it says about others.
     pub(super) fn add(&mut self, case: &Case<'_>, rows: &[Row<'_>]) {
+        if case.deployment.is_empty() {
+            return;
+        }
         self.note_signalling(case);
         let matters = |sealed: &Sealed<'_>| {
             sealed.ground(case, false).is_some() && !sealed.rows(case, rows).is_empty()

@@ -329,9 +329,19 @@ impl Policy {
         if ask.content.known() && !shows_media && !self.strict {
             return Vec::new();
         }
-        let sign =
-            |terms: &ExemptTerms| (0..2).filter_map(|own| terms.sign(ask, own, shows_media)).max();
-        self.exempt.iter().filter_map(|terms| Some((terms.id, sign(terms)?))).collect()
+        let mut exempted = Vec::new();
+        for terms in &self.exempt {
+            // Most rows are about other roles.
+            let [a, b] = [&ask.ends[0], &ask.ends[1]].map(|end| terms.is_about(end));
+            if !a && !b {
+                continue;
+            }
+            let of = |own: usize, is: bool| is.then(|| terms.sign(ask, own, shows_media)).flatten();
+            if let Some(sign) = of(0, a).max(of(1, b)) {
+                exempted.push((terms.id, sign));
+            }
+        }
+        exempted
     }
 }
 
@@ -356,14 +366,15 @@ fn consider(
 }
 
 impl ExemptTerms {
-    /// What makes the row be about the flow with `own` as the role's end, if anything does.
+    /// Whether an end has the row's role.
+    fn is_about(&self, end: &End) -> bool {
+        self.roles.is_empty() || self.roles.meets(end.roles)
+    }
+
+    /// What makes the row be about the flow with `own` as the role's end, which it is, if anything does.
     fn sign(&self, ask: &Ask, own: usize, shows_media: bool) -> Option<MediaSign> {
         let peer = 1 - own;
         let end = &ask.ends[own];
-        // Most rows are about other roles.
-        if !self.roles.is_empty() && !self.roles.meets(end.roles) {
-            return None;
-        }
         let sent = match self.direction {
             MediaSide::From => ask.sent[own],
             MediaSide::To => ask.sent[peer],

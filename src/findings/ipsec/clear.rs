@@ -9,10 +9,13 @@ use crate::policy::MediaSign;
 /// The rows that a flow respects, with who sent the media.
 pub(super) fn respected<'a>(case: &Case<'a>) -> Vec<(Row<'a>, Side)> {
     let flow = case.judged.flow;
+    if case.exempt.is_empty() || case.deployment.is_empty() {
+        return Vec::new();
+    }
     let [a, b] = flow.ends.map(|end| end.address);
     let deployment = case.deployment;
     let in_use = deployment.is_between(a, b) || (deployment.uses(a) && deployment.uses(b));
-    if flow.associations.is_some() || case.exempt.is_empty() || !in_use {
+    if flow.associations.is_some() || !in_use {
         return Vec::new();
     }
     let lasts = flow.last.0.saturating_sub(flow.first.0) >= MIN_DURATION;

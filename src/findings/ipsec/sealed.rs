@@ -25,6 +25,10 @@ pub(in crate::findings) struct Sealed<'a> {
 /// The directions of a flow that IPsec hides. What a declared gateway wraps is not the hosts' own.
 pub(in crate::findings) fn sealed<'a>(case: &Case<'a>) -> Vec<Sealed<'a>> {
     let flow = case.judged.flow;
+    // Most flows have nothing to do with IPsec.
+    if flow.paces.is_none() {
+        return Vec::new();
+    }
     if flow.ends.iter().any(|end| case.is_gateway(end.address)) {
         return Vec::new();
     }
