@@ -255,7 +255,8 @@ impl Sample {
         self.flow.transport = Transport::ESP;
         self.flow.ends.iter_mut().for_each(|end| end.port = 0);
         self.flow.spi = Some(spi);
-        let pace = Pace { packets: 3, spis: Some((spi, spi)), ..Pace::default() };
+        let pace =
+            Pace { packets: 3, spis: Some((spi, spi)), sequences: Some((1, 3)), ..Pace::default() };
         self = self.paced(pace);
         self.outcome = Outcome::Datagram;
         self

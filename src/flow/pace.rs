@@ -133,6 +133,13 @@ impl Pace {
         self.packets >= 2 && self.changes <= self.packets / 4
     }
 
+    /// Packets of the association that are missing, by its numbers; None where several associations took turns. A
+    /// sender numbers each packet one higher than the one before (RFC 4303, 3.3.3).
+    pub fn lost(&self) -> Option<u64> {
+        let (low, high) = self.sequences.filter(|_| self.changes == 0)?;
+        Some((u64::from(high - low) + 1).saturating_sub(self.packets))
+    }
+
     /// How long it lasted, in ns.
     pub fn duration(&self) -> i64 {
         self.times.map_or(0, |(first, last)| last.0.saturating_sub(first.0))

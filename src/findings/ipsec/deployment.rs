@@ -113,7 +113,11 @@ impl Stream {
 pub(in crate::findings) fn sealed_sides(flow: &Flow) -> impl Iterator<Item = (Side, &Pace)> {
     let in_udp = flow.transport == Transport::UDP;
     let paces = flow.paces.iter().flat_map(|paces| [Side::A, Side::B].into_iter().zip(&**paces));
-    paces.filter(move |(_, pace)| pace.packets > 0 && (!in_udp || pace.is_association()))
+    // Test traffic of the same protocol number has one number in all packets.
+    let rises = |pace: &Pace| pace.packets < 2 || pace.sequences.is_some_and(|(a, b)| a < b);
+    paces.filter(move |(_, pace)| {
+        pace.packets > 0 && rises(pace) && (!in_udp || pace.is_association())
+    })
 }
 
 /// Pairs of hosts kept, some 20 MB; further ones are as if IPsec were not seen between them.

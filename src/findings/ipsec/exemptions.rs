@@ -297,8 +297,12 @@ pub(in crate::findings) fn sealed_text(case: &Case<'_>, sealed: &Sealed<'_>) -> 
     let flow = case.judged.flow;
     let [from, to] = [sealed.sender, sealed.sender.other()].map(|side| flow.ends[side.index()]);
     let in_udp = if flow.transport == Transport::UDP { " in UDP" } else { "" };
+    let lost = match sealed.pace.lost() {
+        None | Some(0) => String::new(),
+        Some(lost) => format!(" and {lost} not captured, by their numbers,"),
+    };
     format!(
-        "esp{in_udp} {} -> {}, SPI 0x{:08x}, content hidden, {sealed}, {} packets of {} bytes in the mean, {}",
+        "esp{in_udp} {} -> {}, SPI 0x{:08x}, content hidden, {sealed}, {} packets{lost} of {} bytes in the mean, {}",
         from.address,
         to.address,
         sealed.pace.spi().unwrap_or(0),
@@ -377,6 +381,7 @@ mod tests {
         let first = sample.judged().flow.first;
         sample.paced(Pace {
             spis: Some((0xaabb, 0xaabb)),
+            sequences: Some((1, 260)),
             packets: 250,
             ip_bytes: 250 * 248,
             even: if audio { 249 } else { 20 },

@@ -30,9 +30,11 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
     if gateways.contains(&true) || delay > LONGEST_WAIT {
         return None;
     }
-    // Anybody may knock at an edge; a single message that nobody answers is no negotiation.
-    let strangers =
-        [negotiation.initiator, negotiation.responder].iter().all(|&host| !case.is_known(host));
+    let known = [negotiation.initiator, negotiation.responder].map(|host| case.is_known(host));
+    // A device between sites, or somebody who knocks at an edge: neither has a policy to be mended here.
+    let device = negotiation.vendors.make_gateways() && known.contains(&false);
+    let knocks = !known[0] && !negotiation.answered;
+    let strangers = known == [false; 2] || device || knocks;
     let ground = ground(tied, case).filter(|_| !strangers)?;
     let agreed = matches!(tied.outcome(), Outcome::Association);
     let senders = [Side::A, Side::B].into_iter().filter(|side| {

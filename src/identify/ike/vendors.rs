@@ -18,6 +18,11 @@ impl Vendors {
         Self(self.0 | other.0)
     }
 
+    /// Whether one of them makes devices that stand between sites.
+    pub fn make_gateways(self) -> bool {
+        self.names().iter().any(|name| OF_GATEWAYS.contains(name))
+    }
+
     /// The names, each once, in alphabetical order.
     pub fn names(self) -> Vec<&'static str> {
         let seen = KNOWN.iter().enumerate().filter(|(nth, _)| self.0 & 1 << nth != 0);
@@ -27,6 +32,9 @@ impl Vendors {
         names
     }
 }
+
+/// Makers of devices that stand between sites.
+const OF_GATEWAYS: [&str; 5] = ["check-point", "cisco", "fortigate", "juniper", "sonicwall"];
 
 /// Names and how their ids begin. Most ids are MD5 sums of a text, with a version behind them.
 const KNOWN: [(&str, &[u8]); 14] = [
@@ -66,6 +74,10 @@ mod tests {
             .with(Vendors::of(&hex("4a131c81070358455c5728f20e95452f")));
         assert_eq!(both.names(), ["microsoft", "nat-t"]);
         assert_eq!(Vendors::of(b"CISCO-DELETE-REASON").names(), ["cisco"]);
+        assert!(!windows.make_gateways());
+        assert!(
+            windows.with(Vendors::of(&hex("1d6e178f6c2c0be284985465450fe9d4"))).make_gateways()
+        );
         assert_eq!(Vendors::of(&hex("1e2b5169")), Vendors::default());
         assert_eq!(Vendors::of(&[]), Vendors::default());
     }
