@@ -4,7 +4,7 @@
 
 use super::text::{count, counted, listed, share};
 use super::{Grade, Overall, Report};
-use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState};
+use crate::findings::audit::{ClassTotals, Configured, Exemption, Expected, ExpectedState};
 use crate::findings::{PartyGroup, Severity};
 use crate::policy::Class;
 
@@ -207,13 +207,16 @@ pub(super) fn ipsec_mode(report: &Report) -> &'static str {
     if report.strict { "strict" } else { "media-only" }
 }
 
-/// Exemptions that are, or may be, missing.
-pub(super) fn missing_exemptions(report: &Report) -> impl Iterator<Item = &Exemption> {
-    report
-        .summary
-        .exemptions
-        .iter()
-        .filter(|e| matches!(e.status, "proven" | "likely" | "possible"))
+/// Exemptions that are, or may be, missing, and those that are not and yet were not set up.
+pub(super) fn told_exemptions(report: &Report) -> impl Iterator<Item = &Exemption> {
+    report.summary.exemptions.iter().filter(|e| {
+        matches!(e.status, "proven" | "likely" | "possible") || !e.configured.is_empty()
+    })
+}
+
+/// How an exported rule stands to what was seen, before its sentence.
+pub(super) fn relation(configured: &Configured) -> &'static str {
+    if configured.contradicts { "contradiction:" } else { "configured:" }
 }
 
 /// Exemption statuses, gravest first.
@@ -310,7 +313,7 @@ mod tests {
             "IPsec is in use or declared. 2 exemptions (strict reading): 1 proven and 1 \
              not-observed."
         );
-        let rows: Vec<&str> = missing_exemptions(&report).map(|e| e.row.as_str()).collect();
+        let rows: Vec<&str> = told_exemptions(&report).map(|e| e.row.as_str()).collect();
         assert_eq!(rows, ["X05"]);
     }
 }

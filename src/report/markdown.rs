@@ -171,7 +171,7 @@ fn explained(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
         }
     }
     writeln!(out, "\n## IPsec\n\n{}", plain(&answer::ipsec(report)))?;
-    for (at, exemption) in answer::missing_exemptions(report).enumerate() {
+    for (at, exemption) in answer::told_exemptions(report).enumerate() {
         if at == 0 {
             writeln!(out)?;
         }
@@ -181,6 +181,10 @@ fn explained(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
             line.push_str(evidence);
         }
         writeln!(out, "- {}", plain(&line))?;
+        for configured in &exemption.configured {
+            let text = plain(&configured.text);
+            writeln!(out, "  - {} {text}", answer::relation(configured))?;
+        }
     }
     Ok(())
 }
@@ -403,6 +407,7 @@ Explained by an expectation: 99.8 % of the flows, 98.9 % of the packets, 99.5 % 
 IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
 
 - proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+  - contradiction: rule 'media' of the export of med01 exempts it
 
 ## IPsec negotiations
 

@@ -331,6 +331,7 @@ Expected services
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
   proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+    contradiction: rule 'media' of the export of med01 exempts it
 
 IPsec negotiations
   1 negotiation: 1 sa.
@@ -401,6 +402,7 @@ Expected services
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
   proven: X05 A/V Edge internal; ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+    contradiction: rule 'media' of the export of med01 exempts it
 
 IPsec negotiations
   1 negotiation: 1 sa.

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::configured::{Asking, Seen};
 use super::exemptions::{Sight, peer, place};
 use super::ground::Ground;
 use super::protected::covers;
@@ -40,6 +41,16 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
         agreed || address == negotiation.initiator
     });
     let detail = detail(tied, delay);
+    let seen = |sender: Side| {
+        [sender, sender.other()].map(|side| {
+            let address = case.judged.flow.ends[side.index()].address.to_canonical();
+            match ground {
+                _ if !agreed && address != negotiation.initiator => Seen::AskedByPeer,
+                Ground::Triggered => Seen::NegotiatedAmongOthers,
+                _ => Seen::Negotiated,
+            }
+        })
+    };
     let sight = |row: &Row<'_>, sender: Side| Sight {
         ground,
         packets: case.judged.flow.counters[sender.index()].packets,
@@ -52,6 +63,7 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
             negotiation.responder,
             place(negotiation.first_frame)
         ),
+        asking: Some(Asking::of(case, sender, seen(sender))),
     };
     let rows: Vec<(Row<'a>, Sight)> = senders
         .flat_map(|sender| {
@@ -90,6 +102,7 @@ pub(in crate::findings) fn negotiated<'a>(
             negotiation.responder,
             place(negotiation.first_frame)
         ),
+        asking: None,
     };
     rows.iter()
         .filter(|row| concerns(row, initiator, responder))

@@ -114,7 +114,7 @@ fn expected(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
 
 fn ipsec(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
     page.line(2, &answer::ipsec(report))?;
-    for exemption in answer::missing_exemptions(report) {
+    for exemption in answer::told_exemptions(report) {
         let tag = format!("{}:", exemption.status);
         let mut text = format!("{} {}", exemption.row, exemption.name);
         if let Some(evidence) = exemption.evidence.first() {
@@ -122,6 +122,10 @@ fn ipsec(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
             text.push_str(evidence);
         }
         page.tagged(2, &tag, Tone::Doubtful, &text)?;
+        for configured in &exemption.configured {
+            let tone = if configured.contradicts { Tone::Doubtful } else { Tone::Plain };
+            page.tagged(4, answer::relation(configured), tone, &configured.text)?;
+        }
     }
     Ok(())
 }
