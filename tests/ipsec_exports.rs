@@ -278,12 +278,24 @@ fn a_negotiation_that_media_waited_for_is_held_against_the_rules_of_both_ends() 
     assert_eq!(
         configured(&one, "X05"),
         [
-            of("Media", "exempts", "negotiated", true),
+            of("Media", "exempts", "initiated", true),
             of("Media", "exempts", "inside-ipsec", true),
-            of("Isolation", "secures", "negotiated", false),
+            of("Isolation", "secures", "agreed", false),
             of("Isolation", "secures", "inside-ipsec", false),
         ]
     );
+}
+
+#[test]
+fn a_refused_negotiation_is_laid_to_the_end_that_began_it() {
+    let exports = [("med01.txt", &*rules(true)), ("gw01.txt", &*rules(true))];
+    let (_, out, err) = check("ike-refused-then-media-in-clear", &exports, &["--format", "json"]);
+    assert_eq!(
+        configured(&out, "X06"),
+        [of("Media", "exempts", "initiated", true), of("Media", "exempts", "asked-by-peer", false)],
+        "{err}"
+    );
+    assert!(out.contains("and yet med01 began to negotiate"), "{out}");
 }
 
 #[test]

@@ -41,10 +41,12 @@ pub(in crate::findings) struct Asking {
 pub(in crate::findings) enum Seen {
     /// The media came inside IPsec.
     Inside,
-    /// The host negotiated as the media began.
-    Negotiated,
-    /// The same, and other traffic began as well.
-    NegotiatedAmongOthers,
+    /// The host began a negotiation with the media.
+    Initiated,
+    /// The peer began it, and the host agreed.
+    Agreed,
+    /// Either of these, and other traffic began as well.
+    AmongOthers,
     /// The peer asked for IPsec as the media began, and nothing came of it.
     AskedByPeer,
     /// The media came in clear.
@@ -70,8 +72,9 @@ impl Seen {
     fn token(self) -> &'static str {
         match self {
             Self::Inside => "inside-ipsec",
-            Self::Negotiated => "negotiated",
-            Self::NegotiatedAmongOthers => "negotiated-among-others",
+            Self::Initiated => "initiated",
+            Self::Agreed => "agreed",
+            Self::AmongOthers => "negotiated-among-others",
             Self::AskedByPeer => "asked-by-peer",
             Self::Clear => "in-clear",
         }
@@ -79,9 +82,9 @@ impl Seen {
 
     fn contradicts(self, action: Action) -> bool {
         match self {
-            Self::Inside | Self::Negotiated => action == Action::Exempt,
+            Self::Inside | Self::Initiated | Self::Agreed => action == Action::Exempt,
             Self::Clear => action == Action::Secure,
-            Self::NegotiatedAmongOthers | Self::AskedByPeer => false,
+            Self::AmongOthers | Self::AskedByPeer => false,
         }
     }
 }
@@ -151,11 +154,16 @@ fn sentence(
             "{of} exempts {media}, and yet it came inside IPsec ({place}): {NOT_APPLIED}, or the \
              peer asked for IPsec"
         ),
-        (Action::Exempt, Seen::Negotiated) => format!(
-            "{of} exempts {media}, and yet a negotiation came with it ({place}): {NOT_APPLIED}, \
-             or the peer asked for IPsec"
+        (Action::Exempt, Seen::Initiated) => {
+            format!(
+                "{of} exempts {media}, and yet {host} began to negotiate ({place}): {NOT_APPLIED}"
+            )
+        }
+        (Action::Exempt, Seen::Agreed) => format!(
+            "{of} exempts {media}, and yet {host} agreed as the peer asked for IPsec ({place}): \
+             {NOT_APPLIED}, or what the peer asks for goes before it"
         ),
-        (Action::Exempt, Seen::NegotiatedAmongOthers) => format!(
+        (Action::Exempt, Seen::AmongOthers) => format!(
             "{of} exempts {media}: the negotiation that came with it ({place}) is rather of the \
              other traffic that began then"
         ),
@@ -287,28 +295,30 @@ mod tests {
             let told = said.tell(&policies);
             told.into_iter().map(|one| (one.host, one.contradicts, one.text)).collect::<Vec<_>>()
         };
-        let refused = said(&both, [Seen::Negotiated, Seen::AskedByPeer]);
+        let refused = said(&both, [Seen::Initiated, Seen::AskedByPeer]);
         assert_eq!((refused[0].0.as_str(), refused[0].1), ("users", true));
-        assert!(refused[0].2.contains("and yet a negotiation came with it"), "{}", refused[0].2);
+        assert!(refused[0].2.contains("and yet users began to negotiate"), "{}", refused[0].2);
         assert_eq!((refused[1].0.as_str(), refused[1].1), ("med01", false));
         assert!(refused[1].2.ends_with("the exemption is missing at the peer"), "{}", refused[1].2);
-        let others = said(&both, [Seen::NegotiatedAmongOthers; 2]);
+        let agreed = said(&both, [Seen::Initiated, Seen::Agreed]);
+        assert!(agreed.iter().all(|(_, contradicts, _)| *contradicts));
+        assert!(agreed[0].2.contains("and yet med01 agreed as the peer asked"), "{}", agreed[0].2);
+        let others = said(&both, [Seen::AmongOthers; 2]);
         assert!(others.iter().all(|(_, contradicts, text)| {
             !contradicts && text.contains("is rather of the other traffic")
         }));
-        let secured = said(SECURE, [Seen::Negotiated, Seen::AskedByPeer]);
+        let secured = said(SECURE, [Seen::Initiated, Seen::AskedByPeer]);
         assert!(secured.iter().all(|(.., text)| text.contains("no exemption is known")));
         assert_eq!(secured.len(), 2);
     }
 
     #[test]
     fn the_first_of_each_is_told_in_whatever_order_they_come_and_no_more_than_five() {
-        let rules: String = (0..9)
-            .map(|n| {
-                format!("v2.10|Action=DoNotSecure|Active=TRUE|Name=M{n}|Protocol=17|EP1Port2_10={n}-{n}|EP2Port2_10=49152-57500|\n")
-            })
-            .collect();
-        let policies = [policy_of("med01", &rules)];
+        let rule = |port: u16| {
+            EXEMPT.replace("Name=Media", &format!("Name=M{port}|EP1Port2_10={port}-{port}"))
+        };
+        let rules: Vec<String> = (0..9).map(rule).collect();
+        let policies = [policy_of("med01", &rules.concat())];
         let mut asked: Vec<(u16, u64)> = (0..9).map(|port| (port, 100 - u64::from(port))).collect();
         asked.extend((0..9).map(|port| (port, 200 + u64::from(port))));
         let tell = |asked: &[(u16, u64)]| {

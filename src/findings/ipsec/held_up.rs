@@ -44,10 +44,12 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
     let seen = |sender: Side| {
         [sender, sender.other()].map(|side| {
             let address = case.judged.flow.ends[side.index()].address.to_canonical();
+            let began = address == negotiation.initiator;
             match ground {
-                _ if !agreed && address != negotiation.initiator => Seen::AskedByPeer,
-                Ground::Triggered => Seen::NegotiatedAmongOthers,
-                _ => Seen::Negotiated,
+                _ if !began && !agreed => Seen::AskedByPeer,
+                Ground::Triggered => Seen::AmongOthers,
+                _ if began => Seen::Initiated,
+                _ => Seen::Agreed,
             }
         })
     };
