@@ -1,4 +1,5 @@
-//! `portassay ipsec` as an administrator meets it: exit codes, the answer as JSON, bad exports beside good ones.
+//! `portassay ipsec`, and `--exports` beside a capture, as an administrator meets them: exit codes, the answer as
+//! JSON, bad exports beside good ones.
 
 use std::fs;
 
@@ -200,4 +201,137 @@ fn help_names_the_commands_that_export_and_the_schema_is_printed() {
     );
     let schema = stdout(&portassay(&["schema", "ipsec"]));
     assert!(schema.contains("portassay.ipsec/1"));
+}
+
+/// The rules of a mediation server, with its media exempt or not.
+fn rules(exempt: bool) -> String {
+    let media = if exempt { "TRUE" } else { "FALSE" };
+    format!(
+        "v2.10|Action=SecureServer|Active=TRUE|Name=Isolation|\n\
+         v2.10|Action=DoNotSecure|Active={media}|Name=Media|Protocol=17|EP1Port2_10=49152-57500|\n"
+    )
+}
+
+/// `check` of a recorded case with exports: exit code, standard output, standard error.
+fn check(case: &str, exports: &[(&str, &str)], more: &[&str]) -> (i32, String, String) {
+    let run =
+        Run::new(&exports.iter().map(|(name, text)| (*name, text.as_bytes())).collect::<Vec<_>>());
+    let folder = format!("{}/fixtures/{case}", env!("CARGO_MANIFEST_DIR"));
+    let site = format!("{folder}/topology.toml");
+    let paths: Vec<String> = exports.iter().map(|(name, _)| run.path(name)).collect();
+    let mut arguments = vec!["check", &folder, "-t", &site];
+    arguments.extend(paths.iter().flat_map(|path| ["--exports", path]));
+    arguments.extend(more);
+    let output = portassay(&arguments);
+    (code(&output), stdout(&output), stderr(&output))
+}
+
+fn configured(json: &str, row: &str) -> Vec<(String, String, String, bool)> {
+    let report: Value = serde_json::from_str(json).unwrap();
+    let rows = report["ipsec"]["exemptions"].as_array().unwrap();
+    let row = rows.iter().find(|known| known["row"] == row).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = row["configured"].as_array().unwrap().iter().map(|one| {
+        let contradicts = one["contradicts"].as_bool().unwrap();
+        (text(&one["rule"]), text(&one["says"]), text(&one["seen"]), contradicts)
+    });
+    all.collect()
+}
+
+fn of(rule: &str, says: &str, seen: &str, contradicts: bool) -> (String, String, String, bool) {
+    (rule.to_owned(), says.to_owned(), seen.to_owned(), contradicts)
+}
+
+#[test]
+fn a_rule_that_exempts_what_came_inside_ipsec_is_named_and_one_that_secures_it_explains_it() {
+    let case = "esp-null-around-rtp-to-mediation";
+    let exempt = rules(true);
+    let (code, out, err) = check(case, &[("med01.txt", &exempt)], &[]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(
+        out.contains(
+            "contradiction: rule 'Media' of the export of med01 exempts udp 10.20.0.200:20000 -> \
+             10.20.0.21:49200, and yet it came inside IPsec (capture 0, frame 14)"
+        ),
+        "{out}"
+    );
+    let json = ["--format", "json"];
+    let (_, out, _) = check(case, &[("med01.txt", &exempt)], &json);
+    assert_eq!(configured(&out, "X05"), [of("Media", "exempts", "inside-ipsec", true)]);
+    let (_, out, _) = check(case, &[("med01.txt", &rules(false))], &json);
+    assert_eq!(configured(&out, "X05"), [of("Isolation", "secures", "inside-ipsec", false)]);
+    let (_, out, _) = check(case, &[], &json);
+    assert_eq!(configured(&out, "X05"), []);
+}
+
+#[test]
+fn a_negotiation_that_media_waited_for_is_held_against_the_rules_of_both_ends() {
+    let case = "media-waits-for-ike";
+    let exports = [("med01.txt", &*rules(true)), ("gw02.txt", &*rules(false))];
+    let run = |threads| {
+        let (code, out, err) = check(case, &exports, &["--format", "json", "--threads", threads]);
+        assert_eq!(code, 1, "{err}");
+        out
+    };
+    let one = run("1");
+    assert_eq!(one, run("4"));
+    assert_eq!(
+        configured(&one, "X05"),
+        [
+            of("Media", "exempts", "initiated", true),
+            of("Media", "exempts", "inside-ipsec", true),
+            of("Isolation", "secures", "agreed", false),
+            of("Isolation", "secures", "inside-ipsec", false),
+        ]
+    );
+}
+
+#[test]
+fn a_refused_negotiation_is_laid_to_the_end_that_began_it() {
+    let exports = [("med01.txt", &*rules(true)), ("gw01.txt", &*rules(true))];
+    let (_, out, err) = check("ike-refused-then-media-in-clear", &exports, &["--format", "json"]);
+    assert_eq!(
+        configured(&out, "X06"),
+        [of("Media", "exempts", "initiated", true), of("Media", "exempts", "asked-by-peer", false)],
+        "{err}"
+    );
+    assert!(out.contains("and yet med01 began to negotiate"), "{out}");
+}
+
+#[test]
+fn exports_that_cannot_be_used_exit_2_and_the_capture_is_audited() {
+    let case = "esp-null-around-rtp-to-mediation";
+    let exports =
+        [("med01.txt", &*rules(true)), ("gw01.txt", "noise"), ("med1.txt", &*rules(true))];
+    let (code, out, err) = check(case, &exports, &["--format", "json", "--exit-zero"]);
+    assert_eq!(code, 2, "{err}");
+    assert_eq!(configured(&out, "X05").len(), 1);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["exit_code"], 2);
+    assert!(err.contains("no rule of netsh"), "{err}");
+    assert!(
+        err.contains(
+            "'med1' is neither a host nor a network of the topology; did you mean 'med01'?"
+        ),
+        "{err}"
+    );
+    assert!(
+        err.lines().last().unwrap().contains("exit 2: 2 exports could not be used; otherwise: "),
+        "{err}"
+    );
+}
+
+#[test]
+fn exports_need_a_topology_and_are_not_overwritten() {
+    let run = Run::new(&[("med01.txt", NETSH.as_bytes())]);
+    let capture = format!("{}/fixtures/media-waits-for-ike", env!("CARGO_MANIFEST_DIR"));
+    let export = format!("med01={}", run.path("med01.txt"));
+    let output = portassay(&["check", &capture, "--exports", &export]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("name a topology with --topology"), "{}", stderr(&output));
+    let report = format!("json={}", run.path("med01.txt"));
+    let site = run.path("site.toml");
+    let output = portassay(&["check", &capture, "-t", &site, "--exports", &export, "-o", &report]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("would overwrite"), "{}", stderr(&output));
 }

@@ -145,6 +145,15 @@ pub(super) enum Edition {
     Sfb2019,
 }
 
+/// What hosts are set up to do.
+#[derive(Debug, Args)]
+pub(super) struct Exported {
+    /// The IPsec policy of a host, as `portassay ipsec` takes it, to compare with what is seen of
+    /// the exemptions: FILE, named as the host is in the topology, or NAME=FILE; repeatable
+    #[arg(long, value_name = "EXPORT")]
+    pub(super) exports: Vec<PathBuf>,
+}
+
 /// When the run fails.
 #[derive(Debug, Args)]
 pub(super) struct Verdict {
@@ -205,6 +214,8 @@ pub(super) struct Check {
     #[command(flatten)]
     pub(super) expected: Expected,
     #[command(flatten)]
+    pub(super) exported: Exported,
+    #[command(flatten)]
     pub(super) verdict: Verdict,
     #[command(flatten)]
     pub(super) output: Output,
@@ -247,6 +258,8 @@ pub(super) struct Watch {
     pub(super) keep_duplicates: bool,
     #[command(flatten)]
     pub(super) expected: Expected,
+    #[command(flatten)]
+    pub(super) exported: Exported,
     #[command(flatten)]
     pub(super) verdict: Verdict,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{self, FailOn, StopAfter};
 use super::terminal::Terminal;
-use super::{Ended, load_policy, to_stdout};
+use super::{Ended, exports, load_policy, to_stdout};
 use crate::error::{Error, Result};
 use crate::findings::Severity;
 use crate::flow::Limits;
@@ -19,15 +19,17 @@ use crate::pipeline::{self, cases, watch};
 use crate::report::{self, FORMATS, Report, Style};
 
 pub(super) fn check(args: &args::Check, terminal: &Terminal) -> Ended {
-    outputs_are_their_own(&args.output, &args.expected, &args.input.captures)?;
+    outputs_are_their_own(&args.output, &args.expected, &args.exported, &args.input.captures)?;
     let policy = load_policy(&args.expected)?;
+    let (policy, unused) = exports::into_policy(&args.exported.exports, policy, terminal)?;
     let reading = reading(&args.input);
     let progress = Progress::default();
-    let checked = terminal.with_progress(&progress, || {
+    let mut checked = terminal.with_progress(&progress, || {
         pipeline::in_pool(reading.threads, || {
             check::check(&reading, &policy, threshold(&args.verdict), &progress)
         })
     })?;
+    exports::own_up(&mut checked, unused);
     conclude(&checked, &args.output, terminal)
 }
 
@@ -47,8 +49,9 @@ pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
             Ok(())
         });
     }
-    outputs_are_their_own(&args.output, &args.expected, &[])?;
+    outputs_are_their_own(&args.output, &args.expected, &args.exported, &[])?;
     let policy = load_policy(&args.expected)?;
+    let (policy, unused) = exports::into_policy(&args.exported.exports, policy, terminal)?;
     let mut live = Live::open(&LiveOptions {
         interface: args.interface.clone().unwrap_or_default(),
         snaplen: args.snaplen,
@@ -67,7 +70,7 @@ pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
         threshold: threshold(&args.verdict),
     };
     let format = args.output.format.as_str();
-    let checked = watch::watch(&mut live, &policy, options, &stop, &mut |finding| {
+    let mut checked = watch::watch(&mut live, &policy, options, &stop, &mut |finding| {
         let told = match format {
             "jsonl" => report::finding_line(finding),
             _ => report::finding_sentence(finding),
@@ -81,6 +84,7 @@ pub(super) fn watch(args: &args::Watch, terminal: &Terminal) -> Ended {
             Ok(())
         }
     })?;
+    exports::own_up(&mut checked, unused);
     conclude(&checked, &args.output, terminal)
 }
 
@@ -175,6 +179,7 @@ fn conclude(checked: &Checked, output: &args::Output, terminal: &Terminal) -> En
 fn outputs_are_their_own(
     output: &args::Output,
     expected: &args::Expected,
+    exported: &args::Exported,
     captures: &[PathBuf],
 ) -> Result<()> {
     if output.output.is_empty() {
@@ -189,7 +194,8 @@ fn outputs_are_their_own(
         _ => None,
     });
     let expected = expected.topology.iter().chain(&expected.policy).cloned();
-    let read: Vec<PathBuf> = captures.chain(expected).collect();
+    let exports = exported.exports.iter().map(|given| exports::labelled(given).1);
+    let read: Vec<PathBuf> = captures.chain(expected).chain(exports).collect();
     for (at, (_, path)) in output.output.iter().enumerate() {
         if read.iter().any(|input| same(input, path)) {
             let path = path.display();

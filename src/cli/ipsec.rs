@@ -1,8 +1,7 @@
 //! `ipsec`: exported IPsec policies against the exemption rows.
 
-use std::path::{Path, PathBuf};
-
 use super::args::{self, FailOn};
+use super::exports::{labelled, unknown_owner};
 use super::list::unknown_format;
 use super::terminal::Terminal;
 use super::{EXIT_ERROR, Ended, load_policy, to_stdout};
@@ -35,7 +34,7 @@ pub(super) fn ipsec(args: &args::Ipsec, terminal: &Terminal) -> Ended {
         let label = args.host.clone().unwrap_or(label);
         let owner = topology.owner_named(&label);
         if owner.is_none() && args.host.is_some() {
-            return Err(unknown_host(&label, &policy).into());
+            return Err(unknown_owner(&format!("--host {label}"), &label, &policy, "").into());
         }
         match Export::load(&path, &label) {
             Ok(export) => exports.push((export, owner)),
@@ -53,36 +52,6 @@ pub(super) fn ipsec(args: &args::Ipsec, terminal: &Terminal) -> Ended {
     to_stdout(|out| (format.write)(&report, terminal.style(), out))?;
     terminal.reason(report.exit_code, &report.reason);
     Ok(report.exit_code)
-}
-
-/// `NAME=FILE`, or a file whose name without its ending is the label.
-fn labelled(given: &Path) -> (String, PathBuf) {
-    if !given.exists()
-        && let Some((label, path)) = given.to_str().and_then(|text| text.split_once('='))
-        && !label.is_empty()
-    {
-        return (label.to_owned(), PathBuf::from(path));
-    }
-    let label = given.file_stem().unwrap_or(given.as_os_str());
-    (label.to_string_lossy().into_owned(), given.to_owned())
-}
-
-fn unknown_host(name: &str, policy: &Policy) -> Error {
-    let lower = name.to_lowercase();
-    let topology = policy.topology();
-    let hosts = topology.iter().flat_map(|topology| topology.hosts()).map(|host| &host.name);
-    let networks = topology.iter().flat_map(|topology| topology.networks()).map(|net| &net.name);
-    let near = hosts
-        .chain(networks)
-        .map(|known| (strsim::osa_distance(&lower, &known.to_lowercase()), known))
-        .min();
-    let hint = match near {
-        Some((distance, known)) if distance <= known.chars().count() / 2 => {
-            format!("; did you mean '{known}'?")
-        }
-        _ => String::new(),
-    };
-    Error::Usage(format!("--host {name} is neither a host nor a network of the topology{hint}"))
 }
 
 fn conclude(
@@ -148,18 +117,4 @@ fn decide(answer: &ExportsAnswer, verdict: &args::Verdict) -> (Overall, u8, Stri
         format!("{decided} exempt or not secured in {on}")
     };
     (Overall::Pass, 0, reason)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_is_given_or_the_files_name() {
-        let told = |text: &str| labelled(Path::new(text));
-        assert_eq!(told("fe01=a/b.txt"), ("fe01".into(), PathBuf::from("a/b.txt")));
-        assert_eq!(told("a/fe01.txt"), ("fe01".into(), PathBuf::from("a/fe01.txt")));
-        assert_eq!(told("=x").0, "=x");
-        assert_eq!(told("fe01.example.net.json").0, "fe01.example.net");
-    }
 }

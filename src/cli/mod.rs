@@ -6,6 +6,7 @@
 mod args;
 mod audit;
 mod explain;
+mod exports;
 mod ipsec;
 mod list;
 mod plan;

@@ -29,7 +29,7 @@ use crate::input::Timestamp;
 use crate::policy::{Class, Learned, Misfit, Party, Policy};
 
 pub use super::expected::{Expected, ExpectedState};
-pub use super::ipsec::{Exemption, Peers};
+pub use super::ipsec::{Configured, Exemption, Peers};
 
 /// Collects judged flows.
 #[derive(Debug)]
@@ -242,7 +242,7 @@ impl<'p> Audit<'p> {
             let Some(held_up) = held_up(&tied, &case) else { continue };
             let spark = media_waits_for_ipsec::late(&case, &held_up);
             for (row, sight) in held_up.rows {
-                self.watch.see(row.key, sight);
+                self.watch.see(row.key, sight, lookup);
             }
             self.enter(rule, &case, &spark, false);
         }
@@ -256,7 +256,7 @@ impl<'p> Audit<'p> {
             }
             let [initiator, responder] = hosts.map(|host| lookup.party(host));
             for (row, sight) in negotiated(tied, (&initiator, &responder), &self.exempt) {
-                self.watch.see(row.key, sight);
+                self.watch.see(row.key, sight, lookup);
             }
         }
     }
@@ -272,7 +272,7 @@ impl<'p> Audit<'p> {
             for hidden in self.later.hidden(&case, &self.exempt) {
                 let spark = esp_resembles_media::late(&case, &hidden);
                 for (row, sight) in hidden.sights {
-                    self.watch.see(row, sight);
+                    self.watch.see(row, sight, lookup);
                 }
                 self.enter(rule, &case, &spark, false);
             }

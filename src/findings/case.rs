@@ -9,6 +9,7 @@ use super::{Deployment, Judged, silent_media};
 use crate::decode::Transport;
 use crate::flow::{DirectionBy, Flow};
 use crate::identify::{Confidence, Identification};
+use crate::policy::exports::HostPolicy;
 use crate::policy::{
     Class, Expectation, ExpectationId, MediaSign, Misfit, Need, Party, Policy, PortSet, Profile,
     Required, RoleSet, Security,
@@ -270,6 +271,8 @@ pub(super) trait Lookup: fmt::Debug + Sync {
     fn exemptions(&self) -> Vec<(ExpectationId, bool)>;
     /// What each exemption row asks of the topology's hosts.
     fn needs(&self) -> Vec<Need<'_>>;
+    /// The IPsec policies that hosts were found to have.
+    fn exported(&self) -> &[HostPolicy];
     /// Whether the topology declares IPsec deployed.
     fn ipsec_declared(&self) -> bool;
     /// Whether the topology declares an address to be a gateway's.
@@ -313,6 +316,10 @@ impl Lookup for Policy {
 
     fn needs(&self) -> Vec<Need<'_>> {
         Self::needs(self)
+    }
+
+    fn exported(&self) -> &[HostPolicy] {
+        Self::exported(self)
     }
 
     fn ipsec_declared(&self) -> bool {

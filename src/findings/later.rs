@@ -89,6 +89,7 @@ impl Later {
                 peer: peer(case, sealed.sender, row),
                 delay: None,
                 text: format!("{}{call}", sealed_text(case, &sealed)),
+                asking: None,
             };
             let sights = rows.iter().map(|row| (row.key, sight(row))).collect();
             let detail = sealed.to_string();

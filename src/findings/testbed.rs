@@ -16,6 +16,7 @@ use crate::flow::{
 };
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
+use crate::policy::exports::HostPolicy;
 use crate::policy::{
     Announced, Announcement, Class, Contradiction, ExpectationId, MediaSide, MediaSign, Misfit,
     Need, Party, PortSet, Profile, Required, RoleSet, Verdict,
@@ -46,6 +47,7 @@ pub(super) struct Testbed {
     pub(super) ipsec_declared: bool,
     pub(super) strict: bool,
     pub(super) deployment: Deployment,
+    pub(super) exported: Vec<HostPolicy>,
     pub(super) profile: Profile,
     /// The media row that every flow of media misses.
     pub(super) media_outside: Option<(ExpectationId, Misfit)>,
@@ -146,6 +148,10 @@ impl Lookup for Testbed {
             need(EXEMPT_OUT, MediaSide::From, Some("10.0.1.31/32")),
             need(EXEMPT_EXCHANGE, MediaSide::To, None),
         ]
+    }
+
+    fn exported(&self) -> &[HostPolicy] {
+        &self.exported
     }
 
     fn ipsec_declared(&self) -> bool {

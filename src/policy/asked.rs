@@ -36,6 +36,14 @@ pub struct Asked {
     pub transports: Vec<u8>,
 }
 
+impl Owner {
+    /// Whether the address is one of its.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let at = boxes::number(address.to_canonical());
+        self.addresses.iter().any(|(first, last)| (*first..=*last).contains(&at))
+    }
+}
+
 impl Topology {
     /// The host or network of that name, letters' case aside.
     pub fn owner_named(&self, name: &str) -> Option<Owner> {

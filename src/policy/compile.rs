@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::diagnose::{Diagnosis, suggest};
+use super::exports::HostPolicy;
 use super::file::{self, LegacyContent, PolicyFile, RowForm};
 use super::index::{Entry, Index};
 use super::layer::Layer;
@@ -46,6 +47,7 @@ pub struct Policy {
     pub(super) media_ports: Vec<(RoleSet, PortSet)>,
     pub(super) strict: bool,
     profile: Profile,
+    exported: Vec<HostPolicy>,
 }
 
 impl Policy {
@@ -73,6 +75,17 @@ impl Policy {
             return Err(Error::Policy(text));
         }
         Ok(compiler.finish(merged, topology))
+    }
+
+    /// The same with the IPsec policies that hosts were found to have. They decide no verdict.
+    #[must_use]
+    pub fn with_exported(self, exported: Vec<HostPolicy>) -> Self {
+        Self { exported, ..self }
+    }
+
+    /// The IPsec policies that hosts were found to have.
+    pub fn exported(&self) -> &[HostPolicy] {
+        &self.exported
     }
 
     /// Rows in force, sorted by pack and id.
@@ -324,6 +337,7 @@ impl<'l> Compiler<'l> {
             required: Vec::new(),
             strict: self.strict,
             profile: self.profile,
+            exported: Vec::new(),
         };
         for (pack, row) in sorted {
             if let Some(pack) = packs.get_mut(pack) {

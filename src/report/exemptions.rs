@@ -3,11 +3,13 @@
 
 use super::Report;
 use super::text::{counted, listed, shown_milliseconds};
-use crate::findings::audit::Exemption;
+use crate::findings::audit::{Configured, Exemption};
 
-/// Exemptions about which something was seen, in the policy's order.
+/// Exemptions about which something was seen or set up, in the policy's order.
 pub(super) fn told(report: &Report) -> impl Iterator<Item = &Exemption> {
-    let told = |e: &&Exemption| !matches!(e.status, "not-applicable" | "not-observed");
+    let told = |e: &&Exemption| {
+        !matches!(e.status, "not-applicable" | "not-observed") || !e.configured.is_empty()
+    };
     report.summary.exemptions.iter().filter(told)
 }
 
@@ -27,11 +29,20 @@ pub(super) fn about(exemption: &Exemption) -> String {
     if exemption.peers.count > 0 {
         parts.push(peers(exemption));
     }
-    parts.extend(exemption.delay.map(|ns| format!("media waited {}", shown_milliseconds(ns))));
+    let waited = exemption.delay.filter(|ns| *ns > 0);
+    parts.extend(waited.map(|ns| format!("media waited {}", shown_milliseconds(ns))));
+    if !exemption.grounds.is_empty() {
+        parts.push(format!("by {}", exemption.grounds.join(" and ")));
+    }
     if !exemption.same_as.is_empty() {
         parts.push(format!("not to be told from {}", listed(&exemption.same_as)));
     }
     parts.join(", ")
+}
+
+/// How an exported rule stands to what was seen, before its sentence.
+pub(super) fn relation(configured: &Configured) -> &'static str {
+    if configured.contradicts { "contradiction:" } else { "configured:" }
 }
 
 fn peers(exemption: &Exemption) -> String {
@@ -79,10 +90,8 @@ mod tests {
         let all: Vec<String> = told(&report).map(headline).collect();
         assert_eq!(
             all,
-            [
-                "proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, not to be \
-              told from X09"
-            ]
+            ["proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by \
+                media-content, not to be told from X09"]
         );
     }
 

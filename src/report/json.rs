@@ -164,6 +164,30 @@ mod tests {
                 "learned",
             ]
         );
+        let exemption = json.split_once("\"exemptions\": [").expect("exemptions").1;
+        let exemption = exemption.split_once("\n      }").expect("an end").0;
+        assert_eq!(
+            keys(exemption, 8),
+            [
+                "row",
+                "name",
+                "status",
+                "evidence",
+                "delay_ms",
+                "remedy",
+                "reason",
+                "partly_exempt",
+                "grounds",
+                "same_as",
+                "peers",
+                "frames",
+                "configured",
+            ]
+        );
+        assert_eq!(
+            keys(exemption, 12),
+            ["capture", "frame", "host", "rule", "says", "seen", "contradicts", "frame", "text",]
+        );
         let negotiation = json.split_once("\"negotiations\": [").expect("negotiations").1;
         let negotiation = negotiation.split_once("\n      }").expect("an end").0;
         assert_eq!(
@@ -217,6 +241,10 @@ mod tests {
             ("/findings/0/evidence/frames/2", "{\"capture\":1,\"frame\":3}"),
             ("/ipsec/mode", "\"media-only\""),
             ("/ipsec/exemptions/0/delay_ms", "141.9"),
+            ("/ipsec/exemptions/0/configured/0/says", "\"exempts\""),
+            ("/ipsec/exemptions/0/configured/0/contradicts", "true"),
+            ("/ipsec/exemptions/0/configured/0/frame/frame", "99"),
+            ("/ipsec/exemptions/1/configured", "[]"),
             ("/ipsec/negotiations/0/outcome", "\"sa\""),
             ("/ipsec/negotiations/0/nego_ms", "1250.5"),
             ("/ipsec/negotiations/0/gap_ms", "1150.4"),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{CaptureReport, Format, Grade, Overall, Report, SeemingRole, ServiceSeen, Style};
 use crate::decode::{Layer, Transport};
-use crate::findings::audit::{ClassTotals, Exemption, Expected, ExpectedState, Peers};
+use crate::findings::audit::{ClassTotals, Configured, Exemption, Expected, ExpectedState, Peers};
 use crate::findings::negotiations::{Course, Families, Media, Negotiation, Tied};
 use crate::findings::{Finding, PartyGroup, Severity, Summary};
 use crate::flow::{Counters, DirectionBy, Endpoint, Flow, FrameRef, TcpSeen};
@@ -262,6 +262,15 @@ pub(super) fn failing() -> Report {
                     peers: Peers { count: 1, addresses: vec![address("10.0.4.1")] },
                     frames: vec![FrameRef { capture: 0, frame: 99 }],
                     delay: Some(141_900_000),
+                    configured: vec![Configured {
+                        host: "med01".into(),
+                        rule: "media".into(),
+                        says: "exempts",
+                        seen: "inside-ipsec",
+                        contradicts: true,
+                        frame: FrameRef { capture: 0, frame: 99 },
+                        text: "rule 'media' of the export of med01 exempts it".into(),
+                    }],
                     ..Exemption::default()
                 },
                 Exemption {
@@ -373,6 +382,9 @@ pub(super) fn hostile() -> Report {
     for exemption in &mut report.summary.exemptions {
         exemption.name = NASTY.into();
         exemption.evidence = vec![NASTY.into()];
+        for configured in &mut exemption.configured {
+            (configured.rule, configured.text) = (NASTY.into(), NASTY.into());
+        }
     }
     report
 }

@@ -330,8 +330,10 @@ Expected services
 
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
-  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, not to be told from X09
+  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by media-content, not
+          to be told from X09
     - ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+    contradiction: rule 'media' of the export of med01 exempts it
 
 IPsec negotiations
   1 negotiation: 1 sa.
@@ -401,8 +403,9 @@ Expected services
 
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
-  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, not to be told from X09
+  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by media-content, not to be told from X09
     - ESP from 10.0.1.11 to 10.0.4.1 in frame 99
+    contradiction: rule 'media' of the export of med01 exempts it
 
 IPsec negotiations
   1 negotiation: 1 sa.

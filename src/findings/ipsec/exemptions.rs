@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::clear::respected;
+use super::configured::{Asking, Configured, Said, Seen};
 use super::ground::{Ground, Level};
 use super::protected::{Protected, Told, protected};
 use super::sealed::{Sealed, sealed};
@@ -13,6 +14,7 @@ use crate::findings::case::Lookup;
 use crate::findings::{Case, Row, remedy};
 use crate::flow::{FrameRef, Side};
 use crate::policy::ExpectationId;
+use crate::policy::exports::Passage;
 
 /// What is known of one IPsec exemption row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +45,8 @@ pub struct Exemption {
     pub remedy: Vec<String>,
     /// The longest that media of the row waited for a negotiation, in ns.
     pub delay: Option<i64>,
+    /// What exported rules say about it, contradictions first; at most five.
+    pub configured: Vec<Configured>,
 }
 
 /// Hosts, and how many there are.
@@ -77,6 +81,7 @@ struct RowWatch {
     peers: BTreeMap<IpAddr, u64>,
     /// The longest that media waited, in ns.
     delay: Option<i64>,
+    said: Said,
 }
 
 type Evidence = (Reverse<Ground>, FrameRef, String);
@@ -91,6 +96,8 @@ pub(in crate::findings) struct Sight {
     /// How long media waited, in ns.
     pub(in crate::findings) delay: Option<i64>,
     pub(in crate::findings) text: String,
+    /// What exported rules are asked about, if it is media that can be named.
+    pub(in crate::findings) asking: Option<Asking>,
 }
 
 impl Watch {
@@ -104,6 +111,7 @@ impl Watch {
             cut: false,
             peers: BTreeMap::new(),
             delay: None,
+            said: Said::default(),
         });
         Self { rows: rows.collect(), deployed: lookup.ipsec_declared() }
     }
@@ -122,11 +130,11 @@ impl Watch {
             || flow.transport.is_security_association()
             || is_ike(case);
         for protected in protected(case) {
-            self.see(protected.row.key, sight_of(case, &protected));
+            self.see(protected.row.key, sight_of(case, &protected), lookup);
         }
         let respected = if quiet { respected(case) } else { Vec::new() };
         for (row, sender) in respected {
-            self.see(row.key, clear_sight(case, sender));
+            self.see(row.key, clear_sight(case, sender), lookup);
         }
         for sealed in sealed {
             for row in &mut self.rows {
@@ -138,8 +146,16 @@ impl Watch {
     }
 
     /// Adds to what is known of a row.
-    pub(in crate::findings) fn see(&mut self, key: ExpectationId, sight: Sight) {
+    pub(in crate::findings) fn see(
+        &mut self,
+        key: ExpectationId,
+        sight: Sight,
+        lookup: &dyn Lookup,
+    ) {
         if let Some(row) = self.rows.iter_mut().find(|row| row.key == key) {
+            if let Some(asking) = sight.asking {
+                row.said.ask(lookup.exported(), asking, sight.frame);
+            }
             row.see(sight);
         }
     }
@@ -230,6 +246,7 @@ impl RowWatch {
             grounds: self.packets.keys().rev().map(|ground| ground.token()).collect(),
             peers: self.peers(),
             delay: self.delay,
+            configured: self.said.tell(lookup.exported()),
             frames: self.evidence.iter().map(|(_, frame, _)| *frame).collect(),
             evidence: self.evidence.iter().map(|(.., text)| text.clone()).collect(),
             remedy: if missing { remedy::steps(lookup, row.key) } else { Vec::new() },
@@ -276,6 +293,7 @@ fn sight_of(case: &Case<'_>, protected: &Protected<'_>) -> Sight {
             association.packets,
             place(association.first_frame)
         ),
+        asking: Asking::inside(case, protected),
     }
 }
 
@@ -289,7 +307,8 @@ fn clear_sight(case: &Case<'_>, sender: Side) -> Sight {
     );
     let peer = flow.ends[sender.other().index()].address;
     let (ground, frame) = (Ground::ClearMedia, flow.first_frame);
-    Sight { ground, packets, frame, peer, delay: None, text }
+    let asking = Some(Asking::of(case, sender, [Seen::Clear; 2]));
+    Sight { ground, packets, frame, peer, delay: None, text, asking }
 }
 
 /// Hidden traffic, in words.
@@ -316,12 +335,7 @@ pub(in crate::findings) fn sealed_text(case: &Case<'_>, sealed: &Sealed<'_>) -> 
 pub(in crate::findings) fn path(case: &Case<'_>, sender: Side) -> String {
     let flow = case.judged.flow;
     let [from, to] = [sender, sender.other()].map(|side| flow.ends[side.index()]);
-    let end = |address: IpAddr, port: u16| match address {
-        IpAddr::V4(_) => format!("{address}:{port}"),
-        IpAddr::V6(_) => format!("[{address}]:{port}"),
-    };
-    let (from, to) = (end(from.address, from.port), end(to.address, to.port));
-    format!("{} {from} -> {to}", flow.transport)
+    Passage { transport: flow.transport, from, to }.to_string()
 }
 
 /// The end of a direction that is not the row's own.

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::configured::{Asking, Seen};
 use super::exemptions::{Sight, peer, place};
 use super::ground::Ground;
 use super::protected::covers;
@@ -42,6 +43,18 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
         agreed || address == negotiation.initiator
     });
     let detail = detail(tied, delay);
+    let seen = |sender: Side| {
+        [sender, sender.other()].map(|side| {
+            let address = case.judged.flow.ends[side.index()].address.to_canonical();
+            let began = address == negotiation.initiator;
+            match ground {
+                _ if !began && !agreed => Seen::AskedByPeer,
+                Ground::Triggered => Seen::AmongOthers,
+                _ if began => Seen::Initiated,
+                _ => Seen::Agreed,
+            }
+        })
+    };
     let sight = |row: &Row<'_>, sender: Side| Sight {
         ground,
         packets: case.judged.flow.counters[sender.index()].packets,
@@ -54,6 +67,7 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
             negotiation.responder,
             place(negotiation.first_frame)
         ),
+        asking: Some(Asking::of(case, sender, seen(sender))),
     };
     let rows: Vec<(Row<'a>, Sight)> = senders
         .flat_map(|sender| {
@@ -92,6 +106,7 @@ pub(in crate::findings) fn negotiated<'a>(
             negotiation.responder,
             place(negotiation.first_frame)
         ),
+        asking: None,
     };
     rows.iter()
         .filter(|row| concerns(row, initiator, responder))

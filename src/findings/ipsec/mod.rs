@@ -9,10 +9,12 @@
 //! | [`clear`] | which rows does a flow of clear media respect |
 //! | [`held_up`] | what does a negotiation say that began with media |
 //! | [`ground`] | how sure is each of these |
+//! | [`configured`] | what do the hosts' exported rules say about it |
 //! | [`exemptions`] | what is the answer per row |
 
 mod audio;
 mod clear;
+mod configured;
 pub(super) mod deployment;
 pub(super) mod exemptions;
 mod ground;
@@ -20,6 +22,7 @@ pub(super) mod held_up;
 pub(super) mod protected;
 pub(super) mod sealed;
 
+pub use configured::Configured;
 pub use deployment::Deployment;
 pub use exemptions::{Exemption, Peers};
 pub(super) use ground::{Ground, Level};

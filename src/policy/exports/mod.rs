@@ -4,6 +4,7 @@
 //! guessed. Pre-shared keys stand in some exports in clear: no reader keeps a value that it has no use for, and
 //! no message quotes a line.
 
+mod host;
 mod ipsec_conf;
 mod netsh;
 mod powershell;
@@ -20,14 +21,13 @@ mod xfrm;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub use host::{HostPolicy, Passage};
 pub use powershell::ONE_LINER;
 pub use rule::{Action, ConnectionRule, Direction, Mode, Profiles, Store};
 pub use words::Addresses;
 
-use super::boxes;
 use crate::error::{Error, Result};
 
 /// The IPsec policy of one host, as exported.
@@ -124,40 +124,6 @@ impl Export {
             (rule.priority.unwrap_or(0), rule.priority.is_none() && rule.action != Action::Exempt)
         });
         rules
-    }
-
-    /// The rule that decides about packets between the host and a peer, in some direction and profile: what it
-    /// does, as far as that is certain. Ports are 0 for transports without them.
-    pub fn covering(
-        &self,
-        local: IpAddr,
-        remote: IpAddr,
-        transport: u8,
-        local_port: u16,
-        remote_port: u16,
-    ) -> Option<(&ConnectionRule, Action)> {
-        let ends = [local, remote].map(|address| boxes::number(address.to_canonical()));
-        let [local, remote] = ends;
-        let point = |direction, profile| {
-            [
-                direction,
-                profile,
-                transport.into(),
-                local,
-                remote,
-                local_port.into(),
-                remote_port.into(),
-            ]
-        };
-        let covers = |rule: &ConnectionRule| {
-            rule.spaces().iter().any(|space| {
-                (0..2).any(|direction| {
-                    (0..3).any(|profile| space.holds_point(point(direction, profile)))
-                })
-            })
-        };
-        let rule = self.in_force().into_iter().find(|rule| !rule.uncertain() && covers(rule))?;
-        Some((rule, rule.action))
     }
 }
 
@@ -364,22 +330,5 @@ mod tests {
         assert_eq!(why[2], None);
         assert_eq!(export.rules[2].profiles.spans(), [(0, 0), (1, 1)]);
         assert!(why[3].unwrap().contains("switches local rules off"));
-    }
-
-    #[test]
-    fn the_rule_that_covers_a_flow_is_named() {
-        let export = export(
-            "v2.10|Action=SecureServer|Active=TRUE|Name=Isolation|\n\
-             v2.10|Action=DoNotSecure|Active=TRUE|Name=Media|Protocol=17|EP2_4=10.1.3.10|EP2Port2_10=49152-57500|\n",
-        );
-        let [a, b]: [IpAddr; 2] = ["10.1.2.1", "10.1.3.10"].map(|text| text.parse().unwrap());
-        let covering = |local, remote, transport, from, to| {
-            let (rule, action) = export.covering(local, remote, transport, from, to).unwrap();
-            (rule.name.as_str(), action)
-        };
-        assert_eq!(covering(a, b, 17, 5000, 50000), ("Media", Action::Exempt));
-        assert_eq!(covering(b, a, 17, 50000, 5000), ("Media", Action::Exempt), "either endpoint");
-        assert_eq!(covering(a, b, 6, 5000, 50000), ("Isolation", Action::Secure));
-        assert_eq!(covering(a, b, 17, 5000, 57501), ("Isolation", Action::Secure));
     }
 }

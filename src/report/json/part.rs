@@ -8,7 +8,7 @@ use serde::ser::{Serialize, Serializer};
 
 use super::finding::Frame;
 use super::negotiation::NegotiationJson;
-use crate::findings::audit::{ClassTotals, Exemption, Expected};
+use crate::findings::audit::{ClassTotals, Configured, Exemption, Expected};
 use crate::flow::FragmentCounts;
 use crate::input::Compression;
 use crate::policy::Class;
@@ -238,6 +238,18 @@ struct ExemptionJson<'r> {
     same_as: &'r [String],
     peers: PeersJson<'r>,
     frames: Vec<Frame>,
+    configured: Vec<ConfiguredJson<'r>>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct ConfiguredJson<'r> {
+    host: &'r str,
+    rule: &'r str,
+    says: &'static str,
+    seen: &'static str,
+    contradicts: bool,
+    frame: Frame,
+    text: &'r str,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -264,6 +276,21 @@ impl<'r> ExemptionJson<'r> {
                 addresses: &exemption.peers.addresses,
             },
             frames: exemption.frames.iter().map(Frame::of).collect(),
+            configured: exemption.configured.iter().map(ConfiguredJson::of).collect(),
+        }
+    }
+}
+
+impl<'r> ConfiguredJson<'r> {
+    fn of(configured: &'r Configured) -> Self {
+        Self {
+            host: &configured.host,
+            rule: &configured.rule,
+            says: configured.says,
+            seen: configured.seen,
+            contradicts: configured.contradicts,
+            frame: Frame::of(&configured.frame),
+            text: &configured.text,
         }
     }
 }

@@ -125,6 +125,10 @@ fn ipsec(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
         for evidence in exemption.evidence.iter().take(MAX_EVIDENCE) {
             page.tagged(4, "-", Tone::Plain, evidence)?;
         }
+        for configured in &exemption.configured {
+            let tone = if configured.contradicts { Tone::Doubtful } else { Tone::Plain };
+            page.tagged(4, exemptions::relation(configured), tone, &configured.text)?;
+        }
     }
     let mends = exemptions::mends(report);
     for (rows, commands) in &mends {
