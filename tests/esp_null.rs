@@ -165,11 +165,11 @@ fn told(packet: &Packet<'_>) -> String {
     )
 }
 
-fn opened<'a>(
-    data: &'a [u8],
+fn opened(
+    data: &[u8],
     original_len: usize,
     whole: bool,
-) -> Result<Option<Packet<'a>>, TestCaseError> {
+) -> Result<Option<Packet<'_>>, TestCaseError> {
     let frame = frame(1, data, original_len);
     let (soon, plain) = (decode(&frame), general(&frame));
     prop_assert_eq!(format!("{:?}", soon), format!("{:?}", plain));

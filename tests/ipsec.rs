@@ -143,7 +143,9 @@ fn later(packets: Timed, by: u64) -> Timed {
 
 /// Media of a role inside ESP: the row, the role's host and its port, whether it comes from that host, whether over
 /// TCP, and the other rows of the same host and port.
-const MEDIA: [(&str, &str, u16, bool, bool, &[&str]); 21] = [
+type Media = (&'static str, &'static str, u16, bool, bool, &'static [&'static str]);
+
+const MEDIA: [Media; 21] = [
     ("X01", "edge-in", 3478, false, false, &[]),
     ("X01", "edge-in", 443, false, true, &[]),
     ("X02", "edge-out", 3478, false, false, &[]),

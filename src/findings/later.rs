@@ -163,7 +163,9 @@ mod tests {
 
     fn told(bed: &Testbed, samples: &[Sample]) -> Vec<(Ground, Vec<String>, String)> {
         let mut deployment = Deployment::default();
-        samples.iter().for_each(|sample| deployment.note(&sample.flow));
+        for sample in samples {
+            deployment.note(&sample.flow);
+        }
         let mut later = Later::default();
         for sample in samples {
             later.add(&Case::of(&sample.judged(), bed, &deployment), &ROWS);
