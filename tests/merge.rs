@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use portassay::decode::{
-    Carriage, Detail, IcmpErrorKind, Inline, Layer, Packet, Part, Parts, Protector, Quoted, Sealed,
-    Shield, TcpFlags, Transport,
+    Carriage, Detail, IcmpErrorKind, Inline, Layer, NullForm, Packet, Part, Parts, Protector,
+    Quoted, Sealed, Shield, TcpFlags, Transport, UdpEncapsulation,
 };
 use portassay::flow::{FlowTable, Limits};
 use portassay::input::{Frame, LinkType, Timestamp};
@@ -32,7 +32,7 @@ fn address(n: u8) -> IpAddr {
 fn small() -> impl Strategy<Value = Small> {
     let hosts = (0..3_u8, 0..3_u8, any::<bool>());
     let places = prop_oneof![2 => Just(None), 1 => (0..4_u8).prop_map(Some)];
-    (hosts, 0..6_u8, 0..32_u8, 0..4_u32, 0..50_i64, 0..4_usize, places).prop_map(
+    (hosts, 0..7_u8, 0..32_u8, 0..4_u32, 0..50_i64, 0..4_usize, places).prop_map(
         |((from, to, ah), kind, flags, sequence, time, len, place)| Small {
             from,
             to,
@@ -58,12 +58,18 @@ fn sealed(small: &Small) -> Sealed {
     }
 }
 
-/// AH of the hosts, or of the ends of a tunnel.
+/// IPsec of any kind, of the hosts or of the ends of a tunnel.
 fn shield(small: &Small) -> Shield {
     let outer =
         |host| if small.sequence.is_multiple_of(2) { address(host) } else { address(host + 10) };
     let ends = (outer(small.from), outer(small.to));
-    Shield { protocol: Protector::Ah, spi: small.sequence, carriage: Carriage::Ip, ends }
+    let (protocol, carriage) = match small.flags % 4 {
+        0 => (Protector::Ah, Carriage::Ip),
+        1 => (Protector::Esp(NullForm { icv: 12, iv: 0 }), Carriage::Ip),
+        2 => (Protector::Esp(NullForm { icv: 16, iv: 8 }), Carriage::Udp),
+        _ => (Protector::Wesp, Carriage::Ip),
+    };
+    Shield { protocol, spi: small.sequence, carriage, ends }
 }
 
 fn packet(small: &Small, frame: u64) -> Packet<'_> {
@@ -91,7 +97,11 @@ fn packet(small: &Small, frame: u64) -> Packet<'_> {
         }
         3 => (Transport::UDP, Detail::None),
         4 => (Transport::ICMP, Detail::IcmpError(quoted)),
-        _ => (Transport::ESP, Detail::Security(sealed(small))),
+        5 => (Transport::ESP, Detail::Security(sealed(small))),
+        _ => {
+            let esp = UdpEncapsulation::Esp(sealed(small));
+            (Transport::UDP, Detail::UdpEncapsulation(esp))
+        }
     };
     let ports = transport.has_ports();
     let mut layers = Inline::new(Layer::IpInIp);

@@ -128,3 +128,167 @@ const MAX_KEPT: usize = 8192;
 const MAX_HOSTS: usize = 65_536;
 /// Times kept of each, the latest.
 const MAX_TIMES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::Deployment;
+    use crate::findings::testbed::{
+        EXEMPT_IN, EXEMPT_OUT, GATEWAYS, MEDIATION_SIP, SIP, Sample, Testbed, flow,
+    };
+    use crate::flow::{Marked, Pace};
+    use crate::policy::Class;
+
+    const ROWS: [Row<'_>; 2] = [EXEMPT_IN, EXEMPT_OUT];
+    const MS: i64 = 1_000_000;
+
+    /// Four seconds of what a client sends a mediation server, with a share of even gaps, in the thousandth.
+    fn hidden_from(first: i64, even: u64, marked: Marked) -> Sample {
+        let pace = Pace {
+            packets: 200,
+            even: even * 199 / 1000,
+            short: 199,
+            ip_bytes: 200 * 200,
+            marked,
+            times: Some((Timestamp(first * MS), Timestamp((first + 4_000) * MS))),
+            ..Pace::default()
+        };
+        let sample = flow("10.20.0.101:0", "10.0.1.31:0").esp(9);
+        sample.paced(pace).during(first, first + 4_000)
+    }
+
+    fn audio(first: i64) -> Sample {
+        hidden_from(first, 1000, Marked::default())
+    }
+
+    fn noise(marked: Marked) -> Sample {
+        hidden_from(20_000, 0, marked)
+    }
+
+    fn told(bed: &Testbed, samples: &[Sample]) -> Vec<(Ground, Vec<String>, String)> {
+        let mut deployment = Deployment::default();
+        for sample in samples {
+            deployment.note(&sample.flow);
+        }
+        let mut later = Later::default();
+        for sample in samples {
+            later.add(&Case::of(&sample.judged(), bed, &deployment), &ROWS);
+        }
+        let kept = later.take();
+        let all = kept.iter().flat_map(|kept| {
+            let judged = kept.judged();
+            let case = Case::of(&judged, bed, &deployment);
+            let said = later.hidden(&case, &ROWS).into_iter().map(|hidden| {
+                let rows = hidden.rows.iter().map(|row| row.id.to_owned()).collect();
+                let told = hidden.sights.first().map(|(_, sight)| sight.text.clone());
+                (hidden.ground, rows, told.unwrap_or_default())
+            });
+            said.collect::<Vec<_>>()
+        });
+        all.collect()
+    }
+
+    fn grounds(samples: &[Sample]) -> Vec<Ground> {
+        told(&Testbed::default(), samples).into_iter().map(|(ground, ..)| ground).collect()
+    }
+
+    #[test]
+    fn the_rhythm_of_audio_is_a_hint_and_with_its_marking_more() {
+        let [(ground, rows, text)] =
+            told(&Testbed::default(), &[audio(20_000)]).try_into().unwrap();
+        assert_eq!((ground, rows), (Ground::Rhythm, vec!["X05".to_owned()]));
+        assert!(text.contains("rhythm and size of audio") && !text.contains("call"), "{text}");
+        let expedited = Marked { audio: 150, ..Marked::default() };
+        let marked = hidden_from(20_000, 1000, expedited);
+        assert_eq!(grounds(&[marked]), [Ground::RhythmInContext]);
+        assert_eq!(grounds(&[noise(expedited)]), [Ground::Marked]);
+        let video = Marked { video: 150, ..Marked::default() };
+        assert_eq!(grounds(&[hidden_from(20_000, 1000, video)]), [Ground::Rhythm]);
+    }
+
+    #[test]
+    fn what_resembles_nothing_matters_only_strictly() {
+        let sample = noise(Marked::default());
+        assert_eq!(grounds(std::slice::from_ref(&sample)), []);
+        let strict = Testbed { strict: true, ..Testbed::default() };
+        let [(ground, rows, _)] = told(&strict, &[sample]).try_into().unwrap();
+        assert_eq!((ground, rows), (Ground::Hidden, vec!["X05".to_owned()]));
+    }
+
+    #[test]
+    fn what_comes_back_must_not_be_other_traffic() {
+        let mut back = noise(Marked::default());
+        back.flow.ends.swap(0, 1);
+        assert_eq!(grounds(&[audio(20_000), back]), []);
+        let mut back = audio(20_000).frame(7);
+        back.flow.ends.swap(0, 1);
+        assert_eq!(grounds(&[audio(20_000), back]), [Ground::Rhythm; 2]);
+    }
+
+    #[test]
+    fn a_call_that_began_within_ten_seconds_before_makes_it_likely() {
+        let sip = |first: i64| {
+            flow("10.20.0.101:50001", "10.0.1.11:5061")
+                .class(Class::Confirmed)
+                .row(SIP)
+                .during(first, first + 9)
+        };
+        let with = |signalling: Sample| grounds(&[signalling, audio(20_000)]);
+        assert_eq!(with(sip(10_000)), [Ground::RhythmInContext]);
+        assert_eq!(with(sip(20_000)), [Ground::RhythmInContext]);
+        assert_eq!(with(sip(9_999)), [Ground::Rhythm]);
+        assert_eq!(with(sip(20_001)), [Ground::Rhythm]);
+        let text = told(&Testbed::default(), &[sip(15_000), audio(20_000)]).remove(0).2;
+        assert!(text.ends_with("; a call began with it"), "{text}");
+        // Also where no row expects it and its content shows it; not where it is something else.
+        let unexpected = sip(15_000).class(Class::Unexpected);
+        assert_eq!(with(unexpected.clone()), [Ground::Rhythm]);
+        assert_eq!(with(unexpected.protocol("sip")), [Ground::RhythmInContext]);
+    }
+
+    #[test]
+    fn a_call_of_other_hosts_says_nothing() {
+        let sip = |from: &str, to: &str| {
+            let sample = flow(&format!("{from}:50001"), &format!("{to}:5070"));
+            sample.class(Class::Confirmed).row(MEDIATION_SIP).during(15_000, 15_009)
+        };
+        let with = |from, to| grounds(&[sip(from, to), audio(20_000)]);
+        // Servers signal for everybody: only with each other it is a sign.
+        assert_eq!(with("10.0.1.11", "10.0.1.31"), [Ground::Rhythm]);
+        assert_eq!(with("10.20.0.102", "10.0.1.31"), [Ground::Rhythm]);
+        assert_eq!(with("10.20.0.101", "10.0.1.11"), [Ground::RhythmInContext]);
+        let mut between_servers = audio(20_000);
+        between_servers.flow.ends[0].address = "10.0.1.11".parse().unwrap();
+        let found = grounds(&[sip("10.0.1.11", "10.0.1.31"), between_servers]);
+        assert_eq!(found, [Ground::RhythmInContext]);
+    }
+
+    #[test]
+    fn declared_gateways_hosts_without_rows_and_other_content_are_silent() {
+        for (at, host) in [(0, GATEWAYS[0]), (1, GATEWAYS[1]), (1, "10.0.1.41")] {
+            let mut sample = audio(20_000);
+            sample.flow.ends[at].address = host.parse().unwrap();
+            assert_eq!(grounds(&[sample]), [], "{host}");
+        }
+        let on_4500 = |sample: Sample| {
+            let mut sample = sample.udp();
+            sample.flow.ends.iter_mut().for_each(|end| end.port = 4500);
+            sample
+        };
+        assert_eq!(grounds(&[on_4500(audio(20_000)).protocol("ike")]), [Ground::Rhythm]);
+        assert_eq!(grounds(&[on_4500(audio(20_000)).protocol("rtp")]), []);
+    }
+
+    #[test]
+    fn only_so_many_are_kept_and_those_are_the_earliest() {
+        let bed = Testbed::default();
+        let mut later = Later::default();
+        for frame in (1..=MAX_KEPT as u64 + 9).rev() {
+            let sample = audio(20_000).frame(frame);
+            later.add(&Case::of(&sample.judged(), &bed, &bed.deployment), &ROWS);
+        }
+        let frames: Vec<u64> =
+            later.take().iter().map(|kept| kept.judged().flow.first_frame.frame).collect();
+        assert_eq!((frames.len(), frames[0], frames[MAX_KEPT - 1]), (MAX_KEPT, 1, MAX_KEPT as u64));
+    }
+}

@@ -55,3 +55,72 @@ fn message(telling: &Telling<'_>) -> String {
         telling.rows_do("exempts", "exempt"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::Negotiations;
+    use crate::findings::negotiations::testing::{Told, at, end, message};
+    use crate::findings::testbed::{EXEMPT_IN, EXEMPT_OUT, Sample, Testbed, flow};
+    use crate::flow::FrameRef;
+    use crate::input::Timestamp;
+    use crate::policy::MediaSign;
+
+    /// In ms.
+    const BEGIN: i64 = 20_000;
+
+    /// The client asks the mediation server so many times, half a second apart.
+    fn asked(tries: u64) -> Testbed {
+        let mut negotiations = Negotiations::default();
+        for nth in 0..tries {
+            let time = Timestamp((BEGIN + nth.cast_signed() * 500) * 1_000_000);
+            let (from, to) = (end("10.20.0.101"), end("10.0.1.31"));
+            negotiations.take(&message(&Told::default()), from, to, at(nth + 4), time);
+        }
+        Testbed { negotiations, ..Testbed::default() }
+    }
+
+    fn media(first: i64) -> Sample {
+        let sample = flow("10.20.0.101:50020", "10.0.1.31:49200").udp().protocol("rtp");
+        let sign = MediaSign::Content;
+        sample
+            .exempt(&[(EXEMPT_IN, sign), (EXEMPT_OUT, sign)])
+            .packets(40, 40)
+            .during(BEGIN + first, BEGIN + first + 800)
+    }
+
+    #[test]
+    fn media_that_fall_back_to_clear_are_told_with_their_wait() {
+        let finding = asked(3).only_finding(&media(3_000));
+        assert_eq!(finding.rule, RULE.name);
+        assert_eq!((finding.severity, finding.confidence), (Severity::Warning, Confidence::Medium));
+        assert_eq!(finding.expectation.as_deref(), Some("X05"));
+        assert_eq!(finding.frames, [FrameRef { capture: 0, frame: 4 }]);
+        assert_eq!(
+            finding.message,
+            "an IPsec negotiation came with media between client 10.20.0.101 and mediation med01 on \
+             udp/49200, which nobody answered; media fell back to clear after 3000.000 ms; X05 exempts it"
+        );
+    }
+
+    #[test]
+    fn other_traffic_that_began_with_it_makes_it_a_note() {
+        let smb = flow("10.20.0.101:50001", "10.0.1.31:445").during(BEGIN - 2, BEGIN + 100);
+        let findings = asked(3).findings(&[media(3_000), smb]);
+        let told: Vec<_> = findings.iter().filter(|finding| finding.rule == RULE.name).collect();
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].severity, told[0].confidence), (Severity::Note, Confidence::Low));
+    }
+
+    #[test]
+    fn one_unanswered_message_and_media_without_a_row_are_silent() {
+        let silent = |bed: Testbed, media: Sample| {
+            let findings = bed.findings(&[media]);
+            assert!(findings.iter().all(|finding| finding.rule != RULE.name), "{findings:#?}");
+        };
+        silent(asked(1), media(3_000));
+        silent(asked(0), media(3_000));
+        silent(asked(3), media(3_000).exempt(&[]));
+        silent(asked(3), media(10_001));
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use super::audit::{Audit, Summary};
 use super::case::{Case, Lookup, Row};
-use super::{Deployment, Finding, Judged, Rule, Spark};
+use super::{Deployment, Finding, Judged, Negotiations, Rule, Spark};
 use crate::decode::{Carriage, IcmpErrorKind, NullForm, Protector, Transport};
 use crate::flow::{
     Association, Associations, Counters, DirectionBy, Endpoint, Flow, FrameRef, IcmpSeen, Outcome,
@@ -48,6 +48,7 @@ pub(super) struct Testbed {
     pub(super) strict: bool,
     pub(super) deployment: Deployment,
     pub(super) exported: Vec<HostPolicy>,
+    pub(super) negotiations: Negotiations,
     pub(super) profile: Profile,
     /// The media row that every flow of media misses.
     pub(super) media_outside: Option<(ExpectationId, Misfit)>,
@@ -80,6 +81,7 @@ impl Testbed {
             deployment.note(sample.judged().flow);
         }
         audit.tell_deployment(deployment.into());
+        audit.heed(&self.negotiations);
         for sample in samples {
             audit.add(&sample.judged());
         }
@@ -266,6 +268,12 @@ impl Sample {
         self = self.paced(pace);
         self.outcome = Outcome::Datagram;
         self
+    }
+
+    /// Captured from one time to another, in ms.
+    pub(super) fn during(mut self, first: i64, last: i64) -> Self {
+        [self.flow.first, self.flow.last] = [first, last].map(|ms| Timestamp(ms * 1_000_000));
+        self.frame(first.unsigned_abs())
     }
 
     pub(super) fn packets(mut self, forward: u64, backward: u64) -> Self {

@@ -118,3 +118,104 @@ pub(super) struct Seen {
     /// The time of the flow's latest packet before.
     pub(super) before: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decode::NullForm;
+
+    const HOSTS: [&str; 2] = ["10.0.0.1", "10.0.0.2"];
+    const GATEWAYS: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+
+    /// A packet of a flow: who sends it, what protects it, whether in a tunnel, and how much later than the one before.
+    type Small = (bool, Option<(u8, bool)>, i64);
+
+    fn shield(side: Side, kind: u8, in_tunnel: bool) -> Shield {
+        let hosts = if in_tunnel { GATEWAYS } else { HOSTS };
+        let [a, b] = hosts.map(|host| host.parse().unwrap());
+        Shield {
+            protocol: [
+                Protector::Ah,
+                Protector::Wesp,
+                Protector::Esp(NullForm { icv: 12, iv: 0 }),
+                Protector::Esp(NullForm { icv: 16, iv: 8 }),
+            ][usize::from(kind)],
+            spi: u32::from(kind) + 300,
+            carriage: [Carriage::Ip, Carriage::Udp][usize::from(kind % 2)],
+            ends: if side == Side::A { (a, b) } else { (b, a) },
+        }
+    }
+
+    /// What is known of packets that were captured from a frame on, with the latest time.
+    fn of(packets: &[(Small, Timestamp)], first_frame: usize) -> (Associations, Option<Timestamp>) {
+        let (mut known, mut last) = (Associations::default(), None);
+        for (at, ((back, around, _), time)) in packets.iter().enumerate() {
+            let side = if *back { Side::B } else { Side::A };
+            if let Some((kind, in_tunnel)) = around {
+                let [a, b] = HOSTS.map(|host| host.parse().unwrap());
+                let own_ends = if side == Side::A { (a, b) } else { (b, a) };
+                let frame = (first_frame + at) as u64;
+                let at = FrameRef { capture: 0, frame };
+                let seen = Seen { side, at, time: *time, before: last };
+                known.note(&shield(side, *kind, *in_tunnel), own_ends, &seen);
+            }
+            last = last.max(Some(*time));
+        }
+        (known, last)
+    }
+
+    #[test]
+    fn of_each_side_the_first_is_kept_and_all_are_counted() {
+        let packets = [
+            ((false, None, 0), Timestamp(5)),
+            ((false, Some((2, false)), 0), Timestamp(9)),
+            ((false, Some((0, false)), 0), Timestamp(11)),
+            ((true, Some((1, true)), 0), Timestamp(12)),
+        ];
+        let (known, _) = of(&packets, 1);
+        assert_eq!((known.packets(Side::A), known.packets(Side::B)), (2, 1));
+        let first = known.earliest().unwrap();
+        assert_eq!((first.spi, first.first_frame.frame, first.first), (302, 2, Timestamp(9)));
+        assert_eq!(first.before, Some(Timestamp(5)));
+        let sides: Vec<(Side, u32)> = known.iter().map(|(side, known)| (side, known.spi)).collect();
+        assert_eq!(sides, [(Side::A, 302), (Side::B, 301)]);
+        assert_eq!(
+            known.tunnel[1].map(|known| known.ends.0.to_string()).as_deref(),
+            Some("192.0.2.2")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parts_joined_in_order_are_the_whole(
+            packets in prop::collection::vec(
+                (any::<bool>(), prop::option::of((0..4_u8, any::<bool>())), -5..50_i64),
+                1..30,
+            ),
+            cut in 0..30_usize,
+            flipped: bool,
+        ) {
+            let mut time = 1_000;
+            let packets: Vec<(Small, Timestamp)> = packets
+                .into_iter()
+                .map(|small| {
+                    time += small.2;
+                    (small, Timestamp(time))
+                })
+                .collect();
+            let (part, rest) = packets.split_at(cut.min(packets.len()));
+            let (mut joined, last) = of(part, 1);
+            let (mut next, _) = of(rest, 1);
+            next.rebase(|frame| frame.frame += part.len() as u64);
+            if flipped {
+                next.swap();
+            }
+            if let Some(last) = last {
+                joined.join(&next, flipped, last);
+                prop_assert_eq!(joined, of(&packets, 1).0);
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::decode::Sealed;
 use crate::input::Timestamp;
 
 /// The packets of one side whose content cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Pace {
     /// Security parameters indexes of the first and the last packet, in the order of the capture.
     pub spis: Option<(u32, u32)>,
@@ -39,7 +39,7 @@ pub struct Pace {
 
 /// Packets by differentiated services code point (RFC 2474), as sites mark media: 46 (expedited forwarding,
 /// RFC 3246), 34 (AF41, RFC 2597), 24 (CS3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Marked {
     /// 46.
     pub audio: u64,
@@ -154,3 +154,100 @@ fn widen(known: Option<(u32, u32)>, (low, high): (u32, u32)) -> (u32, u32) {
 const FRAME: i64 = 20_000_000;
 /// By how much it varies, in ns.
 const SLACK: i64 = 5_000_000;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(spi: u32, sequence: u32, dscp: u8, whole: bool, ip_len: u32) -> Sealed {
+        Sealed { spi, sequence, dscp, whole, ip_len }
+    }
+
+    /// The pace of packets with these gaps before each but the first, in ms.
+    fn paced(gaps: &[i64]) -> Pace {
+        let (mut pace, mut ms) = (Pace::default(), 1_000);
+        pace.add(&packet(9, 0, 46, true, 200), Timestamp(ms * 1_000_000));
+        for (sequence, gap) in (1..).zip(gaps) {
+            ms += gap;
+            pace.add(&packet(9, sequence, 46, true, 200), Timestamp(ms * 1_000_000));
+        }
+        pace
+    }
+
+    #[test]
+    fn gaps_are_even_multiples_short_or_left_out() {
+        let counted = |gaps: &[i64]| {
+            let pace = paced(gaps);
+            [pace.even, pace.multiples, pace.short]
+        };
+        assert_eq!(counted(&[15, 20, 25]), [3, 3, 3]);
+        assert_eq!(counted(&[14, 26, 34, 46, 54]), [0, 0, 5]);
+        assert_eq!(counted(&[35, 40, 60, 65]), [0, 4, 4]);
+        // Packets sent together, and pauses; clocks may step back.
+        assert_eq!(counted(&[0, 5]), [0, 0, 2]);
+        assert_eq!(counted(&[200, 5_000, -30]), [0, 0, 0]);
+        assert_eq!(counted(&[199]), [0, 1, 1]);
+    }
+
+    #[test]
+    fn an_association_goes_on_with_its_index() {
+        let of = |spis: &[u32]| {
+            let mut pace = Pace::default();
+            for spi in spis {
+                pace.add(&packet(*spi, 1, 0, true, 100), Timestamp(0));
+            }
+            pace
+        };
+        assert!(!of(&[]).is_association() && !of(&[7]).is_association());
+        assert!(of(&[7, 7]).is_association() && !of(&[7, 8]).is_association());
+        // A rekeying changes it once, and RTP with each packet.
+        assert!(of(&[7, 7, 8, 8]).is_association() && !of(&[7, 8, 9, 10]).is_association());
+        assert_eq!(of(&[7, 8, 9]).spi(), Some(7));
+    }
+
+    proptest! {
+        #[test]
+        fn parts_joined_in_order_are_the_whole(
+            packets in prop::collection::vec(
+                (0..3_u32, any::<u32>(), 0..6_usize, any::<bool>(), 60..1500_u32, -40..300_i64),
+                0..40,
+            ),
+            cuts in prop::collection::vec(0..40_usize, 0..4),
+        ) {
+            let mut ms = 0;
+            let timed: Vec<(Sealed, Timestamp)> = packets
+                .into_iter()
+                .map(|(spi, sequence, dscp, whole, ip_len, gap)| {
+                    ms += gap;
+                    let dscp = [0, 8, 24, 34, 46, 63][dscp];
+                    (packet(spi, sequence, dscp, whole, ip_len), Timestamp(ms * 1_000_000))
+                })
+                .collect();
+            let of = |part: &[(Sealed, Timestamp)]| {
+                let mut pace = Pace::default();
+                for (packet, time) in part {
+                    pace.add(packet, *time);
+                }
+                pace
+            };
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(timed.len())).collect();
+            cuts.extend([0, timed.len()]);
+            cuts.sort_unstable();
+            let parts: Vec<Pace> = cuts.windows(2).map(|cut| of(&timed[cut[0]..cut[1]])).collect();
+            let mut from_the_left = Pace::default();
+            for part in &parts {
+                from_the_left.join(part);
+            }
+            let mut from_the_right = Pace::default();
+            for part in parts.iter().rev() {
+                let mut longer = *part;
+                longer.join(&from_the_right);
+                from_the_right = longer;
+            }
+            prop_assert_eq!(from_the_left, of(&timed));
+            prop_assert_eq!(from_the_right, of(&timed));
+        }
+    }
+}

@@ -52,6 +52,13 @@ pub(crate) fn protocol(number: u8, from: IpAddr, to: IpAddr) -> Packet {
     Packet::new(from, to, Kind::Other(number))
 }
 
+/// An echo request with its checksum.
+pub(crate) fn ping(from: IpAddr, to: IpAddr) -> Packet {
+    let (from, to) = (SocketAddr::new(from, 0), SocketAddr::new(to, 0));
+    let kind = if from.is_ipv4() { 8 } else { 128 };
+    Packet::new(from, to, Kind::Icmp { kind, code: 0 })
+}
+
 /// An ICMP error that a host sends to the sender of a packet, with as many bytes of the packet as
 /// routers quote at least: the IP header and eight more.
 pub(crate) fn icmp_error(reporter: IpAddr, kind: u8, code: u8, quoted: &Packet) -> Packet {
@@ -177,7 +184,17 @@ impl Packet {
 
     /// ESP with NULL encryption and a 12-byte check value: the content is readable.
     pub(crate) fn esp_null(self, spi: u32, sequence: u32) -> Self {
-        self.wrap(Wrap::EspNull { spi, sequence })
+        self.esp_null_as(spi, sequence, 0, 12)
+    }
+
+    /// The same with an initialization vector and a check value of so many bytes.
+    pub(crate) fn esp_null_as(self, spi: u32, sequence: u32, iv: usize, icv: usize) -> Self {
+        self.wrap(Wrap::EspNull { spi, sequence, iv, icv })
+    }
+
+    /// Wrapped ESP without encryption; `aligned` as IPv6 wants it.
+    pub(crate) fn wesp(self, spi: u32, sequence: u32, icv: usize, aligned: bool) -> Self {
+        self.wrap(Wrap::Wesp { spi, sequence, icv, aligned })
     }
 
     /// ESP whose content cannot be told from noise.
@@ -187,7 +204,12 @@ impl Packet {
 
     /// Puts what is there so far into UDP without a checksum, as ESP is behind a NAT.
     pub(crate) fn in_udp(self, from: u16, to: u16) -> Self {
-        self.wrap(Wrap::Udp { from, to })
+        self.wrap(Wrap::Udp { from, to, marked: false })
+    }
+
+    /// The same with the mark that wrapped ESP has there.
+    pub(crate) fn in_udp_marked(self, from: u16, to: u16) -> Self {
+        self.wrap(Wrap::Udp { from, to, marked: true })
     }
 
     /// A new packet between two gateways around this one.

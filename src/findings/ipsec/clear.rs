@@ -46,3 +46,90 @@ fn is_decrypted(case: &Case<'_>, sender: Side) -> bool {
 const MIN_PACKETS: u64 = 50;
 /// Or this long, in ns.
 const MIN_DURATION: i64 = 5_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::Deployment;
+    use crate::findings::testbed::{EXEMPT_IN, EXEMPT_OUT, Sample, Testbed, flow};
+
+    const BOTH: [(Row<'_>, MediaSign); 2] =
+        [(EXEMPT_IN, MediaSign::Content), (EXEMPT_OUT, MediaSign::Content)];
+
+    /// A second of media in clear.
+    fn media(packets: [u64; 2]) -> Sample {
+        let sample = flow("10.20.0.101:50020", "10.0.1.31:49200").udp().exempt(&BOTH);
+        sample.packets(packets[0], packets[1]).during(10_000, 11_000)
+    }
+
+    fn esp(from: &str, to: &str) -> Sample {
+        let end = |host| format!("{host}:0");
+        flow(&end(from), &end(to)).esp(9).during(10_500, 10_600)
+    }
+
+    fn rows(media: &Sample, others: &[Sample]) -> Vec<(String, Side)> {
+        let mut deployment = Deployment::default();
+        others.iter().chain([media]).for_each(|sample| deployment.note(&sample.flow));
+        let (bed, judged) = (Testbed::default(), media.judged());
+        let case = Case::of(&judged, &bed, &deployment);
+        respected(&case).into_iter().map(|(row, sender)| (row.id.to_owned(), sender)).collect()
+    }
+
+    fn inbound() -> (String, Side) {
+        ("X05".to_owned(), Side::A)
+    }
+
+    fn outbound() -> (String, Side) {
+        ("X06".to_owned(), Side::B)
+    }
+
+    #[test]
+    fn media_in_clear_respect_the_rows_of_their_directions_where_both_hosts_use_ipsec() {
+        let (client, server) = ("10.20.0.101", "10.0.1.31");
+        let media = media([50, 50]);
+        let both = [inbound(), outbound()];
+        assert_eq!(rows(&media, &[esp(client, server)]), both);
+        assert_eq!(rows(&media, &[esp(server, client)]), both);
+        let elsewhere = [esp(client, "10.0.1.41"), esp("10.0.1.11", server)];
+        assert_eq!(rows(&media, &elsewhere), both);
+        assert_eq!(rows(&media, &elsewhere[..1]), []);
+        assert_eq!(rows(&media, &elsewhere[1..]), []);
+        assert_eq!(rows(&media, &[]), []);
+    }
+
+    #[test]
+    fn fifty_packets_or_five_seconds_show_media_flowing() {
+        let esp = [esp("10.20.0.101", "10.0.1.31")];
+        assert_eq!(rows(&media([49, 50]), &esp), [outbound()]);
+        assert_eq!(rows(&media([49, 1]).during(10_000, 14_999), &esp), []);
+        let long = |packets| media(packets).during(10_000, 15_000);
+        assert_eq!(rows(&long([49, 1]), &esp), [inbound(), outbound()]);
+    }
+
+    #[test]
+    fn only_content_in_clear_counts() {
+        let esp = [esp("10.20.0.101", "10.0.1.31")];
+        let by_port = media([50, 50]).exempt(&[(EXEMPT_IN, MediaSign::OwnRange)]);
+        assert_eq!(rows(&by_port, &esp), []);
+        assert_eq!(rows(&media([50, 50]).exempt(&[]), &esp), []);
+        assert_eq!(rows(&media([50, 50]).inside_ah([50, 0]), &esp), []);
+    }
+
+    #[test]
+    fn what_a_host_shows_once_more_after_it_decrypted_it_is_not_clear() {
+        let (client, server) = ("10.20.0.101", "10.0.1.31");
+        let one_way = media([50, 0]);
+        assert_eq!(rows(&one_way, &[esp(client, server)]), []);
+        // The other direction is hidden, or it was at another time, or its content could be read.
+        assert_eq!(rows(&one_way, &[esp(server, client)]), [inbound()]);
+        for (first, last) in [(8_000, 9_999), (11_001, 12_000)] {
+            let earlier_or_later = esp(client, server).during(first, last);
+            assert_eq!(rows(&one_way, &[earlier_or_later]), [inbound()]);
+        }
+        for (first, last) in [(8_000, 10_000), (11_000, 12_000)] {
+            assert_eq!(rows(&one_way, &[esp(client, server).during(first, last)]), []);
+        }
+        let read = flow("10.20.0.101:1", "10.0.1.31:445").inside_ah([5, 0]).during(10_500, 10_600);
+        assert_eq!(rows(&one_way, &[read]), [inbound()]);
+    }
+}

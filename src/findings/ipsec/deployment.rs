@@ -102,7 +102,7 @@ impl Stream {
         self.last = self.last.max(other.last);
         self.first_frame = self.first_frame.min(other.first_frame);
         self.readable |= other.readable;
-        let rank = |pace: &Option<Pace>| pace.map(|pace| (pace.packets, pace.ip_bytes, pace.spis));
+        let rank = |pace: &Option<Pace>| pace.map(|pace| (pace.packets, pace.ip_bytes, pace));
         if rank(&other.pace) > rank(&self.pace) {
             self.pace = other.pace;
         }
@@ -122,3 +122,112 @@ pub(in crate::findings) fn sealed_sides(flow: &Flow) -> impl Iterator<Item = (Si
 
 /// Pairs of hosts kept, some 20 MB; further ones are as if IPsec were not seen between them.
 const MAX_STREAMS: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::findings::testbed::{GATEWAYS, Sample, flow};
+
+    const CLIENT: &str = "10.20.0.101";
+    const SERVER: &str = "10.0.1.31";
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn told(samples: &[Sample]) -> Deployment {
+        let (mut all, mut backwards) = (Deployment::default(), Deployment::default());
+        for (sample, from_the_end) in samples.iter().zip(samples.iter().rev()) {
+            all.note(&sample.flow);
+            backwards.note(&from_the_end.flow);
+        }
+        assert_eq!(all, backwards, "order decides nothing");
+        all
+    }
+
+    fn media() -> Sample {
+        flow("10.20.0.101:50020", "10.0.1.31:49200").udp().during(1_000, 9_000)
+    }
+
+    fn pace(packets: u64, changes: u64) -> Pace {
+        Pace { packets, changes, spis: Some((7, 7)), ..Pace::default() }
+    }
+
+    #[test]
+    fn what_could_be_read_tells_of_the_ends_of_its_association() {
+        let all = told(&[media().inside_ah([5, 0])]);
+        let stream = all.stream(ip(CLIENT), ip(SERVER)).unwrap();
+        assert_eq!((stream.first.0, stream.last.0), (1_000_000_000, 9_000_000_000));
+        assert_eq!((stream.first_frame.frame, stream.readable, stream.pace), (3, true, None));
+        assert_eq!(all.stream(ip(SERVER), ip(CLIENT)), None);
+        assert!(all.is_between(ip(SERVER), ip(CLIENT)) && all.uses(ip(CLIENT)));
+        assert!(!all.is_empty() && !all.uses(ip("10.0.1.11")));
+    }
+
+    #[test]
+    fn of_a_tunnel_its_ends_use_ipsec_and_not_the_hosts_inside() {
+        let all = told(&[media().in_tunnel((GATEWAYS[0], GATEWAYS[1]), 40)]);
+        assert!(all.uses(ip(GATEWAYS[0])) && all.uses(ip(GATEWAYS[1])));
+        assert!(!all.uses(ip(CLIENT)) && !all.is_between(ip(CLIENT), ip(SERVER)));
+    }
+
+    #[test]
+    fn what_is_hidden_has_a_pace_and_only_the_sender_has_it() {
+        let all = told(&[flow("10.0.1.31:0", "10.20.0.101:0").esp(0x1000)]);
+        let stream = all.stream(ip(SERVER), ip(CLIENT)).unwrap();
+        assert_eq!((stream.readable, stream.pace.map(|pace| pace.packets)), (false, Some(3)));
+        assert_eq!(all.stream(ip(CLIENT), ip(SERVER)), None);
+        assert!(told(&[media()]).is_empty());
+    }
+
+    #[test]
+    fn in_udp_only_what_keeps_its_index_is_an_association() {
+        for (pace, is_one) in
+            [(pace(1, 0), false), (pace(2, 0), true), (pace(8, 2), true), (pace(8, 3), false)]
+        {
+            let all = told(&[flow("10.20.0.101:4500", "10.0.1.31:4500").udp().paced(pace)]);
+            assert_eq!(all.uses(ip(CLIENT)), is_one, "{pace:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_streams_the_times_are_joined_and_the_longest_pace_is_kept() {
+        let esp = |packets: u64, frame, first: i64, last: i64| {
+            let sample = flow("10.20.0.101:0", "10.0.1.31:0").esp(9).frame(frame);
+            let times = Some((Timestamp(first), Timestamp(last)));
+            sample.paced(Pace { times, ..pace(packets, 0) })
+        };
+        let all = told(&[esp(3, 5, 50, 60), esp(9, 2, 20, 30), media().inside_ah([2, 0])]);
+        let stream = all.stream(ip(CLIENT), ip(SERVER)).unwrap();
+        assert_eq!((stream.first.0, stream.last.0), (20, 9_000_000_000));
+        assert_eq!((stream.first_frame.frame, stream.readable), (2, true));
+        assert_eq!(stream.pace.map(|pace| pace.packets), Some(9));
+        // The same numbers at other times.
+        let all = told(&[esp(3, 5, 50, 60), esp(3, 6, 70, 80)]);
+        assert_eq!(all.stream(ip(CLIENT), ip(SERVER)).map(|stream| stream.last.0), Some(80));
+    }
+
+    #[test]
+    fn an_address_of_ipv4_inside_ipv6_is_the_same_host() {
+        let all = told(&[flow("[::ffff:10.20.0.101]:0", "10.0.1.31:0").esp(9)]);
+        assert!(all.uses(ip(CLIENT)) && all.uses(ip("::ffff:10.20.0.101")));
+        assert!(all.is_between(ip("::ffff:10.0.1.31"), ip(CLIENT)));
+    }
+
+    #[test]
+    fn only_so_many_pairs_are_kept_and_those_go_on() {
+        let mut sample = flow("10.20.0.101:0", "10.0.1.31:0").esp(9);
+        let mut all = Deployment::default();
+        for host in 0..=MAX_STREAMS as u32 {
+            sample.flow.ends[0].address = IpAddr::V4(Ipv4Addr::from(host));
+            all.note(&sample.flow);
+        }
+        assert_eq!(all.streams.len(), MAX_STREAMS);
+        sample.flow.ends[0].address = IpAddr::V4(Ipv4Addr::from(0));
+        all.note(&sample.paced(pace(77, 0)).flow);
+        let stream = all.stream(ip("0.0.0.0"), ip(SERVER)).unwrap();
+        assert_eq!(stream.pace.map(|pace| pace.packets), Some(77));
+    }
+}

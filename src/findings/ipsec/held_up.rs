@@ -179,3 +179,243 @@ fn shown(nanoseconds: i64) -> String {
 
 /// How long after the first message media may begin and still have waited for it, in ns.
 const LONGEST_WAIT: i64 = 10_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::Deployment;
+    use crate::findings::case::Lookup;
+    use crate::findings::negotiations::testing::{Told, at, end, message};
+    use crate::findings::negotiations::{Negotiations, Ties};
+    use crate::findings::testbed::{DNS, EXEMPT_IN, EXEMPT_OUT, GATEWAYS, Sample, Testbed, flow};
+    use crate::identify::ike::message::Family;
+    use crate::input::Timestamp;
+    use crate::policy::MediaSign;
+
+    const CLIENT: &str = "10.20.0.101";
+    const SERVER: &str = "10.0.1.31";
+    const STRANGERS: [&str; 2] = ["203.0.113.1", "203.0.113.2"];
+    /// When the negotiation begins, in ms.
+    const BEGIN: i64 = 20_000;
+
+    /// What is said: after how many ms, whether by the responder, and what.
+    type Said = (i64, bool, Told);
+
+    fn first() -> Told {
+        Told::default()
+    }
+
+    fn answer() -> Told {
+        Told { answered: true, knows: false, body: 1, ..Told::default() }
+    }
+
+    fn answered() -> Vec<Said> {
+        vec![(0, false, first()), (5, true, answer())]
+    }
+
+    fn unanswered(tries: i64) -> Vec<Said> {
+        (0..tries).map(|n| (n * 500, false, first())).collect()
+    }
+
+    /// `IKEv2`, whose responder authenticates.
+    fn completed() -> Vec<Said> {
+        let init = Told { family: Family::Ike2, exchange: 34, ..first() };
+        let auth = Told { exchange: 35, id: 1, ..init };
+        let back = |told: Told| Told { answered: true, knows: false, ..told };
+        vec![(0, false, init), (5, true, back(init)), (9, false, auth), (14, true, back(auth))]
+    }
+
+    /// The second phase is tried twice.
+    fn refused() -> Vec<Said> {
+        let quick = Told { exchange: 32, id: 7, answered: true, body: 2, ..first() };
+        [answered(), vec![(9, false, quick), (509, false, quick)]].concat()
+    }
+
+    /// The first phase is refused in clear.
+    fn refused_at_once() -> Vec<Said> {
+        let no = Told { exchange: 5, id: 9, error: Some(14), ..answer() };
+        vec![(0, false, first()), (5, true, no)]
+    }
+
+    fn media_between(ends: [&str; 2], first: i64, last: i64) -> Sample {
+        let [from, to] = ends;
+        let sample = flow(&format!("{from}:50020"), &format!("{to}:49200")).udp().protocol("rtp");
+        let sign = MediaSign::Content;
+        sample.exempt(&[(EXEMPT_IN, sign), (EXEMPT_OUT, sign)]).during(BEGIN + first, BEGIN + last)
+    }
+
+    fn media(first: i64, last: i64) -> Sample {
+        media_between([CLIENT, SERVER], first, last)
+    }
+
+    fn esp(from: &str, to: &str, first: i64) -> Sample {
+        let end = |host| format!("{host}:0");
+        flow(&end(from), &end(to)).esp(9).during(BEGIN + first, BEGIN + first + 500)
+    }
+
+    /// What belongs to a negotiation of two hosts, the first of which begins it.
+    fn tied(hosts: [&str; 2], said: &[Said], samples: &[Sample]) -> Ties {
+        let mut all = Negotiations::default();
+        for (number, (ms, back, told)) in (1..).zip(said) {
+            let ends = hosts.map(end);
+            let (from, to) = (ends[usize::from(*back)], ends[usize::from(!*back)]);
+            let time = Timestamp((BEGIN + ms) * 1_000_000);
+            all.take(&message(told), from, to, at(number), time);
+        }
+        let mut ties = Ties::default();
+        ties.heed(&all);
+        let bed = Testbed::default();
+        for sample in samples {
+            ties.add(&Case::of(&sample.judged(), &bed, Deployment::NONE));
+        }
+        ties
+    }
+
+    /// The ground, the rows and the words.
+    type Verdict = (Ground, Vec<String>, String);
+
+    fn verdict(hosts: [&str; 2], said: &[Said], samples: &[Sample]) -> Option<Verdict> {
+        let (bed, mut deployment) = (Testbed::default(), Deployment::default());
+        for sample in samples {
+            deployment.note(&sample.flow);
+        }
+        let [(tied, kept)] = tied(hosts, said, samples)
+            .take_untold(Timestamp(i64::MAX))
+            .try_into()
+            .expect("a negotiation with media");
+        let judged = kept.judged();
+        let found = held_up(&tied, &Case::of(&judged, &bed, &deployment))?;
+        let rows = found.rows.iter().map(|(row, _)| row.id.to_owned()).collect();
+        Some((found.ground, rows, found.detail))
+    }
+
+    fn of_the_client(said: &[Said], samples: &[Sample]) -> Option<Verdict> {
+        verdict([CLIENT, SERVER], said, samples)
+    }
+
+    fn ground_of(said: &[Said], samples: &[Sample]) -> Option<Ground> {
+        of_the_client(said, samples).map(|(ground, ..)| ground)
+    }
+
+    #[test]
+    fn a_negotiation_speaks_of_what_its_initiator_sends() {
+        let (ground, rows, detail) = of_the_client(&answered(), &[media(700, 9_000)]).unwrap();
+        assert_eq!((ground, rows), (Ground::CausedByMedia, vec!["X05".to_owned()]));
+        let fell_back = "which did not end; media fell back to clear after 700.000 ms";
+        assert_eq!(detail, fell_back);
+        let (_, rows, _) = verdict([SERVER, CLIENT], &answered(), &[media(700, 9_000)]).unwrap();
+        assert_eq!(rows, ["X06"]);
+    }
+
+    #[test]
+    fn an_association_shows_that_both_sides_agreed() {
+        let (ground, rows, detail) =
+            of_the_client(&completed(), &[media(80, 9_000), esp(CLIENT, SERVER, 70)]).unwrap();
+        assert_eq!((ground, rows), (Ground::CausedByMedia, vec!["X05".into(), "X06".into()]));
+        assert_eq!(detail, "which succeeded; media began 80.000 ms after it");
+        let (_, rows, detail) = of_the_client(&completed(), &[media(80, 9_000)]).unwrap();
+        assert_eq!(rows, ["X05"]);
+        assert_eq!(detail, "which completed without ESP; media began 80.000 ms after it");
+    }
+
+    #[test]
+    fn one_message_that_nobody_answers_is_no_negotiation_and_two_are() {
+        assert_eq!(of_the_client(&unanswered(1), &[media(500, 9_000)]), None);
+        let (ground, rows, detail) = of_the_client(&unanswered(3), &[media(3_000, 9_000)]).unwrap();
+        assert_eq!((ground, rows), (Ground::CausedByMedia, vec!["X05".to_owned()]));
+        let fell_back = "which nobody answered; media fell back to clear after 3000.000 ms";
+        assert_eq!(detail, fell_back);
+    }
+
+    #[test]
+    fn media_long_after_did_not_wait_for_it() {
+        assert!(ground_of(&answered(), &[media(10_000, 11_000)]).is_some());
+        assert!(ground_of(&answered(), &[media(10_001, 11_000)]).is_none());
+    }
+
+    #[test]
+    fn what_began_just_before_may_have_caused_it_as_well() {
+        let smb = flow("10.20.0.101:50001", "10.0.1.31:445").during(BEGIN - 3, BEGIN + 50);
+        for said in [answered(), refused(), unanswered(2)] {
+            assert_eq!(ground_of(&said, &[media(1, 9), smb.clone()]), Some(Ground::Triggered));
+        }
+        let later = flow("10.20.0.101:50001", "10.0.1.31:445").during(BEGIN + 1, BEGIN + 50);
+        assert_eq!(ground_of(&answered(), &[media(1, 9), later]), Some(Ground::CausedByMedia));
+    }
+
+    #[test]
+    fn a_second_phase_that_fails_is_an_exemption_of_one_side() {
+        let (ground, rows, detail) = of_the_client(&refused(), &[media(600, 9_000)]).unwrap();
+        assert_eq!((ground, rows), (Ground::Asymmetric, vec!["X05".to_owned()]));
+        assert!(detail.starts_with("which failed; "), "{detail}");
+        let first_phase = ground_of(&refused_at_once(), &[media(600, 9_000)]);
+        assert_eq!(first_phase, Some(Ground::CausedByMedia));
+    }
+
+    #[test]
+    fn media_that_begin_in_clear_and_end_with_esp_changed_over() {
+        let clear = || media(2, 60);
+        let (ground, rows, detail) =
+            of_the_client(&completed(), &[clear(), esp(SERVER, CLIENT, 90)]).unwrap();
+        assert_eq!((ground, rows), (Ground::Switch, vec!["X05".into(), "X06".into()]));
+        assert_eq!(detail, "which succeeded; media began in clear at the same time");
+        let forth = ground_of(&completed(), &[clear(), esp(CLIENT, SERVER, 90)]);
+        assert_eq!(forth, Some(Ground::Switch));
+        // They go on in clear, they begin too late, or the association can be read: no such change.
+        let readable = flow("10.20.0.101:50001", "10.0.1.31:445")
+            .inside_ah([9, 9])
+            .during(BEGIN + 90, BEGIN + 900);
+        for (media, esp) in [
+            (media(2, 9_000), esp(SERVER, CLIENT, 90)),
+            (media(51, 60), esp(SERVER, CLIENT, 90)),
+            (clear(), readable),
+        ] {
+            assert_eq!(ground_of(&completed(), &[media, esp]), Some(Ground::CausedByMedia));
+        }
+    }
+
+    #[test]
+    fn declared_gateways_and_strangers_are_left_alone() {
+        let between = |hosts: [&str; 2]| {
+            let sample = media_between(hosts, 600, 9_000);
+            let anyone = [(DNS, MediaSign::Content), (EXEMPT_IN, MediaSign::Content)];
+            let found = verdict(hosts, &answered(), &[sample.exempt(&anyone)]);
+            found.map(|(_, rows, _)| rows)
+        };
+        assert_eq!(between([GATEWAYS[0], SERVER]), None);
+        assert_eq!(between([CLIENT, GATEWAYS[1]]), None);
+        assert_eq!(between(STRANGERS), None);
+        assert_eq!(between([STRANGERS[0], SERVER]), Some(vec!["I01".into(), "X05".into()]));
+        assert_eq!(between([CLIENT, STRANGERS[0]]), Some(vec!["I01".into()]));
+        // Of no row.
+        assert_eq!(between([CLIENT, "10.0.1.41"]), Some(vec!["I01".into()]));
+        let nobodys = media_between([CLIENT, "10.0.1.41"], 600, 9_000);
+        assert_eq!(verdict([CLIENT, "10.0.1.41"], &answered(), &[nobodys]), None);
+    }
+
+    #[test]
+    fn strictly_a_completed_negotiation_breaks_the_rows_of_what_its_initiator_sends() {
+        let rows = |hosts: [&str; 2], said: &[Said], samples: &[Sample]| -> Vec<String> {
+            let ties = tied(hosts, said, samples);
+            let bed = Testbed::default();
+            let [initiator, responder] = hosts.map(|host| bed.party(host.parse().unwrap()));
+            let parties = (&initiator, &responder);
+            let found =
+                ties.iter().flat_map(|tied| negotiated(tied, parties, &[EXEMPT_IN, EXEMPT_OUT]));
+            found.map(|(row, sight)| format!("{} {}", row.id, sight.peer)).collect()
+        };
+        assert_eq!(rows([CLIENT, SERVER], &completed(), &[]), ["X05 10.20.0.101"]);
+        assert_eq!(rows([SERVER, CLIENT], &completed(), &[]), ["X06 10.20.0.101"]);
+        assert_eq!(rows([CLIENT, "10.0.1.11"], &completed(), &[]), Vec::<String>::new());
+        for without_end in [answered(), refused(), refused_at_once(), unanswered(3)] {
+            assert_eq!(rows([CLIENT, SERVER], &without_end, &[]), Vec::<String>::new());
+        }
+        let esp = esp(CLIENT, SERVER, 50);
+        assert_eq!(rows([CLIENT, SERVER], &answered(), &[esp]).len(), 1);
+        // TCP does not excuse it, ICMP does: no row exempts it.
+        let mut before = flow("10.20.0.101:50001", "10.0.1.31:445").during(BEGIN - 9, BEGIN - 1);
+        assert_eq!(rows([CLIENT, SERVER], &completed(), &[before.clone()]).len(), 1);
+        before.flow.transport = crate::decode::Transport::ICMP;
+        assert_eq!(rows([CLIENT, SERVER], &completed(), &[before]), Vec::<String>::new());
+    }
+}

@@ -208,7 +208,7 @@ const FIRST_NUMBERS: u32 = 8;
 const NAT_PORT: u16 = 4500;
 
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Messages made by hand, for the tests of this folder.
+//! Messages made by hand, for tests.
 
 use super::*;
 use crate::identify::ike::Vendors;
@@ -6,18 +6,18 @@ use crate::identify::ike::message::{Family, Phase, Sender};
 
 /// A message in the few terms that matter.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told {
-    pub(super) cookie: u64,
-    pub(super) family: Family,
-    pub(super) exchange: u8,
-    pub(super) id: u32,
+pub(in crate::findings) struct Told {
+    pub(in crate::findings) cookie: u64,
+    pub(in crate::findings) family: Family,
+    pub(in crate::findings) exchange: u8,
+    pub(in crate::findings) id: u32,
     /// Stands for its bytes.
-    pub(super) body: u32,
+    pub(in crate::findings) body: u32,
     /// Whether the responder's cookie is in it.
-    pub(super) answered: bool,
-    pub(super) error: Option<u16>,
+    pub(in crate::findings) answered: bool,
+    pub(in crate::findings) error: Option<u16>,
     /// Whether it says that its sender initiates.
-    pub(super) knows: bool,
+    pub(in crate::findings) knows: bool,
 }
 
 impl Default for Told {
@@ -36,7 +36,7 @@ impl Default for Told {
 }
 
 /// Exchanges of every phase and family.
-pub(super) const KINDS: [(Family, u8); 6] = [
+pub(in crate::findings) const KINDS: [(Family, u8); 6] = [
     (Family::Ike1, 2),
     (Family::Ike1, 5),
     (Family::Ike1, 32),
@@ -45,7 +45,7 @@ pub(super) const KINDS: [(Family, u8); 6] = [
     (Family::Ike2, 36),
 ];
 
-pub(super) fn message(told: &Told) -> Message {
+pub(in crate::findings) fn message(told: &Told) -> Message {
     Message {
         family: told.family,
         exchange: told.exchange,
@@ -67,11 +67,11 @@ pub(super) fn message(told: &Told) -> Message {
     }
 }
 
-pub(super) fn at(frame: u64) -> FrameRef {
+pub(in crate::findings) fn at(frame: u64) -> FrameRef {
     FrameRef { capture: 0, frame }
 }
 
 /// A host's end on the port of key exchange.
-pub(super) fn end(address: &str) -> Endpoint {
+pub(in crate::findings) fn end(address: &str) -> Endpoint {
     Endpoint { address: address.parse().unwrap(), port: 500 }
 }
