@@ -207,6 +207,9 @@ impl<'p> Audit<'p> {
         let Some(rule) = RULES.iter().position(|rule| rule.name == name) else { return };
         let lookup: &dyn Lookup = self.lookup;
         for (transport, endpoint, announcement) in learned.media() {
+            if !self.deployment.is_empty() {
+                self.later.note_call(endpoint.address, announcement.times[0]);
+            }
             if self.came.remove(&(transport, endpoint)) || announcement.is_reports() {
                 continue;
             }
@@ -269,7 +272,8 @@ impl<'p> Audit<'p> {
         for kept in self.later.take() {
             let judged = kept.judged();
             let case = Case::of(&judged, lookup, &deployment);
-            for hidden in self.later.hidden(&case, &self.exempt) {
+            let negotiated = self.ties.knows(&case);
+            for hidden in self.later.hidden(&case, &self.exempt, negotiated) {
                 let spark = esp_resembles_media::late(&case, &hidden);
                 for (row, sight) in hidden.sights {
                     self.watch.see(row, sight, lookup);

@@ -28,16 +28,14 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     let broken: Vec<_> = protected(case)
         .into_iter()
         .map(|protected| (Ground::of(protected.sign), protected))
-        .filter(|(ground, _)| *ground > Ground::SharedTcpRange)
+        .filter(|(ground, _)| *ground > Ground::SharedPort)
         .collect();
     let first = broken.iter().map(|(_, protected)| protected.row.key).min()?;
-    let proven = broken
-        .iter()
-        .any(|(ground, protected)| ground.level(protected.association.packets) == Level::Proven);
-    let (severity, confidence) = if proven {
-        (Severity::Error, Confidence::High)
-    } else {
-        (Severity::Warning, Confidence::Medium)
+    let levels = broken.iter().map(|(ground, p)| ground.level(p.association.packets));
+    let (severity, confidence) = match levels.max() {
+        Some(Level::Proven) => (Severity::Error, Confidence::High),
+        Some(Level::Likely) => (Severity::Warning, Confidence::Medium),
+        _ => (Severity::Note, Confidence::Low),
     };
     let surest = broken
         .iter()
@@ -54,11 +52,11 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     })
 }
 
-/// Whether a tunnel of hosts that the topology does not know is around the packets: gateways, perhaps, that
+/// Whether a tunnel is around the packets that ends at a host the topology does not know: a gateway, perhaps, that
 /// it should declare.
 fn is_of_strangers(case: &Case<'_>, protected: &Protected<'_>) -> bool {
     let (from, to) = protected.association.ends;
-    protected.in_tunnel(case) && !case.is_known(from) && !case.is_known(to)
+    protected.in_tunnel(case) && !(case.is_known(from) && case.is_known(to))
 }
 
 fn detail(case: &Case<'_>, ground: Ground, protected: &Protected<'_>) -> String {
@@ -69,7 +67,7 @@ fn detail(case: &Case<'_>, ground: Ground, protected: &Protected<'_>) -> String 
     };
     let tunnel = if is_of_strangers(case, protected) {
         let (from, to) = protected.association.ends;
-        format!(" in a tunnel from {from} to {to}, which the topology does not declare as gateways")
+        format!(" in a tunnel from {from} to {to}, where the topology declares no gateway")
     } else {
         String::new()
     };
@@ -120,13 +118,16 @@ mod tests {
 
     #[test]
     fn a_udp_port_that_others_use_too_is_a_warning_and_a_media_port_an_error() {
-        let inside = |sign| {
+        let many = |sign, packets| {
             let sample = flow("10.20.0.101:50020", "10.0.1.31:49200")
                 .udp()
                 .exempt(&[(EXEMPT_IN, sign)])
-                .inside_ah([40, 0]);
+                .inside_ah([packets, 0]);
             Testbed::default().only_finding(&sample)
         };
+        let inside = |sign| many(sign, 100);
+        let few = many(MediaSign::SharedRange, 99);
+        assert_eq!((few.severity, few.confidence), (Severity::Note, Confidence::Low));
         let finding = inside(MediaSign::SharedRange);
         assert_eq!((finding.severity, finding.confidence), (Severity::Warning, Confidence::Medium));
         let end = "inside AH, told by its port; X05 exempts it";
@@ -162,15 +163,15 @@ mod tests {
         assert_eq!(
             finding.message,
             "media between client 10.20.0.101 and mediation med01 on udp/49200 is inside ESP \
-             without encryption in a tunnel from 203.0.113.1 to 203.0.113.2, which the topology \
-             does not declare as gateways, as its content shows; X05 exempts it"
+             without encryption in a tunnel from 203.0.113.1 to 203.0.113.2, where the topology \
+             declares no gateway, as its content shows; X05 exempts it"
         );
         let of_the_server = flow("10.20.0.101:50020", "10.0.1.31:49200")
             .udp()
             .exempt(&[(EXEMPT_IN, MediaSign::Content)])
             .in_tunnel(("203.0.113.1", "10.0.1.31"), 40);
         let message = Testbed::default().only_finding(&of_the_server).message;
-        assert!(!message.contains("tunnel"), "{message}");
+        assert!(message.contains("declares no gateway"), "{message}");
     }
 
     #[test]
@@ -180,7 +181,7 @@ mod tests {
             .exempt(&[(EXEMPT_IN, MediaSign::Content)])
             .inside_ah([1, 0]);
         let finding = Testbed::default().only_finding(&sample);
-        assert_eq!(finding.confidence, Confidence::Medium);
+        assert_eq!((finding.severity, finding.confidence), (Severity::Note, Confidence::Low));
     }
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
         for sample in [
             base().udp().exempt(&[(EXEMPT_IN, MediaSign::Content)]),
             base().udp().inside_ah([40, 40]),
-            base().exempt(&[(EXEMPT_IN, MediaSign::SharedTcpRange)]).inside_ah([40, 40]),
+            base().exempt(&[(EXEMPT_IN, MediaSign::SharedPort)]).inside_ah([40, 40]),
         ] {
             assert_eq!(bed.fires(&RULE, &sample), None);
         }

@@ -9,9 +9,10 @@ use super::ipsec::exemptions::{Sight, peer, sealed_text};
 use super::ipsec::sealed::{Sealed, sealed};
 use super::kept::Kept;
 use super::{Case, Row};
+use crate::decode::Transport;
 use crate::flow::FrameRef;
 use crate::input::Timestamp;
-use crate::policy::ExpectationId;
+use crate::policy::{ExpectationId, MediaSign};
 
 /// What waits, and what it waits for.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(super) struct Later {
     kept: BTreeMap<FrameRef, Kept>,
     /// When signalling began, by a host that is no server, or by a pair of servers.
     signalling: BTreeMap<(IpAddr, Option<IpAddr>), BTreeSet<Timestamp>>,
+    /// From when to when media of two hosts were in clear; the earliest [`MAX_TIMES`].
+    clear: BTreeMap<(IpAddr, Option<IpAddr>), BTreeSet<(Timestamp, Timestamp)>>,
 }
 
 /// Hidden traffic about which something can be said.
@@ -37,6 +40,7 @@ impl Later {
             return;
         }
         self.note_signalling(case);
+        self.note_clear_media(case);
         let matters = |sealed: &Sealed<'_>| {
             sealed.ground(case, false).is_some() && !sealed.rows(case, rows).is_empty()
         };
@@ -53,19 +57,40 @@ impl Later {
         if !expected && case.judged.identification.protocol != Some(SIGNALLING) {
             return;
         }
+        for key in keys(case) {
+            self.begins(key, case.judged.flow.first);
+        }
+    }
+
+    /// Notes that a call of a host was announced.
+    pub(super) fn note_call(&mut self, host: IpAddr, time: Timestamp) {
+        self.begins((host.to_canonical(), None), time);
+    }
+
+    fn begins(&mut self, key: (IpAddr, Option<IpAddr>), time: Timestamp) {
+        if self.signalling.len() >= MAX_HOSTS && !self.signalling.contains_key(&key) {
+            return;
+        }
+        let times = self.signalling.entry(key).or_default();
+        times.insert(time);
+        if times.len() > MAX_TIMES {
+            times.pop_first();
+        }
+    }
+
+    fn note_clear_media(&mut self, case: &Case<'_>) {
+        let flow = case.judged.flow;
+        let media = case.exempt.iter().any(|(_, sign)| *sign == MediaSign::Content);
         let [a, b] = ends(case);
-        let mut keys = vec![pair(a, b)];
-        keys.extend((!case.initiator.server).then_some((a, None)));
-        keys.extend((!case.responder.server).then_some((b, None)));
-        for key in keys {
-            if self.signalling.len() >= MAX_HOSTS && !self.signalling.contains_key(&key) {
-                continue;
-            }
-            let times = self.signalling.entry(key).or_default();
-            times.insert(case.judged.flow.first);
-            if times.len() > MAX_TIMES {
-                times.pop_first();
-            }
+        let key = pair(a, b);
+        let room = self.clear.len() < MAX_HOSTS || self.clear.contains_key(&key);
+        if !media || flow.associations.is_some() || flow.packets() < MIN_MEDIA || !room {
+            return;
+        }
+        let times = self.clear.entry(key).or_default();
+        times.insert((flow.first, flow.last));
+        if times.len() > MAX_TIMES {
+            times.pop_last();
         }
     }
 
@@ -74,12 +99,28 @@ impl Later {
         std::mem::take(&mut self.kept).into_values().collect()
     }
 
-    /// What can be said of a flow that waited, by direction.
-    pub(super) fn hidden<'r>(&self, case: &Case<'_>, rows: &[Row<'r>]) -> Vec<Hidden<'r>> {
+    /// What can be said of a flow that waited, by direction. ESP in UDP between hosts that were not seen to
+    /// negotiate (`negotiated`) may be anything.
+    pub(super) fn hidden<'r>(
+        &self,
+        case: &Case<'_>,
+        rows: &[Row<'r>],
+        negotiated: bool,
+    ) -> Vec<Hidden<'r>> {
+        let sure = case.judged.flow.transport != Transport::UDP || negotiated;
         let say = |sealed: Sealed<'_>| {
-            let began = sealed.pace.times.map_or(case.judged.flow.first, |(first, _)| first);
-            let with_call = self.call_began(case, began);
-            let ground = sealed.ground(case, with_call)?;
+            let (first, last) =
+                sealed.pace.times.unwrap_or((case.judged.flow.first, case.judged.flow.last));
+            let with_call = sure && self.call_began(case, first);
+            let ground = match sealed.ground(case, with_call)? {
+                // Media that is in clear meanwhile is not what ESP hides.
+                _ if sealed.has_rhythm() && self.is_clear_beside(case, first, last) => return None,
+                Ground::Rhythm | Ground::RhythmInContext if self.clear_ends_at(case, first) => {
+                    Ground::Switch
+                }
+                Ground::RhythmInContext if !sure => Ground::Rhythm,
+                ground => ground,
+            };
             let rows = sealed.rows(case, rows);
             let call = if with_call { "; a call began with it" } else { "" };
             let sight = |row: &Row<'_>| Sight {
@@ -98,16 +139,44 @@ impl Later {
         sealed(case).into_iter().filter_map(say).collect()
     }
 
+    /// Whether media of the same hosts was in clear for a while between two times.
+    fn is_clear_beside(&self, case: &Case<'_>, first: Timestamp, last: Timestamp) -> bool {
+        let beside = |&(from, until): &(Timestamp, Timestamp)| {
+            until.min(last).0.saturating_sub(from.max(first).0) >= BESIDE
+        };
+        self.clear_media(case).any(beside)
+    }
+
+    /// Whether media of the same hosts that was in clear ended at a time.
+    fn clear_ends_at(&self, case: &Case<'_>, time: Timestamp) -> bool {
+        let range = time.0.saturating_sub(BESIDE)..=time.0.saturating_add(CROSSING);
+        self.clear_media(case).any(|(_, until)| range.contains(&until.0))
+    }
+
+    fn clear_media(&self, case: &Case<'_>) -> impl Iterator<Item = &(Timestamp, Timestamp)> {
+        let [a, b] = ends(case);
+        self.clear.get(&pair(a, b)).into_iter().flatten()
+    }
+
     /// Whether signalling of these hosts began shortly before.
     fn call_began(&self, case: &Case<'_>, time: Timestamp) -> bool {
-        let [a, b] = ends(case);
-        let mut keys = vec![pair(a, b)];
-        keys.extend((!case.initiator.server).then_some((a, None)));
-        keys.extend((!case.responder.server).then_some((b, None)));
         let since = Timestamp(time.0.saturating_sub(BEFORE_MEDIA));
+        let keys = keys(case);
         let times = keys.iter().filter_map(|key| self.signalling.get(key));
         times.into_iter().any(|times| times.range(since..=time).next().is_some())
     }
+}
+
+/// Under which the signalling of two hosts is kept. Servers of one role signal to each other all day.
+fn keys(case: &Case<'_>) -> Vec<(IpAddr, Option<IpAddr>)> {
+    let [a, b] = ends(case);
+    let (initiator, responder) = (&case.initiator, &case.responder);
+    let alike = initiator.server && responder.server && initiator.roles.0 & responder.roles.0 != 0;
+    let mut keys = Vec::new();
+    keys.extend((!alike).then_some(pair(a, b)));
+    keys.extend((!initiator.server).then_some((a, None)));
+    keys.extend((!responder.server).then_some((b, None)));
+    keys
 }
 
 fn ends(case: &Case<'_>) -> [IpAddr; 2] {
@@ -122,11 +191,18 @@ fn pair(a: IpAddr, b: IpAddr) -> (IpAddr, Option<IpAddr>) {
 const SIGNALLING: &str = "sip";
 /// How long before its media a call begins, in ns.
 const BEFORE_MEDIA: i64 = 10_000_000_000;
+/// How long media in clear lasts beside ESP and then is not in it, in ns; and how long before ESP it may end to
+/// go on in it.
+const BESIDE: i64 = 1_000_000_000;
+/// How long after the first packet of ESP the peer's packets in clear may still arrive, in ns.
+const CROSSING: i64 = 200_000_000;
+/// Packets that show media.
+const MIN_MEDIA: u64 = 3;
 /// Flows kept, some 4 MB.
 const MAX_KEPT: usize = 8192;
 /// Hosts and pairs whose signalling is kept.
 const MAX_HOSTS: usize = 65_536;
-/// Times kept of each, the latest.
+/// Times kept of each.
 const MAX_TIMES: usize = 64;
 
 #[cfg(test)]
@@ -145,6 +221,7 @@ mod tests {
     /// Four seconds of what a client sends a mediation server, with a share of even gaps, in the thousandth.
     fn hidden_from(first: i64, even: u64, marked: Marked) -> Sample {
         let pace = Pace {
+            sequences: Some((1, 200)),
             packets: 200,
             even: even * 199 / 1000,
             short: 199,
@@ -178,7 +255,7 @@ mod tests {
         let all = kept.iter().flat_map(|kept| {
             let judged = kept.judged();
             let case = Case::of(&judged, bed, &deployment);
-            let said = later.hidden(&case, &ROWS).into_iter().map(|hidden| {
+            let said = later.hidden(&case, &ROWS, true).into_iter().map(|hidden| {
                 let rows = hidden.rows.iter().map(|row| row.id.to_owned()).collect();
                 let told = hidden.sights.first().map(|(_, sight)| sight.text.clone());
                 (hidden.ground, rows, told.unwrap_or_default())
@@ -281,7 +358,8 @@ mod tests {
 
     #[test]
     fn only_so_many_are_kept_and_those_are_the_earliest() {
-        let bed = Testbed::default();
+        let mut bed = Testbed::default();
+        bed.deployment.note(&audio(20_000).flow);
         let mut later = Later::default();
         for frame in (1..=MAX_KEPT as u64 + 9).rev() {
             let sample = audio(20_000).frame(frame);

@@ -113,6 +113,7 @@ impl Policy {
             content: Content::UNSEEN,
             announced: false,
             opened: false,
+            between_servers: false,
         };
         Ok(Explained {
             verdict: self.answer(&ask),

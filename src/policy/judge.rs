@@ -27,6 +27,8 @@ pub(super) struct Ask<'i> {
     pub(super) announced: bool,
     /// The opening of the connection was seen.
     pub(super) opened: bool,
+    /// Both ends are servers.
+    pub(super) between_servers: bool,
 }
 
 /// How well a row explains a flow, best first. Specific rows come before ranges and the product
@@ -116,6 +118,7 @@ impl Policy {
             },
             announced: false,
             opened: flow.handshake().is_some(),
+            between_servers,
         }
     }
 
@@ -400,13 +403,20 @@ impl ExemptTerms {
             return self.strict.then_some(MediaSign::AnyPort);
         }
         let registered = end.port.is_some_and(|port| port < FIRST_SHARED);
-        Some(if self.set_by_site || (registered && !self.content_required) {
+        // Media goes both ways; servers open connections to each other's ports all day.
+        let likely = match transport {
+            Transport::UDP => ask.sent == [true; 2],
+            _ => ask.opened && !ask.between_servers,
+        };
+        let sign = if self.set_by_site || (registered && !self.content_required) {
             MediaSign::OwnRange
-        } else if transport == Transport::UDP || ask.opened {
+        } else if likely {
             MediaSign::SharedRange
         } else {
-            MediaSign::SharedTcpRange
-        })
+            MediaSign::SharedPort
+        };
+        // Strictly no port of the role's is weaker than any other.
+        Some(if self.strict { sign.max(MediaSign::AnyPort) } else { sign })
     }
 }
 
@@ -956,7 +966,7 @@ row = [{ id = "Z1", from = "client", to = "front-end", transport = "tcp", port =
         let mut listens = flow("tcp 10.0.3.1:5081 -> 10.0.1.12:50000");
         let sign = |flow: &Flow| exempt(&policy, flow, "").first().map(|(_, sign)| *sign);
         listens.tcp = Default::default();
-        assert_eq!(sign(&listens), Some(MediaSign::SharedTcpRange));
+        assert_eq!(sign(&listens), Some(MediaSign::SharedPort));
         listens.tcp[0].0 = crate::flow::TcpSeen::SYN;
         assert_eq!(sign(&listens), Some(MediaSign::SharedRange));
     }

@@ -301,10 +301,10 @@ pub enum Misfit {
 /// What makes a flow one that an exemption row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MediaSign {
-    /// A TCP port of a range that is also the operating system's for short-lived ports, on the side that
-    /// seems to listen.
-    SharedTcpRange,
-    /// A UDP port of such a range, or a TCP port of one on which a connection was seen to be opened.
+    /// A port of a range that is also the operating system's for short-lived ports: over UDP one way only,
+    /// over TCP on the side that seems to listen, or between servers.
+    SharedPort,
+    /// A UDP port of such a range, both ways, or a TCP port of one on which a connection was seen to be opened.
     SharedRange,
     /// Any port: the strict reading leaves all of a role's traffic alone.
     AnyPort,

@@ -185,6 +185,7 @@ fn negotiated() -> Tied {
         clear: Some(media),
         other_triggers: 1,
         icmp_triggers: 0,
+        other_began: None,
         kept: None,
         trigger_frames: BTreeSet::from([FrameRef { capture: 0, frame: 39 }]),
     }

@@ -6,8 +6,9 @@ use crate::findings::{Case, Row};
 use crate::flow::Side;
 use crate::policy::MediaSign;
 
-/// The rows that a flow respects, with who sent the media.
-pub(super) fn respected<'a>(case: &Case<'a>) -> Vec<(Row<'a>, Side)> {
+/// The rows that a flow respects, with who sent the media. The hosts negotiated nothing as it began (`quiet`), or
+/// it went on in clear while they used IPsec.
+pub(super) fn respected<'a>(case: &Case<'a>, quiet: bool) -> Vec<(Row<'a>, Side)> {
     let flow = case.judged.flow;
     if case.exempt.is_empty() || case.deployment.is_empty() {
         return Vec::new();
@@ -15,13 +16,16 @@ pub(super) fn respected<'a>(case: &Case<'a>) -> Vec<(Row<'a>, Side)> {
     let [a, b] = flow.ends.map(|end| end.address);
     let deployment = case.deployment;
     let in_use = deployment.is_between(a, b) || (deployment.uses(a) && deployment.uses(b));
-    if flow.associations.is_some() || !in_use {
+    if !in_use || !(quiet || outlasts(case)) {
         return Vec::new();
     }
+    // Each direction stands for itself: one may be protected and the other not.
+    let inside = |side| flow.associations.as_ref().map_or(0, |around| around.packets(side));
     let lasts = flow.last.0.saturating_sub(flow.first.0) >= MIN_DURATION;
     let sides = [Side::A, Side::B].into_iter().filter(|sender| {
         let packets = flow.counters[sender.index()].packets;
-        packets > 0 && (packets >= MIN_PACKETS || lasts) && !is_decrypted(case, *sender)
+        let clear = packets > 0 && inside(*sender) == 0;
+        clear && (packets >= MIN_PACKETS || lasts) && !is_decrypted(case, *sender)
     });
     let rows = case.exempt.iter().filter(|(_, sign)| *sign == MediaSign::Content);
     sides
@@ -30,6 +34,17 @@ pub(super) fn respected<'a>(case: &Case<'a>) -> Vec<(Row<'a>, Side)> {
             covered.map(move |(row, _)| (*row, sender))
         })
         .collect()
+}
+
+/// Whether a flow went on for a while beside an association of its hosts.
+fn outlasts(case: &Case<'_>) -> bool {
+    let flow = case.judged.flow;
+    let [a, b] = flow.ends.map(|end| end.address);
+    let streams = [case.deployment.stream(a, b), case.deployment.stream(b, a)];
+    streams.into_iter().flatten().any(|stream| {
+        let since = stream.first.max(flow.first);
+        flow.last.0.saturating_sub(since.0) >= BESIDE && stream.last >= flow.first
+    })
 }
 
 /// Whether what a side sends may be the content of ESP once more: a host that captures its own traffic
@@ -42,6 +57,9 @@ fn is_decrypted(case: &Case<'_>, sender: Side) -> bool {
     one_way && stream.is_some_and(|stream| stream.first <= flow.last && stream.last >= flow.first)
 }
 
+/// How long media goes on in clear beside an association that does not cover it, in ns: what was on its way as
+/// the association began has long come.
+const BESIDE: i64 = 1_000_000_000;
 /// Packets of media that show it flowing.
 const MIN_PACKETS: u64 = 50;
 /// Or this long, in ns.
@@ -72,7 +90,10 @@ mod tests {
         others.iter().chain([media]).for_each(|sample| deployment.note(&sample.flow));
         let (bed, judged) = (Testbed::default(), media.judged());
         let case = Case::of(&judged, &bed, &deployment);
-        respected(&case).into_iter().map(|(row, sender)| (row.id.to_owned(), sender)).collect()
+        respected(&case, true)
+            .into_iter()
+            .map(|(row, sender)| (row.id.to_owned(), sender))
+            .collect()
     }
 
     fn inbound() -> (String, Side) {
@@ -112,7 +133,9 @@ mod tests {
         let by_port = media([50, 50]).exempt(&[(EXEMPT_IN, MediaSign::OwnRange)]);
         assert_eq!(rows(&by_port, &esp), []);
         assert_eq!(rows(&media([50, 50]).exempt(&[]), &esp), []);
-        assert_eq!(rows(&media([50, 50]).inside_ah([50, 0]), &esp), []);
+        // The other direction is in clear.
+        assert_eq!(rows(&media([50, 50]).inside_ah([50, 0]), &esp), [outbound()]);
+        assert_eq!(rows(&media([50, 50]).inside_ah([50, 1]), &esp), []);
     }
 
     #[test]

@@ -152,7 +152,8 @@ mod tests {
     }
 
     fn pace(packets: u64, changes: u64) -> Pace {
-        Pace { packets, changes, spis: Some((7, 7)), ..Pace::default() }
+        let sequences = Some((1, packets as u32));
+        Pace { packets, changes, spis: Some((7, 7)), sequences, ..Pace::default() }
     }
 
     #[test]

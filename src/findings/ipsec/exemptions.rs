@@ -132,8 +132,7 @@ impl Watch {
         for protected in protected(case) {
             self.see(protected.row.key, sight_of(case, &protected), lookup);
         }
-        let respected = if quiet { respected(case) } else { Vec::new() };
-        for (row, sender) in respected {
+        for (row, sender) in respected(case, quiet) {
             self.see(row.key, clear_sight(case, sender), lookup);
         }
         for sealed in sealed {
@@ -316,12 +315,13 @@ pub(in crate::findings) fn sealed_text(case: &Case<'_>, sealed: &Sealed<'_>) -> 
     let flow = case.judged.flow;
     let [from, to] = [sealed.sender, sealed.sender.other()].map(|side| flow.ends[side.index()]);
     let in_udp = if flow.transport == Transport::UDP { " in UDP" } else { "" };
+    let hidden = if sealed.is_cut() { "cut or in fragments" } else { "hidden" };
     let lost = match sealed.pace.lost() {
         None | Some(0) => String::new(),
         Some(lost) => format!(" and {lost} not captured, by their numbers,"),
     };
     format!(
-        "esp{in_udp} {} -> {}, SPI 0x{:08x}, content hidden, {sealed}, {} packets{lost} of {} bytes in the mean, {}",
+        "esp{in_udp} {} -> {}, SPI 0x{:08x}, content {hidden}, {sealed}, {} packets{lost} of {} bytes in the mean, {}",
         from.address,
         to.address,
         sealed.pace.spi().unwrap_or(0),

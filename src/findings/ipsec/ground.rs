@@ -35,8 +35,8 @@ pub(in crate::findings) enum Ground {
     ClearMedia,
     /// Strictly: hidden content between a host of the role and another.
     Hidden,
-    /// Readable, and by a TCP port of a range that others use too.
-    SharedTcpRange,
+    /// Readable, and by a port of a range that others use too, with nothing that speaks for media.
+    SharedPort,
     /// Hidden, and marked as media is.
     Marked,
     /// Hidden, with the rhythm and size of audio.
@@ -67,7 +67,7 @@ impl Ground {
     /// Of a flow that could be read.
     pub(in crate::findings) fn of(sign: MediaSign) -> Self {
         match sign {
-            MediaSign::SharedTcpRange => Self::SharedTcpRange,
+            MediaSign::SharedPort => Self::SharedPort,
             MediaSign::SharedRange => Self::SharedRange,
             MediaSign::AnyPort => Self::AnyPort,
             MediaSign::OwnRange => Self::OwnRange,
@@ -95,7 +95,7 @@ impl Ground {
         match self {
             Self::ClearMedia => "clear-media",
             Self::Hidden => "hidden-content",
-            Self::SharedTcpRange => "shared-tcp-range",
+            Self::SharedPort => "shared-port",
             Self::Marked => "marked-as-media",
             Self::Rhythm => "audio-rhythm",
             Self::Triggered => "negotiation-with-other-traffic",
@@ -129,6 +129,6 @@ mod tests {
         }
         assert_eq!(Ground::SharedRange.level(99), Level::Possible);
         assert_eq!(Ground::SharedRange.level(100), Level::Likely);
-        assert_eq!(Ground::SharedTcpRange.level(u64::MAX), Level::Possible);
+        assert_eq!(Ground::SharedPort.level(u64::MAX), Level::Possible);
     }
 }

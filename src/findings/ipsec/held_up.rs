@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use super::configured::{Asking, Seen};
+use super::deployment::Stream;
 use super::exemptions::{Sight, peer, place};
 use super::ground::Ground;
 use super::protected::covers;
@@ -28,7 +29,8 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
     let negotiation = &tied.negotiation;
     let gateways = [negotiation.initiator, negotiation.responder].map(|host| case.is_gateway(host));
     let delay = tied.media_delay()?;
-    if gateways.contains(&true) || delay > LONGEST_WAIT {
+    let unaffected = tied.media_stays_clear() || tied.media_came_later();
+    if gateways.contains(&true) || delay > LONGEST_WAIT || unaffected {
         return None;
     }
     let known = [negotiation.initiator, negotiation.responder].map(|host| case.is_known(host));
@@ -91,7 +93,9 @@ pub(in crate::findings) fn negotiated<'a>(
         tied.outcome(),
         Outcome::Association | Outcome::Completed | Outcome::NoEncapsulation
     );
-    if !completed || tied.icmp_triggers > 0 {
+    // A gateway for remote users is a peer that nobody knows.
+    let known = initiator.roles.0 != 0 && responder.roles.0 != 0;
+    if !completed || tied.icmp_triggers > 0 || !known {
         return Vec::new();
     }
     let sight = |row: &Row<'_>| Sight {
@@ -108,10 +112,12 @@ pub(in crate::findings) fn negotiated<'a>(
         ),
         asking: None,
     };
-    rows.iter()
-        .filter(|row| concerns(row, initiator, responder))
-        .map(|row| (*row, sight(row)))
-        .collect()
+    // Where an association followed, the responder's policy agreed.
+    let agreed = tied.outcome() == Outcome::Association;
+    let about = |row: &&Row<'_>| {
+        concerns(row, initiator, responder) || (agreed && concerns(row, responder, initiator))
+    };
+    rows.iter().filter(about).map(|row| (*row, sight(row))).collect()
 }
 
 fn ground(tied: &Tied, case: &Case<'_>) -> Option<Ground> {
@@ -119,10 +125,13 @@ fn ground(tied: &Tied, case: &Case<'_>) -> Option<Ground> {
     if !negotiation.answered && tied.outcome() != Outcome::TimedOut {
         return None;
     }
-    if tied.other_triggers > 0 {
+    let [a, b] = case.judged.flow.ends.map(|end| end.address);
+    // An association that is older is renewed, whatever is said meanwhile.
+    let older = |stream: Option<&Stream>| stream.is_some_and(|s| s.first < negotiation.first);
+    let renews = older(case.deployment.stream(a, b)) || older(case.deployment.stream(b, a));
+    if tied.may_be_for_others() || renews {
         return Some(Ground::Triggered);
     }
-    let [a, b] = case.judged.flow.ends.map(|end| end.address);
     let hidden = |from: IpAddr, to: IpAddr| {
         case.deployment.stream(from, to).is_some_and(|stream| stream.pace.is_some())
     };
@@ -145,7 +154,7 @@ fn ground(tied: &Tied, case: &Case<'_>) -> Option<Ground> {
 fn detail(tied: &Tied, delay: i64) -> String {
     let took = tied.took().map(|took| format!("negotiation {} ms", shown(took)));
     let gap = tied.gap().map(|gap| format!("silence at the change to ESP {} ms", shown(gap)));
-    let others = (tied.other_triggers > 0).then(|| "other traffic began with it".to_owned());
+    let others = tied.may_be_for_others().then(|| "other traffic began with it".to_owned());
     let parts = [Some(words(tied, delay)), took, gap, others];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     format!(", {}", parts.join(", "))
@@ -310,7 +319,7 @@ mod tests {
     #[test]
     fn an_association_shows_that_both_sides_agreed() {
         let (ground, rows, detail) =
-            of_the_client(&completed(), &[media(80, 9_000), esp(CLIENT, SERVER, 70)]).unwrap();
+            of_the_client(&completed(), &[media(80, 900), esp(CLIENT, SERVER, 70)]).unwrap();
         assert_eq!((ground, rows), (Ground::CausedByMedia, vec!["X05".into(), "X06".into()]));
         assert_eq!(detail, "which succeeded; media began 80.000 ms after it");
         let (_, rows, detail) = of_the_client(&completed(), &[media(80, 9_000)]).unwrap();
@@ -339,8 +348,10 @@ mod tests {
         for said in [answered(), refused(), unanswered(2)] {
             assert_eq!(ground_of(&said, &[media(1, 9), smb.clone()]), Some(Ground::Triggered));
         }
-        let later = flow("10.20.0.101:50001", "10.0.1.31:445").during(BEGIN + 1, BEGIN + 50);
-        assert_eq!(ground_of(&answered(), &[media(1, 9), later]), Some(Ground::CausedByMedia));
+        // What begins before the media may have waited as they did.
+        let smb = |ms| flow("10.20.0.101:50001", "10.0.1.31:445").during(BEGIN + ms, BEGIN + 900);
+        assert_eq!(ground_of(&answered(), &[media(9, 99), smb(9)]), Some(Ground::Triggered));
+        assert_eq!(ground_of(&answered(), &[media(9, 99), smb(10)]), Some(Ground::CausedByMedia));
     }
 
     #[test]
@@ -363,15 +374,27 @@ mod tests {
         assert_eq!(forth, Some(Ground::Switch));
         // They go on in clear, they begin too late, or the association can be read: no such change.
         let readable = flow("10.20.0.101:50001", "10.0.1.31:445")
-            .inside_ah([9, 9])
-            .during(BEGIN + 90, BEGIN + 900);
-        for (media, esp) in [
-            (media(2, 9_000), esp(SERVER, CLIENT, 90)),
-            (media(51, 60), esp(SERVER, CLIENT, 90)),
-            (clear(), readable),
-        ] {
+            .during(BEGIN + 90, BEGIN + 900)
+            .inside_ah([9, 9]);
+        for (media, esp) in [(media(51, 60), esp(SERVER, CLIENT, 90)), (clear(), readable)] {
             assert_eq!(ground_of(&completed(), &[media, esp]), Some(Ground::CausedByMedia));
         }
+    }
+
+    #[test]
+    fn media_that_stay_in_clear_or_come_later_did_not_need_the_association() {
+        for (media, esp) in [
+            (media(2, 1_090), esp(SERVER, CLIENT, 90)),
+            (media(3_000, 9_000), esp(CLIENT, SERVER, 90)),
+            (media(1_091, 1_095), esp(CLIENT, SERVER, 90)),
+        ] {
+            assert_eq!(ground_of(&completed(), &[media, esp]), None);
+        }
+        let soon = [media(1_080, 1_085), esp(CLIENT, SERVER, 90)];
+        assert_eq!(ground_of(&completed(), &soon), Some(Ground::CausedByMedia));
+        // Or one was there before.
+        let renewed = [media(80, 900), esp(CLIENT, SERVER, -5), esp(SERVER, CLIENT, 70)];
+        assert_eq!(ground_of(&completed(), &renewed), Some(Ground::Triggered));
     }
 
     #[test]

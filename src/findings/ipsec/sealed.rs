@@ -9,6 +9,7 @@ use super::audio::{Likeness, Marking, marking};
 use super::deployment::sealed_sides;
 use super::ground::Ground;
 use super::protected::includes;
+use crate::decode::Transport;
 use crate::findings::{Case, Row};
 use crate::flow::{Pace, Side};
 use crate::policy::Party;
@@ -56,11 +57,18 @@ fn has_rhythm(case: &Case<'_>, pace: &Pace, (from, to): (IpAddr, IpAddr)) -> boo
 }
 
 impl Sealed<'_> {
+    /// Whether it has the rhythm and size of audio.
+    pub(in crate::findings) fn has_rhythm(&self) -> bool {
+        self.rhythm
+    }
+
     /// What it says about the rows that it concerns, if it resembles media or all of it matters.
     pub(in crate::findings) fn ground(&self, case: &Case<'_>, with_call: bool) -> Option<Ground> {
-        let as_audio = self.marking.is_some_and(|marking| marking.dscp == AUDIO);
+        // A peer that nobody knows may be a gateway for remote users or another site.
+        let both = case.initiator.roles.0 != 0 && case.responder.roles.0 != 0;
+        let as_audio = both && self.marking.is_some_and(|marking| marking.dscp == AUDIO);
         match (self.rhythm, self.marking) {
-            (true, _) if as_audio || with_call => Some(Ground::RhythmInContext),
+            (true, _) if as_audio || (both && with_call) => Some(Ground::RhythmInContext),
             (true, _) => Some(Ground::Rhythm),
             (false, Some(_)) => Some(Ground::Marked),
             (false, None) if case.strict() => Some(Ground::Hidden),
@@ -74,7 +82,10 @@ impl Sealed<'_> {
             Side::A => (&case.initiator, &case.responder),
             Side::B => (&case.responder, &case.initiator),
         };
-        rows.iter().filter(|row| concerns(row, from, to)).copied().collect()
+        // Rhythm and marking of audio and video say nothing of what only TCP carries.
+        let any = !self.rhythm && self.marking.is_none_or(|marking| marking.dscp == SHARING);
+        let carried = |row: &&Row<'_>| any || row.transports.contains(&Transport::UDP.0);
+        rows.iter().filter(|row| concerns(row, from, to)).filter(carried).copied().collect()
     }
 
     /// Whether packets that could have been read without encryption are missing.
@@ -110,6 +121,8 @@ pub(super) fn concerns(row: &Row<'_>, from: &Party<'_>, to: &Party<'_>) -> bool 
     includes(row.from, from) && includes(row.to, to)
 }
 
+/// The code point of application sharing.
+const SHARING: u8 = 24;
 /// The code point of audio.
 const AUDIO: u8 = 46;
 /// Packets from which on a marking says something.

@@ -165,6 +165,9 @@ pub struct Tied {
     pub other_triggers: u64,
     /// Those of them that are ICMP.
     pub icmp_triggers: u64,
+    /// When the first flow between the hosts began that is neither media nor IPsec, from a second before the first
+    /// message to ten seconds after it: traffic that waited may have caused it too.
+    pub(crate) other_began: Option<Timestamp>,
     /// Where those begin, the first five.
     pub trigger_frames: BTreeSet<FrameRef>,
     /// The first media once more, with all that is known of it, until it was told.
@@ -180,6 +183,7 @@ impl Tied {
             clear: None,
             other_triggers: 0,
             icmp_triggers: 0,
+            other_began: None,
             trigger_frames: BTreeSet::new(),
             kept: None,
         }
@@ -226,6 +230,27 @@ impl Tied {
             Course::Unanswered => Outcome::Unanswered,
             Course::Unfinished => Outcome::Unfinished,
         }
+    }
+
+    /// Whether other traffic of the two hosts may have caused it: some began with it, or after it and no later than
+    /// the media.
+    pub(crate) fn may_be_for_others(&self) -> bool {
+        let media = self.media.as_ref().map(|media| media.first);
+        self.other_triggers > 0 || self.other_began.is_some_and(|began| Some(began) <= media)
+    }
+
+    /// Whether the media went on in clear once the association was there, so that it does not cover them.
+    pub(crate) fn media_stays_clear(&self) -> bool {
+        let Some(association) = self.association else { return false };
+        let after = |clear: &Media| clear.last.0.saturating_sub(association.0) >= BEFORE;
+        self.clear.as_ref().is_some_and(after)
+    }
+
+    /// Whether the media began long after the association was there, and had nothing to wait for.
+    pub(crate) fn media_came_later(&self) -> bool {
+        let began = self.media.as_ref().map(|media| media.first.0);
+        let came = |(began, association): (i64, Timestamp)| began - association.0 > BEFORE;
+        began.zip(self.association).is_some_and(came)
     }
 
     fn place(&self) -> (Timestamp, FrameRef) {
@@ -329,7 +354,13 @@ impl Ties {
                 if let Some(clear) = media.in_clear(flow) {
                     Media::keep(&mut tied.clear, &clear);
                 }
-            } else if flow.first <= tied.negotiation.first {
+                continue;
+            }
+            if flow.first.0 <= tied.negotiation.first.0.saturating_add(WAITING) {
+                let known = tied.other_began.unwrap_or(flow.first);
+                tied.other_began = Some(known.min(flow.first));
+            }
+            if flow.first <= tied.negotiation.first {
                 tied.other_triggers += 1;
                 let icmp = [Transport::ICMP, Transport::ICMPV6].contains(&flow.transport);
                 tied.icmp_triggers += u64::from(icmp);
@@ -347,6 +378,12 @@ impl Ties {
         all.filter(|tied| tied.negotiation.first < until)
             .filter_map(|tied| Some(tied.kept.take()).flatten().map(|kept| (tied.clone(), kept)))
             .collect()
+    }
+
+    /// Whether any negotiation of the hosts of a flow is known.
+    pub(crate) fn knows(&self, case: &Case<'_>) -> bool {
+        let [a, b] = case.judged.flow.ends.map(|end| end.address);
+        self.pairs.contains_key(&pair_of(a, b))
     }
 
     /// Whether the hosts of a flow negotiated nothing as it began.
@@ -418,6 +455,8 @@ const MEDIA: [&str; 3] = ["rtp", "rtcp", "stun"];
 const BEFORE: i64 = 1_000_000_000;
 /// How long after the first message an association, or media, may begin, in nanoseconds.
 const AFTER: i64 = 60_000_000_000;
+/// How long after the first message other traffic may begin that had waited for it, in nanoseconds.
+const WAITING: i64 = 10_000_000_000;
 /// How long after an association's first packet the peer's packets in clear may still arrive, in nanoseconds.
 const CROSSING: i64 = 200_000_000;
 /// Media that begin further away from a negotiation did not need it, in nanoseconds.
