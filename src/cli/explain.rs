@@ -9,7 +9,7 @@ use super::terminal::Terminal;
 use super::{Ended, load_policy, to_stdout};
 use crate::decode::Transport;
 use crate::error::Error;
-use crate::findings::{RULES, Rule};
+use crate::findings::{RULES, Rule, ipsec};
 use crate::policy::explain::{Explained, Tuple};
 use crate::policy::{Class, Expectation, Misfit, Party, Policy};
 use crate::report::text;
@@ -28,6 +28,12 @@ pub(super) fn explain(args: &args::Explain, _terminal: &Terminal) -> Ended {
                 writeln!(out)?;
             }
             class.map_or(Ok(()), |class| explain_class(class, out))
+        });
+    }
+    if let Some(meaning) = ipsec::meaning(&subject.to_ascii_lowercase()) {
+        return to_stdout(|out| {
+            writeln!(out, "{subject} (of an IPsec exemption)\n")?;
+            paragraph(out, "What", meaning)
         });
     }
     let policy = load_policy(&args.expected)?;
@@ -56,6 +62,7 @@ fn unknown(subject: &str, policy: &Policy) -> Error {
     let nearest = rules
         .chain(rows)
         .chain(Class::ALL.map(Class::token))
+        .chain(ipsec::words().map(|word| -> &str { word }))
         .map(|name| (strsim::osa_distance(&lower, &name.to_ascii_lowercase()), name))
         .min();
     let hint = match nearest {
@@ -65,7 +72,7 @@ fn unknown(subject: &str, policy: &Policy) -> Error {
         _ => String::new(),
     };
     Error::Usage(format!(
-        "'{subject}' is neither a finding rule, nor a class of flows, nor a row of the tables, nor a \
+        "'{subject}' is neither a finding rule, nor a class of flows, nor a word about exemptions, nor a row of the tables, nor a \
          5-tuple such as \"tcp 10.0.0.5:* -> fe01:5061\"{hint}"
     ))
 }

@@ -96,13 +96,20 @@ pub(super) fn rule_row(policy: &Policy, row: &Expectation) -> RuleRow {
         from: role_words(policy, row.from),
         to: role_words(policy, row.to),
         transport: transports.join("+"),
-        ports: text::ports(row.ports.ranges()),
+        ports: ports(policy, row),
         application: row.application.clone().unwrap_or_default(),
         security: row.security.token().to_owned(),
         purpose: if row.purpose.is_empty() { row.service.clone() } else { row.purpose.clone() },
         pack: row.pack.clone(),
         layer: row.layer.clone(),
     }
+}
+
+/// The ports of a row; of an exemption those of its role's end, as the topology sets them.
+fn ports(policy: &Policy, row: &Expectation) -> String {
+    let needs = policy.needs();
+    let need = needs.iter().find(|need| policy.expectation(need.row).id == row.id);
+    text::ports(need.map_or(row.ports.ranges(), |need| need.ports.ranges()))
 }
 
 pub(super) fn policy_check(args: &args::Expected, _terminal: &Terminal) -> Ended {

@@ -365,6 +365,7 @@ impl<'p> Audit<'p> {
             ports: &ports,
             own_ports: &own_ports,
             inside_ipsec: group.inside_ipsec,
+            with_ike: rule.name == media_waits_for_ipsec::RULE.name,
             tagged: group.tagged,
         };
         let expectation = group.expectation().map(|id| self.lookup.row(id));

@@ -86,6 +86,17 @@ impl<'a> Case<'a> {
         self.lookup.is_gateway(address)
     }
 
+    /// The exemption row to name first of some: one about the role that a host is mainly known by, of several
+    /// the first.
+    pub(super) fn lead<'r>(&self, rows: impl Iterator<Item = Row<'r>>) -> Option<ExpectationId> {
+        let mains = [self.initiator.role, self.responder.role];
+        let aside = |row: &Row<'_>| {
+            let roles = self.lookup.role_names(RoleSet(row.from.0 | row.to.0));
+            !mains.iter().flatten().any(|main| roles.contains(main))
+        };
+        rows.map(|row| (aside(&row), row.key)).min().map(|(_, key)| key)
+    }
+
     /// Whether the topology gives an address any role.
     pub(super) fn is_known(&self, address: IpAddr) -> bool {
         self.lookup.party(address).roles.0 != 0

@@ -32,7 +32,7 @@ pub(super) fn late(case: &Case<'_>, hidden: &Hidden<'_>) -> Spark {
     Spark {
         severity,
         confidence,
-        expectation: hidden.rows.iter().map(|row| row.key).min(),
+        expectation: case.lead(hidden.rows.iter().copied()),
         rows: hidden.rows.iter().map(|row| row.key).collect(),
         misfit: None,
         range: Some("esp"),

@@ -20,6 +20,8 @@ pub(super) struct Subject<'a> {
     pub(super) own_ports: &'a BTreeSet<u16>,
     /// Some flow came inside AH, which BPF does not look into.
     pub(super) inside_ipsec: bool,
+    /// Its key exchange is a part of the finding.
+    pub(super) with_ike: bool,
     /// Some flow came with a VLAN tag, which BPF does not skip.
     pub(super) tagged: bool,
 }
@@ -50,9 +52,10 @@ pub(super) fn display_filter(subject: &Subject<'_>) -> String {
         .own_ports()
         .map(|own| any_of(own, " || ", |port| format!("{transport}.port == {port}")));
     let what = ports.unwrap_or(transport);
-    if subject.inside_ipsec {
+    if subject.inside_ipsec || subject.with_ike {
         // Unless told to, Wireshark does not look for ESP without encryption.
-        let what = format!("({what} || esp)");
+        let ike = if subject.with_ike { " || isakmp" } else { "" };
+        let what = format!("({what} || esp{ike})");
         return shortest_that_fits(" && ", [initiator, responder], what, None);
     }
     shortest_that_fits(" && ", [initiator, responder], what, own)
@@ -77,9 +80,10 @@ pub(super) fn bpf(subject: &Subject<'_>) -> String {
         .own_ports()
         .map(|own| any_of(own, " or ", |port| format!("{transport} port {port}")));
     let what = ports.unwrap_or(transport);
-    let plain = if subject.inside_ipsec {
+    let plain = if subject.inside_ipsec || subject.with_ike {
         // What is inside IPsec would be lost to a port of the initiator.
-        let what = format!("({what} or {IPSEC})");
+        let ike = if subject.with_ike { " or udp port 500" } else { "" };
+        let what = format!("({what} or {IPSEC}{ike})");
         shortest_that_fits(" and ", [initiator, responder], what, None)
     } else {
         shortest_that_fits(" and ", [initiator, responder], what, own)
@@ -212,6 +216,7 @@ mod tests {
             ports: &[(8888, 8888)],
             own_ports: &BTreeSet::new(),
             inside_ipsec: false,
+            with_ike: false,
             tagged: false,
         };
         assert_eq!(
@@ -235,6 +240,7 @@ mod tests {
             ports: &[(5061, 5061)],
             own_ports: &own,
             inside_ipsec: false,
+            with_ike: false,
             tagged: false,
         };
         assert_eq!(
@@ -267,6 +273,7 @@ mod tests {
             ports: &[(123, 123)],
             own_ports: &BTreeSet::from([123]),
             inside_ipsec: false,
+            with_ike: false,
             tagged: false,
         };
         assert_eq!(both(&subject)[1], "host 10.0.1.11 and host 10.0.1.12 and udp port 123");
@@ -283,6 +290,7 @@ mod tests {
             ports: &[(1, 1024), (5000, 5000)],
             own_ports: &BTreeSet::new(),
             inside_ipsec: false,
+            with_ike: false,
             tagged: true,
         };
         assert_eq!(
@@ -306,6 +314,7 @@ mod tests {
             ports: &ports,
             own_ports: &BTreeSet::new(),
             inside_ipsec: false,
+            with_ike: false,
             tagged: false,
         };
         assert_eq!(
@@ -330,6 +339,7 @@ mod tests {
             ports: &[(443, 443)],
             own_ports: &BTreeSet::new(),
             inside_ipsec: false,
+            with_ike: false,
             tagged: false,
         };
         let [display, bpf] = both(&subject);
@@ -349,6 +359,7 @@ mod tests {
                 ports: &[(0, 0)],
                 own_ports: &BTreeSet::new(),
                 inside_ipsec,
+                with_ike: false,
                 tagged: false,
             })
         };

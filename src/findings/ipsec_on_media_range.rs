@@ -30,7 +30,9 @@ fn check(case: &Case<'_>) -> Option<Spark> {
         .map(|protected| (Ground::of(protected.sign), protected))
         .filter(|(ground, _)| *ground > Ground::SharedPort)
         .collect();
-    let first = broken.iter().map(|(_, protected)| protected.row.key).min()?;
+    let surest = broken.iter().map(|(ground, _)| *ground).max()?;
+    let of_surest = broken.iter().filter(|(ground, _)| *ground == surest);
+    let first = case.lead(of_surest.map(|(_, protected)| protected.row))?;
     let levels = broken.iter().map(|(ground, p)| ground.level(p.association.packets));
     let (severity, confidence) = match levels.max() {
         Some(Level::Proven) => (Severity::Error, Confidence::High),

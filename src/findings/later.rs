@@ -20,10 +20,13 @@ pub(super) struct Later {
     /// By first frame; the earliest [`MAX_KEPT`].
     kept: BTreeMap<FrameRef, Kept>,
     /// When signalling began, by a host that is no server, or by a pair of servers.
-    signalling: BTreeMap<(IpAddr, Option<IpAddr>), BTreeSet<Timestamp>>,
+    signalling: BTreeMap<Hosts, BTreeSet<Timestamp>>,
     /// From when to when media of two hosts were in clear; the earliest [`MAX_TIMES`].
-    clear: BTreeMap<(IpAddr, Option<IpAddr>), BTreeSet<(Timestamp, Timestamp)>>,
+    clear: BTreeMap<Hosts, BTreeSet<(Timestamp, Timestamp)>>,
 }
+
+/// One host, or two, the lower address first.
+type Hosts = (IpAddr, Option<IpAddr>);
 
 /// Hidden traffic about which something can be said.
 pub(super) struct Hidden<'r> {
@@ -67,7 +70,7 @@ impl Later {
         self.begins((host.to_canonical(), None), time);
     }
 
-    fn begins(&mut self, key: (IpAddr, Option<IpAddr>), time: Timestamp) {
+    fn begins(&mut self, key: Hosts, time: Timestamp) {
         if self.signalling.len() >= MAX_HOSTS && !self.signalling.contains_key(&key) {
             return;
         }
@@ -168,7 +171,7 @@ impl Later {
 }
 
 /// Under which the signalling of two hosts is kept. Servers of one role signal to each other all day.
-fn keys(case: &Case<'_>) -> Vec<(IpAddr, Option<IpAddr>)> {
+fn keys(case: &Case<'_>) -> Vec<Hosts> {
     let [a, b] = ends(case);
     let (initiator, responder) = (&case.initiator, &case.responder);
     let alike = initiator.server && responder.server && initiator.roles.0 & responder.roles.0 != 0;
@@ -183,7 +186,7 @@ fn ends(case: &Case<'_>) -> [IpAddr; 2] {
     case.judged.flow.ends.map(|end| end.address.to_canonical())
 }
 
-fn pair(a: IpAddr, b: IpAddr) -> (IpAddr, Option<IpAddr>) {
+fn pair(a: IpAddr, b: IpAddr) -> Hosts {
     (a.min(b), Some(a.max(b)))
 }
 

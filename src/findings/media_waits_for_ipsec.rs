@@ -32,7 +32,7 @@ pub(super) fn late(case: &Case<'_>, held_up: &HeldUp<'_>) -> Spark {
     Spark {
         severity,
         confidence,
-        expectation: held_up.rows.iter().map(|(row, _)| row.key).min(),
+        expectation: case.lead(held_up.rows.iter().map(|(row, _)| *row)),
         rows: held_up.rows.iter().map(|(row, _)| row.key).collect(),
         misfit: None,
         range: Some("media-range"),

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod exported;
+pub mod ipsec;
 pub mod negotiations;
 pub mod remedy;
 
@@ -14,7 +15,6 @@ mod expected;
 mod filters;
 mod fingerprint;
 mod group;
-mod ipsec;
 mod kept;
 mod later;
 mod ledger;

@@ -3,7 +3,7 @@
 //! Nothing here is escaped or wrapped; whoever writes the words does that for its own format.
 
 use super::text::{count, counted, listed, share};
-use super::{Grade, Overall, Report};
+use super::{Grade, Overall, Report, exemptions};
 use crate::findings::audit::{ClassTotals, Expected, ExpectedState};
 use crate::findings::{PartyGroup, Severity};
 use crate::policy::Class;
@@ -27,10 +27,14 @@ pub(super) fn headline(report: &Report) -> String {
     let found = findings_in_words(report);
     match report.overall {
         Overall::Fail => format!("{} {over}.", found.unwrap_or_else(|| "findings".into())),
-        Overall::Pass => match found {
-            None => format!("no findings {over}."),
-            Some(found) => format!("{found} {over}, none grave enough to fail."),
-        },
+        Overall::Pass => {
+            let open = exemptions::unsettled(report).map(|open| format!(" {open}"));
+            let open = open.unwrap_or_default();
+            match found {
+                None => format!("no findings {over}.{open}"),
+                Some(found) => format!("{found} {over}, none grave enough to fail.{open}"),
+            }
+        }
         Overall::Inconclusive => {
             let cause = match report.reasons.first() {
                 Some(reason) => reason.trim_end_matches('.').to_string(),
@@ -244,7 +248,8 @@ mod tests {
         report.summary.findings.remove(0);
         assert_eq!(
             headline(&report),
-            "1 warning in 1,234 flows of 2 captures, none grave enough to fail."
+            "1 warning in 1,234 flows of 2 captures, none grave enough to fail. Missing IPsec \
+             exemptions: 1 proven."
         );
         report.overall = Overall::Inconclusive;
         assert_eq!(

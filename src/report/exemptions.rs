@@ -2,7 +2,7 @@
 //! table and Markdown show the same.
 
 use super::Report;
-use super::text::{counted, listed, shown_milliseconds};
+use super::text::{count, counted, listed, shown_milliseconds};
 use crate::findings::audit::{Configured, Exemption};
 
 /// Exemptions about which something was seen or set up, in the policy's order.
@@ -11,6 +11,17 @@ pub(super) fn told(report: &Report) -> impl Iterator<Item = &Exemption> {
         !matches!(e.status, "not-applicable" | "not-observed") || !e.configured.is_empty()
     };
     report.summary.exemptions.iter().filter(told)
+}
+
+/// What a pass does not say: that exemptions may be missing all the same.
+pub(super) fn unsettled(report: &Report) -> Option<String> {
+    let of = |status: &str| {
+        let number = report.summary.exemptions.iter().filter(|e| e.status == status).count();
+        (number > 0).then(|| format!("{} {status}", count(number as u64)))
+    };
+    let parts: Vec<String> =
+        ["proven", "likely", "possible", "inconclusive"].into_iter().filter_map(of).collect();
+    (!parts.is_empty()).then(|| format!("Missing IPsec exemptions: {}.", listed(&parts)))
 }
 
 /// One exemption in a line: `proven: X05 Mediation Server Inbound, 1 peer (10.20.0.5), media waited
@@ -93,6 +104,18 @@ mod tests {
             ["proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by \
                 media-content, not to be told from X09"]
         );
+    }
+
+    #[test]
+    fn what_a_pass_leaves_open_is_said() {
+        let mut report = failing();
+        assert_eq!(unsettled(&report).as_deref(), Some("Missing IPsec exemptions: 1 proven."));
+        report.summary.exemptions[0].status = "inconclusive";
+        report.summary.exemptions[1].status = "likely";
+        let both = "Missing IPsec exemptions: 1 likely and 1 inconclusive.";
+        assert_eq!(unsettled(&report).as_deref(), Some(both));
+        report.summary.exemptions.clear();
+        assert_eq!(unsettled(&report), None);
     }
 
     #[test]

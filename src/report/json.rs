@@ -188,6 +188,11 @@ mod tests {
             keys(exemption, 12),
             ["capture", "frame", "host", "rule", "says", "seen", "contradicts", "frame", "text",]
         );
+    }
+
+    #[test]
+    fn keys_of_negotiations_stand_in_the_published_order() {
+        let json = written(&FORMAT, &failing(), None);
         let negotiation = json.split_once("\"negotiations\": [").expect("negotiations").1;
         let negotiation = negotiation.split_once("\n      }").expect("an end").0;
         assert_eq!(
@@ -196,6 +201,7 @@ mod tests {
                 "initiator",
                 "responder",
                 "families",
+                "start_seen",
                 "first",
                 "first_frame",
                 "attempts",

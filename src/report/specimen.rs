@@ -166,6 +166,7 @@ fn negotiated() -> Tied {
             initiator: address("10.0.20.5"),
             responder: address("10.0.1.11"),
             families: Families::of(Family::Ike1).with(Families::of(Family::AuthIp)),
+            start_seen: true,
             first: began,
             first_frame: FrameRef { capture: 0, frame: 41 },
             last: later(900_000),

@@ -90,6 +90,76 @@ impl Ground {
         }
     }
 
+    /// Every ground, the weakest first.
+    const ALL: [Self; 15] = [
+        Self::ClearMedia,
+        Self::Hidden,
+        Self::SharedPort,
+        Self::Marked,
+        Self::Rhythm,
+        Self::Triggered,
+        Self::SharedRange,
+        Self::Negotiated,
+        Self::Asymmetric,
+        Self::CausedByMedia,
+        Self::RhythmInContext,
+        Self::Switch,
+        Self::AnyPort,
+        Self::OwnRange,
+        Self::Content,
+    ];
+
+    /// What it means, and how sure it is.
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::ClearMedia => {
+                "Media of the row flows in clear between hosts that use IPsec with each other or with others: 50 packets or 5 s, and either nothing was negotiated within 5 s of its beginning, or it went on for a second beside an association. The row is respected there (exempt-seen)."
+            }
+            Self::Hidden => {
+                "Strictly: hidden content between a host of the role and another, whatever it is (possible)."
+            }
+            Self::SharedPort => {
+                "Inside readable IPsec on a port of a media range that connections of other kinds use too: UDP one way only, TCP on the side that seems to listen, or between servers (possible)."
+            }
+            Self::Marked => {
+                "Hidden content, 100 packets or more, most of them marked as sites mark media: DSCP 46, 34 or 24 (possible)."
+            }
+            Self::Rhythm => {
+                "Hidden content with the rhythm and size of audio: over 100 packets and 2 s, at least 80 % of the gaps are 20 ms, or nearly all are short and multiples of 20 ms; packets are small (possible)."
+            }
+            Self::Triggered => {
+                "A negotiation as media began, and other traffic of the two hosts began with it or waited as well, or the association only renewed an older one (possible)."
+            }
+            Self::SharedRange => {
+                "Inside readable IPsec on a UDP port of a media range that other traffic uses too, both ways, or on a TCP port on which a connection was seen to be opened. 100 packets make it likely, fewer possible."
+            }
+            Self::Negotiated => {
+                "Strictly: a negotiation that succeeded, and no ICMP that could have caused it (likely)."
+            }
+            Self::Asymmetric => {
+                "A negotiation as media began whose second phase was refused: the responder is exempt, the initiator is not (likely)."
+            }
+            Self::CausedByMedia => {
+                "A negotiation as media began, and nothing else between the two hosts that could have caused it. Also one that failed or that nobody answered: media waited all the same (likely)."
+            }
+            Self::RhythmInContext => {
+                "Hidden content with the rhythm and size of audio between known hosts, and marked as audio (DSCP 46) or begun within 10 s of signalling (likely)."
+            }
+            Self::Switch => {
+                "Media that began in clear and ended as hidden content with the same rhythm, or a new association, began (likely)."
+            }
+            Self::AnyPort => {
+                "Strictly: inside readable IPsec on any port of a host of the role. Two packets prove it, one makes it possible."
+            }
+            Self::OwnRange => {
+                "Inside readable IPsec on a port that only media has: a registered one, or of a range that the topology sets under [media]. Two packets prove it, one makes it possible."
+            }
+            Self::Content => {
+                "Inside readable IPsec, and media by its content: RTP, RTCP, STUN or their like. Two packets prove it, one makes it possible."
+            }
+        }
+    }
+
     /// What it is, in a word for machines.
     pub(in crate::findings) fn token(self) -> &'static str {
         match self {
@@ -112,6 +182,42 @@ impl Ground {
     }
 }
 
+/// What a word of the answers about exemptions means: an answer or a ground.
+pub fn meaning(word: &str) -> Option<&'static str> {
+    let answer = ANSWERS.iter().find(|(answer, _)| *answer == word).map(|(_, meaning)| *meaning);
+    let ground = || Ground::ALL.into_iter().find(|ground| ground.token() == word);
+    answer.or_else(|| ground().map(Ground::meaning))
+}
+
+/// The words that have a [`meaning`].
+pub fn words() -> impl Iterator<Item = &'static str> {
+    let answers = ANSWERS.iter().map(|(answer, _)| *answer);
+    answers.chain(Ground::ALL.into_iter().map(Ground::token))
+}
+
+/// The answers about an exemption, the surest first.
+const ANSWERS: [(&str, &str); 7] = [
+    ("proven", "The exemption is missing: media was read inside IPsec."),
+    (
+        "likely",
+        "The exemption is probably missing: two independent signs, one of content and one of what else happened.",
+    ),
+    ("possible", "The exemption may be missing: one sign."),
+    ("exempt-seen", "The exemption works: media was seen in clear between hosts that use IPsec."),
+    (
+        "inconclusive",
+        "Media of the row may have been inside IPsec, and cannot be seen: it is encrypted, or the snaplen cut what had to be read. Look at the rules themselves (portassay ipsec), or on a host of the role.",
+    ),
+    (
+        "not-observed",
+        "IPsec is in use, and no media of the row was captured, or too little to tell.",
+    ),
+    (
+        "not-applicable",
+        "The topology has no host of the role, or IPsec was neither seen nor declared.",
+    ),
+];
+
 /// One packet may be damaged or crafted; two with the same headers prove it.
 const PROOF: u64 = 2;
 /// Packets on ports that others use too which make media likely.
@@ -120,6 +226,18 @@ const SERIES: u64 = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_word_has_a_meaning_of_its_own() {
+        let all: Vec<&str> = words().collect();
+        assert_eq!(all.len(), 22);
+        for (nth, word) in all.iter().enumerate() {
+            assert!(!all[..nth].contains(word), "{word} stands twice");
+            assert!(meaning(word).is_some_and(|text| text.ends_with('.')), "{word}");
+        }
+        assert!(Ground::ALL.is_sorted());
+        assert_eq!(meaning("x"), None);
+    }
 
     #[test]
     fn one_packet_proves_nothing() {

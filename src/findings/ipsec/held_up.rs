@@ -102,7 +102,11 @@ pub(in crate::findings) fn negotiated<'a>(
         ground: Ground::Negotiated,
         packets: negotiation.messages,
         frame: negotiation.first_frame,
-        peer: if row.from.0 == 0 { negotiation.initiator } else { negotiation.responder },
+        peer: if concerns(row, initiator, responder) == (row.from.0 == 0) {
+            negotiation.initiator
+        } else {
+            negotiation.responder
+        },
         delay: None,
         text: format!(
             "{} negotiates with {}, which succeeded, and no ICMP began with it, {}",
@@ -417,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn strictly_a_completed_negotiation_breaks_the_rows_of_what_its_initiator_sends() {
+    fn strictly_a_completed_negotiation_breaks_the_rows_of_whose_policy_asked_for_it() {
         let rows = |hosts: [&str; 2], said: &[Said], samples: &[Sample]| -> Vec<String> {
             let ties = tied(hosts, said, samples);
             let bed = Testbed::default();
@@ -434,7 +438,10 @@ mod tests {
             assert_eq!(rows([CLIENT, SERVER], &without_end, &[]), Vec::<String>::new());
         }
         let esp = esp(CLIENT, SERVER, 50);
-        assert_eq!(rows([CLIENT, SERVER], &answered(), &[esp]).len(), 1);
+        // What follows shows that both sides agreed.
+        let both = ["X05 10.20.0.101", "X06 10.20.0.101"];
+        assert_eq!(rows([CLIENT, SERVER], &answered(), &[esp]), both);
+        assert_eq!(rows([CLIENT, STRANGERS[0]], &completed(), &[]), Vec::<String>::new());
         // TCP does not excuse it, ICMP does: no row exempts it.
         let mut before = flow("10.20.0.101:50001", "10.0.1.31:445").during(BEGIN - 9, BEGIN - 1);
         assert_eq!(rows([CLIENT, SERVER], &completed(), &[before.clone()]).len(), 1);

@@ -26,4 +26,5 @@ pub use configured::Configured;
 pub use deployment::Deployment;
 pub use exemptions::{Exemption, Peers};
 pub(super) use ground::{Ground, Level};
+pub use ground::{meaning, words};
 pub(super) use held_up::HeldUp;

@@ -81,6 +81,8 @@ pub(super) struct Attempt {
     pub(super) moved: bool,
     /// A message showed that the responder had answered.
     pub(super) answered: bool,
+    /// A message was seen with which it may have begun: the initiator knew nothing of the responder yet.
+    pub(super) opened: bool,
     /// The first error that was told in clear.
     pub(super) error: Option<(Mark, u16)>,
 }
@@ -114,6 +116,7 @@ impl Attempt {
             vendors: message.vendors,
             moved,
             answered: message.responder != 0,
+            opened: message.responder == 0,
             error: message.error.map(|number| (at, number)),
         }
     }
@@ -121,6 +124,7 @@ impl Attempt {
     /// Adds what others told under the same cookie.
     pub(super) fn add(&mut self, other: Self) {
         self.began = self.began.min(other.began);
+        self.opened |= other.opened;
         self.initiator = earlier(self.initiator, other.initiator);
         self.last = self.last.max(other.last);
         self.setup = match (self.setup, other.setup) {

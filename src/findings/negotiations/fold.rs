@@ -40,6 +40,8 @@ pub struct Negotiation {
     pub responder: IpAddr,
     /// What was spoken.
     pub families: Families,
+    /// Whether its beginning was captured. Without it, who initiated is a guess, and how long it took is unknown.
+    pub start_seen: bool,
     /// The first message.
     pub first: Timestamp,
     /// Its frame.
@@ -84,7 +86,7 @@ pub(super) fn fold(attempts: &BTreeMap<(Pair, u64), Attempt>) -> Vec<Negotiation
         match folded.last_mut() {
             Some(open)
                 if (open.initiator, open.responder) == (initiator, responder)
-                    && first.0.0 <= open.last.0.saturating_add(QUIET) =>
+                    && first.0.0 <= open.last.0.saturating_add(open.stays_open()) =>
             {
                 open.add(&new);
             }
@@ -111,6 +113,7 @@ impl Negotiation {
             initiator,
             responder,
             families: attempt.families,
+            start_seen: attempt.opened,
             first,
             first_frame,
             last,
@@ -125,6 +128,12 @@ impl Negotiation {
             error: attempt.error.map(|(_, number)| number),
             course: view.course(),
         }
+    }
+
+    /// For how long after its last message a further attempt belongs to it, in ns: what is completed needs no other
+    /// attempt, but for that of another family which began with it.
+    fn stays_open(&self) -> i64 {
+        if self.course == Course::Completed { TOGETHER } else { QUIET }
     }
 
     /// Adds a further attempt, which began later.
@@ -271,6 +280,8 @@ impl<'a> View<'a> {
 
 /// How long after a setup's last message another one is still the same negotiation, in nanoseconds.
 const QUIET: i64 = 30_000_000_000;
+/// The same once it is completed.
+const TOGETHER: i64 = 1_000_000_000;
 /// Exchange types.
 const QUICK_MODE: u8 = 32;
 const AUTHIP_QUICK: u8 = 244;

@@ -194,14 +194,16 @@ impl Tied {
         time.0.saturating_sub(self.negotiation.first.0)
     }
 
-    /// How long it took, in nanoseconds: from its first message to the first packet of its association.
+    /// How long it took, in nanoseconds: from its first message, if that was captured, to the first packet of its
+    /// association.
     pub fn took(&self) -> Option<i64> {
-        self.association.map(|time| self.since(time))
+        self.association.filter(|_| self.negotiation.start_seen).map(|time| self.since(time))
     }
 
-    /// How long media came after its first message, in nanoseconds; 0 when they came before.
+    /// How long media came after its first message, if that was captured, in nanoseconds; 0 when they came before.
     pub fn media_delay(&self) -> Option<i64> {
-        self.media.as_ref().map(|media| self.since(media.first).max(0))
+        let media = self.media.as_ref().filter(|_| self.negotiation.start_seen);
+        media.map(|media| self.since(media.first).max(0))
     }
 
     /// How long nothing was sent when media went from clear to protected, in nanoseconds: from the last packet of
