@@ -296,8 +296,9 @@ fn what_declared_gateways_wrap_is_no_policy_of_the_hosts() {
         let packets = (1..).zip(audio(at("203.0.113.9:30000"), at("10.0.1.31:49200"), 120));
         packets.map(|(n, (ms, packet))| (ms, packet.dscp(46).esp(0x3000, n))).collect()
     };
+    // A peer that nobody knows may be one, so that it is a hint only.
     let report = check(hidden(), "", &[]);
-    assert_eq!(rows(&report, "likely"), set(&["X05"]));
+    assert_eq!(rows(&report, "possible"), set(&["X05"]));
     assert_eq!(fired(&report, "esp-resembles-media").len(), 1);
     let report = check(hidden(), "[ipsec]\ngateways = [\"203.0.113.9\"]\n", &["--strict"]);
     assert_eq!(touched(&report), set(&[]));

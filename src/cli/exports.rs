@@ -65,18 +65,31 @@ pub(super) fn own_up(checked: &mut Checked, unused: usize) {
 
 /// `NAME=FILE`, or a file whose name without its ending is the label.
 pub(super) fn labelled(given: &Path) -> (String, PathBuf) {
-    if !given.exists()
-        && let Some((label, path)) = given.to_str().and_then(|text| text.split_once('='))
-        && !label.is_empty()
-    {
+    if let Some((label, path)) = pair(given) {
         return (label.to_owned(), PathBuf::from(path));
     }
     let label = given.file_stem().unwrap_or(given.as_os_str());
     (label.to_string_lossy().into_owned(), given.to_owned())
 }
 
+/// Whether a name was given, which must then be one of the topology.
+pub(super) fn is_named(given: &Path) -> bool {
+    pair(given).is_some()
+}
+
+fn pair(given: &Path) -> Option<(&str, &str)> {
+    let pair = given.to_str().and_then(|text| text.split_once('='));
+    pair.filter(|(label, _)| !label.is_empty() && !given.exists())
+}
+
 /// `what` names `name`, which the topology does not have; `otherwise` follows where none is like it.
 pub(super) fn unknown_owner(what: &str, name: &str, policy: &Policy, otherwise: &str) -> Error {
+    let hint = nearest(name, policy).unwrap_or_else(|| otherwise.to_owned());
+    Error::Usage(format!("{what} is neither a host nor a network of the topology{hint}"))
+}
+
+/// What to say of the name of the topology that is most like one that is none.
+pub(super) fn nearest(name: &str, policy: &Policy) -> Option<String> {
     let lower = name.to_lowercase();
     let topology = policy.topology();
     let hosts = topology.iter().flat_map(|topology| topology.hosts()).map(|host| &host.name);
@@ -85,13 +98,8 @@ pub(super) fn unknown_owner(what: &str, name: &str, policy: &Policy, otherwise: 
         .chain(networks)
         .map(|known| (strsim::osa_distance(&lower, &known.to_lowercase()), known))
         .min();
-    let hint = match near {
-        Some((distance, known)) if distance <= known.chars().count() / 2 => {
-            format!("; did you mean '{known}'?")
-        }
-        _ => otherwise.to_owned(),
-    };
-    Error::Usage(format!("{what} is neither a host nor a network of the topology{hint}"))
+    let (_, known) = near.filter(|(distance, known)| *distance <= known.chars().count() / 2)?;
+    Some(format!("; did you mean '{known}'?"))
 }
 
 #[cfg(test)]
@@ -104,6 +112,7 @@ mod tests {
         assert_eq!(told("fe01=a/b.txt"), ("fe01".into(), PathBuf::from("a/b.txt")));
         assert_eq!(told("a/fe01.txt"), ("fe01".into(), PathBuf::from("a/fe01.txt")));
         assert_eq!(told("=x").0, "=x");
+        assert!(is_named(Path::new("fe01=a/b.txt")) && !is_named(Path::new("a/fe01.txt")));
         assert_eq!(told("fe01.example.net.json").0, "fe01.example.net");
     }
 }

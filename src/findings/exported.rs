@@ -11,8 +11,8 @@ mod walk;
 
 use std::path::PathBuf;
 
-pub use cautions::Caution;
-pub use gap::{Gap, MAX_SHOWN};
+pub use cautions::{Caution, stranger};
+pub use gap::{Gap, MAX_SHOWN, Outline};
 
 use super::Severity;
 use crate::policy::Policy;
@@ -89,6 +89,10 @@ pub struct RowAnswer {
     pub gap: Vec<Gap>,
     /// How much more there is.
     pub more_gaps: usize,
+    /// The gap as people are told.
+    pub outline: Outline,
+    /// Rules that would exempt some of the gap, and why they have no effect on it, the first few.
+    pub held_back: Vec<(String, String)>,
     /// Rules that exempt some of it.
     pub exempting: Vec<String>,
     /// Rules that secure some of it.
@@ -154,7 +158,7 @@ impl ExportsAnswer {
 
     /// How many rows are undecided.
     pub fn undecided(&self) -> usize {
-        self.rows().filter(|row| row.standing == Standing::Undecided).count()
+        self.count(Standing::Undecided)
     }
 
     /// How many rows were decided.
@@ -163,6 +167,21 @@ impl ExportsAnswer {
             !matches!(row.standing, Standing::Undecided | Standing::NotApplicable)
         };
         self.rows().filter(open).count()
+    }
+
+    /// How many rows stand so.
+    pub fn count(&self, standing: Standing) -> usize {
+        self.rows().filter(|row| row.standing == standing).count()
+    }
+
+    /// How many exports hold no rule at all.
+    pub fn without_rules(&self) -> usize {
+        self.exports.iter().filter(|export| export.rules.total == 0).count()
+    }
+
+    /// Whether no export is that of a host that plays a role of the rows.
+    pub fn peers_only(&self) -> bool {
+        !self.rows().any(|row| row.own)
     }
 
     fn rows(&self) -> impl Iterator<Item = &RowAnswer> {
@@ -180,7 +199,8 @@ impl ExportsAnswer {
 pub fn judge(policy: &Policy, exports: &[(Export, Option<Owner>)]) -> ExportsAnswer {
     let answers: Vec<ExportAnswer> =
         exports.iter().map(|(export, owner)| one(policy, export, owner.as_ref())).collect();
-    let cautions = cautions::across(&answers);
+    let mut cautions = cautions::across(&answers);
+    cautions.extend(cautions::peers_only(&answers));
     ExportsAnswer { strict: policy.strict(), exports: answers, cautions }
 }
 
@@ -225,6 +245,8 @@ fn row(policy: &Policy, asked: &Asked, prepared: &Prepared<'_>) -> RowAnswer {
         lacks: Vec::new(),
         gap: Vec::new(),
         more_gaps: 0,
+        outline: Outline::default(),
+        held_back: Vec::new(),
         exempting: Vec::new(),
         securing: Vec::new(),
         cautions: Vec::new(),
@@ -232,7 +254,7 @@ fn row(policy: &Policy, asked: &Asked, prepared: &Prepared<'_>) -> RowAnswer {
     if !asked.applies {
         return answer;
     }
-    let Some(mut walk) = Walk::through(asked, prepared) else {
+    let Some(mut walk) = Walk::through(asked, prepared, |_| true) else {
         answer.standing = Standing::Undecided;
         answer.cautions.push(cautions::too_many());
         return answer;
@@ -249,11 +271,29 @@ fn row(policy: &Policy, asked: &Asked, prepared: &Prepared<'_>) -> RowAnswer {
     answer.exempting = cautions::names(&walk.exempting);
     if answer.standing.severity().is_some() {
         answer.securing = cautions::names(&walk.securing);
-        answer.lacks = walk.lacks(answer.standing);
+        answer.lacks = walk.lacks(asked, answer.standing);
         (answer.gap, answer.more_gaps) = gap::shown(&walk.gap, prepared.directed);
+        answer.outline = outline(asked, &walk, &answer, prepared);
+        answer.held_back = cautions::held_back(&walk.held_back);
     }
     answer.cautions = cautions::of_row(asked, &walk, answer.standing, prepared);
     answer
+}
+
+/// The gap as it is without the rules of other rows; as it is where there are none.
+fn outline(asked: &Asked, walk: &Walk<'_>, answer: &RowAnswer, prepared: &Prepared<'_>) -> Outline {
+    let exact =
+        || Outline { pieces: answer.gap.clone(), more: answer.more_gaps, with_holes: false };
+    if walk.exempting.iter().all(|rule| asked.is_aimed_at(&rule.spaces())) {
+        return exact();
+    }
+    let aimed = |covering: &walk::Covering<'_>| asked.is_aimed_at(&covering.spaces);
+    let Some(mut plain) = Walk::through(asked, prepared, aimed) else { return exact() };
+    plain.standing(asked, prepared);
+    plain.gap.retain(|cell| walk.gap.iter().any(|gap| gap.meet(cell).is_some()));
+    let with_holes = plain.gap != walk.gap;
+    let (pieces, more) = gap::shown(&plain.gap, prepared.directed);
+    Outline { pieces, more, with_holes }
 }
 
 #[cfg(test)]

@@ -28,8 +28,10 @@ pub struct Asked {
     pub own: bool,
     /// Whether it talks to others that do.
     pub peer: bool,
-    /// The traffic that must be left alone.
+    /// The traffic that must be left alone, that at the role's own end first.
     pub spaces: Vec<Space>,
+    /// How many of them are at the role's own end.
+    pub own_spaces: usize,
     /// The ports that the row asks for, at the role's end.
     pub ports: PortSet,
     /// IP protocol numbers; empty means any.
@@ -41,6 +43,24 @@ impl Owner {
     pub fn holds(&self, address: IpAddr) -> bool {
         let at = boxes::number(address.to_canonical());
         self.addresses.iter().any(|(first, last)| (*first..=*last).contains(&at))
+    }
+}
+
+impl Asked {
+    /// Whether a rule with these spaces is about the row: it names hosts or ports at the role's end, or it leaves
+    /// out nothing at the other end. A rule of another row is not, though its hosts may talk to this row's.
+    pub fn is_aimed_at(&self, spaces: &[Space]) -> bool {
+        let (own, peer) = self.spaces.split_at(self.own_spaces.min(self.spaces.len()));
+        let host = [Axis::Local, Axis::LocalPort];
+        let other = [Axis::Remote, Axis::RemotePort];
+        let aimed = |need: &Space, role: [Axis; 2], rest: [Axis; 2]| {
+            spaces.iter().filter(|space| space.meet(need).is_some()).any(|space| {
+                !role.iter().all(|axis| boxes::is_whole(space, *axis))
+                    || rest.iter().all(|axis| space.holds_on(need, *axis))
+            })
+        };
+        own.iter().any(|need| aimed(need, host, other))
+            || peer.iter().any(|need| aimed(need, other, host))
     }
 }
 
@@ -77,6 +97,7 @@ fn asked(need: &Need<'_>, applies: bool, owner: Option<&Owner>) -> Asked {
         own: false,
         peer: false,
         spaces: Vec::new(),
+        own_spaces: 0,
         ports: need.ports.clone(),
         transports: need.transports.to_vec(),
     };
@@ -93,6 +114,7 @@ fn asked(need: &Need<'_>, applies: bool, owner: Option<&Owner>) -> Asked {
         asked.own = true;
         let space = own.with(Axis::LocalPort, boxes::port_spans(need.ports));
         asked.spaces.extend(of_families(need, &space, (1, 0)));
+        asked.own_spaces = asked.spaces.len();
     }
     let others = without(role.on(Axis::Local), owner.map_or(&[], |owner| &owner.addresses));
     if !others.is_empty() {
@@ -198,6 +220,27 @@ mod tests {
         assert_eq!(to.spaces[0].on(Axis::Direction), [(0, 0)], "it sends");
         assert_eq!(to.spaces[0].on(Axis::Local), [IPV4], "of the role's family");
         assert_eq!(to.spaces[0].on(Axis::Protocol), [(6, 6), (17, 17)]);
+    }
+
+    #[test]
+    fn rules_about_other_hosts_are_not_aimed_at_a_row() {
+        let policy = policy(SITE);
+        let everything = Space::everything();
+        let rule = |axis, address: &str| {
+            everything.clone().with(axis, vec![alone(super::super::fixture::address(address))])
+        };
+        let anyone = policy.asked(None);
+        let to = of(&anyone, &policy, "X05");
+        assert!(to.is_aimed_at(&[rule(Axis::Remote, "10.0.1.12")]));
+        assert!(!to.is_aimed_at(&[rule(Axis::Local, "10.0.1.99")]), "another row's own end");
+        let both = rule(Axis::Remote, "10.0.1.12").with(Axis::Local, vec![IPV4]);
+        assert!(to.is_aimed_at(&[both]) && to.is_aimed_at(std::slice::from_ref(&everything)));
+        let owner = policy.topology().unwrap().owner_named("med01").unwrap();
+        let asked = policy.asked(Some(&owner));
+        let own = of(&asked, &policy, "X05");
+        assert_eq!(own.own_spaces, own.spaces.len());
+        assert!(own.is_aimed_at(&[rule(Axis::Local, "10.0.1.12")]));
+        assert!(!own.is_aimed_at(&[rule(Axis::Remote, "10.0.1.99")]), "another row's peers");
     }
 
     #[test]

@@ -189,6 +189,12 @@ impl Space {
         self.0.iter().zip(&other.0).all(|(mine, theirs)| both(mine, theirs) == *theirs)
     }
 
+    /// Whether all of the other is in it as far as one axis goes.
+    pub fn holds_on(&self, other: &Self, axis: Axis) -> bool {
+        let theirs = other.on(axis);
+        both(self.on(axis), theirs) == theirs
+    }
+
     /// Whether the point is in it.
     pub fn holds_point(&self, point: [u128; AXES]) -> bool {
         self.0.iter().zip(point).all(|(spans, at)| touch(spans, &[(at, at)]))
@@ -229,6 +235,16 @@ pub const IPV4: Span = (0xffff_0000_0000, 0xffff_ffff_ffff);
 
 /// Every IPv6 address: what is before IPv4, and what is behind it.
 pub const IPV6: [Span; 2] = [(0, IPV4.0 - 1), (IPV4.1 + 1, u128::MAX)];
+
+/// Whether a space leaves an end open: every address of a family, or every port.
+pub fn is_whole(space: &Space, axis: Axis) -> bool {
+    let spans = space.on(axis);
+    match axis {
+        Axis::Local | Axis::Remote => spans == [EVERY] || spans == [IPV4] || spans == IPV6,
+        Axis::LocalPort | Axis::RemotePort => spans == [(0, u128::from(u16::MAX))],
+        Axis::Direction | Axis::Profile | Axis::Protocol => spans == Space::everything().on(axis),
+    }
+}
 
 /// An address on the line.
 pub fn number(address: IpAddr) -> u128 {

@@ -4,6 +4,7 @@
 use super::Report;
 use super::text::{count, counted, listed, shown_milliseconds};
 use crate::findings::audit::{Configured, Exemption};
+use crate::findings::remedy;
 
 /// Exemptions about which something was seen or set up, in the policy's order.
 pub(super) fn told(report: &Report) -> impl Iterator<Item = &Exemption> {
@@ -63,25 +64,36 @@ fn peers(exemption: &Exemption) -> String {
     format!("{} ({}{more})", counted(peers.count as u64, "peer", "peers"), names.join(", "))
 }
 
-/// The PowerShell commands that make the missing exemptions, each set once with the rows that it is for.
+/// The PowerShell commands that make the missing exemptions, each set once with the rows that it is for: also those
+/// that lie within a wider row that is missing too.
 pub(super) fn mends(report: &Report) -> Vec<(Vec<&str>, Vec<&str>)> {
+    let missing: Vec<&Exemption> = told(report).filter(|e| commands(e).next().is_some()).collect();
     let mut mends: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
-    for exemption in told(report) {
-        let commands: Vec<&str> = exemption
-            .remedy
-            .iter()
-            .map(String::as_str)
-            .filter(|step| step.starts_with(COMMAND))
-            .collect();
-        if commands.is_empty() {
-            continue;
-        }
+    for exemption in &missing {
+        let commands: Vec<&str> = commands(widest(exemption, &missing)).collect();
         match mends.iter_mut().find(|(_, known)| *known == commands) {
             Some((rows, _)) => rows.push(&exemption.row),
             None => mends.push((vec![&exemption.row], commands)),
         }
     }
     mends
+}
+
+fn commands(exemption: &Exemption) -> impl Iterator<Item = &str> {
+    exemption.remedy.iter().map(String::as_str).filter(|step| step.starts_with(COMMAND))
+}
+
+/// The missing exemption that does for this one.
+fn widest<'r>(exemption: &'r Exemption, missing: &[&'r Exemption]) -> &'r Exemption {
+    let mut widest = exemption;
+    // Each step leads to a wider one, so that there are never more than there are rows.
+    for _ in missing {
+        let Some(mut rows) = remedy::within(&widest.remedy) else { break };
+        let wider = rows.find_map(|row| missing.iter().find(|other| other.row == row));
+        let Some(wider) = wider else { break };
+        widest = wider;
+    }
+    widest
 }
 
 /// What the commands do not say.
@@ -127,5 +139,20 @@ mod tests {
         }
         let rows: Vec<_> = mends(&report);
         assert_eq!(rows, [(vec!["X05", "X06"], vec!["New-NetIPsecRule -DisplayName 'x'"])]);
+    }
+    #[test]
+    fn a_row_within_a_wider_one_takes_its_commands() {
+        let mut report = failing();
+        let command = |name: &str| format!("New-NetIPsecRule -DisplayName '{name}'");
+        for (exemption, name) in report.summary.exemptions.iter_mut().zip(["narrow", "wide"]) {
+            exemption.status = "likely";
+            exemption.remedy = vec![command(name)];
+        }
+        assert_eq!(mends(&report).len(), 2);
+        let step = "All of this lies within the rules of X06+X07 (Wide): no more.";
+        report.summary.exemptions[0].remedy.insert(0, step.into());
+        assert_eq!(mends(&report), [(vec!["X05", "X06"], vec![command("wide").as_str()])]);
+        report.summary.exemptions[1].status = "not-observed";
+        assert_eq!(mends(&report)[0].1, [command("narrow")], "the wider row is not missing");
     }
 }

@@ -1,5 +1,6 @@
 //! What `portassay ipsec` says about exported policies, for people and for programs.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use serde::Serialize;
@@ -85,9 +86,10 @@ fn summary(export: &ExportAnswer) -> String {
     let RuleCounts { total, exempting, securing, inactive, uncertain } = export.rules;
     let who = match &export.host {
         Some(host) => format!("Judged as {host}"),
-        None => {
-            "Not a name of the topology: judged as anyone who talks to the roles' hosts".to_owned()
-        }
+        None => format!(
+            "Judged as anyone who talks to the roles' hosts, as '{}' is no name of the topology",
+            export.label
+        ),
     };
     let rules = counted(total as u64, "rule", "rules");
     format!(
@@ -97,7 +99,7 @@ fn summary(export: &ExportAnswer) -> String {
 
 fn rows(export: &ExportAnswer) -> Grid {
     let mut grid = Grid::new(&[
-        ("State", Align::Word),
+        ("Status", Align::Word),
         ("Row", Align::Word),
         ("Name", Align::Left),
         ("End", Align::Word),
@@ -131,17 +133,19 @@ fn ends(row: &RowAnswer) -> Vec<&'static str> {
     known.into_iter().filter(|(there, _)| *there).map(|(_, word)| word).collect()
 }
 
-/// The first pieces of a gap, in what the exemption falls short, and what secures it.
+/// What would be enough, the first pieces of a gap, in what the exemption falls short, and what secures it.
 fn gap_words(row: &RowAnswer) -> String {
-    let pieces = pieces(&row.gap);
-    let mut words: Vec<String> = pieces.iter().take(FEW_PIECES).cloned().collect();
-    let more = pieces.len().saturating_sub(FEW_PIECES) + row.more_gaps;
+    let pieces = pieces(&row.outline.pieces);
+    let mut words = held_back(row);
+    words.extend(pieces.iter().take(FEW_PIECES).cloned());
+    let more = pieces.len().saturating_sub(FEW_PIECES) + row.outline.more;
     if more > 0 {
         words.push(format!("{more} more"));
     }
+    words.extend(holes(row));
     let mut why = Vec::new();
     if !row.lacks.is_empty() {
-        why.push(format!("lacks {}", row.lacks.join(", ")));
+        why.push(format!("lacks {}", lacks(row).join(", ")));
     }
     if !row.securing.is_empty() {
         why.push(format!("secured by {}", row.securing.join(", ")));
@@ -150,40 +154,120 @@ fn gap_words(row: &RowAnswer) -> String {
     format!("{}{why}", words.join("; "))
 }
 
-/// The most pieces of a gap that are shown to people.
+/// The most pieces of a gap, and the most names, that are shown to people.
 const FEW_PIECES: usize = 2;
+
+/// Rules that would do and have no effect, by the reason.
+fn held_back(row: &RowAnswer) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (rule, why) in &row.held_back {
+        match reasons.iter_mut().find(|(known, _)| known == why) {
+            Some((_, rules)) => rules.push(rule),
+            None => reasons.push((why, vec![rule])),
+        }
+    }
+    let told = reasons.into_iter().map(|(why, rules)| {
+        let more = rules.len().saturating_sub(FEW_PIECES);
+        let names: Vec<String> =
+            rules.iter().take(FEW_PIECES).map(|rule| format!("'{rule}'")).collect();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more} without effect: {why}", names.join(", "))
+    });
+    told.collect()
+}
+
+/// That the pieces are not secured as a whole.
+fn holes(row: &RowAnswer) -> Option<String> {
+    row.outline.with_holes.then(|| "except where other rules apply".to_owned())
+}
+
+/// In what an exemption falls short, with the profiles.
+fn lacks(row: &RowAnswer) -> Vec<String> {
+    let profiles: BTreeSet<&str> =
+        row.gap.iter().flat_map(|gap| gap.profiles.iter().copied()).collect();
+    let profiles: Vec<&str> = profiles.into_iter().collect();
+    let one = |lack: &&str| match *lack {
+        "profile" if !profiles.is_empty() => format!("profile {}", profiles.join(" and ")),
+        lack => lack.to_owned(),
+    };
+    row.lacks.iter().map(one).collect()
+}
+
+/// Pieces of a gap that differ only in transports, or only in the ports of one end.
+struct Piece<'g> {
+    gap: &'g Gap,
+    transports: Vec<&'g str>,
+    local_ports: Vec<&'g str>,
+    remote_ports: Vec<&'g str>,
+}
 
 /// Each piece once, with its transports: `tcp+udp 10.1.3.10 port 49152-57500, peer any IPv4`.
 fn pieces(gap: &[Gap]) -> Vec<String> {
-    let mut pieces: Vec<(String, Vec<&str>)> = Vec::new();
-    for gap in gap {
-        let ends = ends_words(gap);
-        match pieces.iter_mut().find(|(known, _)| *known == ends) {
-            Some((_, transports)) if transports.contains(&gap.transport.as_str()) => {}
-            Some((_, transports)) => transports.push(&gap.transport),
-            None => pieces.push((ends, vec![&gap.transport])),
+    let alone = gap.iter().map(|gap| Piece {
+        gap,
+        transports: vec![&gap.transport],
+        local_ports: vec![&gap.local_ports],
+        remote_ports: vec![&gap.remote_ports],
+    });
+    let elsewhere = |a: &Piece<'_>, b: &Piece<'_>| {
+        let [a, b] = [a.gap, b.gap];
+        (a.direction, &a.local, &a.remote, &a.profiles)
+            != (b.direction, &b.local, &b.remote, &b.profiles)
+    };
+    let mut pieces: Vec<Piece<'_>> = alone.collect();
+    // On one after the other, so that nothing is said that is not so.
+    for on in 0..3 {
+        let mut joined: Vec<Piece<'_>> = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let fits = |known: &&mut Piece<'_>| {
+                let same = [
+                    known.transports == piece.transports,
+                    known.remote_ports == piece.remote_ports,
+                    known.local_ports == piece.local_ports,
+                ];
+                !elsewhere(known, &piece)
+                    && same.iter().enumerate().all(|(axis, same)| *same || axis == on)
+            };
+            match joined.iter_mut().find(fits) {
+                Some(known) => known.extend(&piece),
+                None => joined.push(piece),
+            }
         }
+        pieces = joined;
     }
-    pieces
-        .into_iter()
-        .map(|(ends, transports)| format!("{} {ends}", transports.join("+")))
-        .collect()
+    pieces.iter().map(Piece::words).collect()
 }
 
-fn ends_words(gap: &Gap) -> String {
-    let end = |addresses: &str, ports: &str| match ports {
-        "any" => addresses.to_owned(),
-        ports => format!("{addresses} port {ports}"),
-    };
-    let direction =
-        if gap.direction == "both" { String::new() } else { format!("{} of ", gap.direction) };
-    let profiles = match gap.profiles.join(", ") {
-        none if none.is_empty() => none,
-        some => format!(", in {some}"),
-    };
-    let local = end(&gap.local, &gap.local_ports);
-    let remote = end(&gap.remote, &gap.remote_ports);
-    format!("{direction}{local}, peer {remote}{profiles}")
+impl<'g> Piece<'g> {
+    fn extend(&mut self, other: &Self) {
+        let lists = [
+            (&mut self.transports, &other.transports),
+            (&mut self.local_ports, &other.local_ports),
+            (&mut self.remote_ports, &other.remote_ports),
+        ];
+        for (mine, theirs) in lists {
+            let fresh: Vec<&'g str> =
+                theirs.iter().copied().filter(|word| !mine.contains(word)).collect();
+            mine.extend(fresh);
+        }
+    }
+
+    fn words(&self) -> String {
+        let gap = self.gap;
+        let end = |addresses: &str, ports: &[&str]| match ports {
+            ["any"] => addresses.to_owned(),
+            ports => format!("{addresses} port {}", ports.join(", ")),
+        };
+        let direction =
+            if gap.direction == "both" { String::new() } else { format!("{} of ", gap.direction) };
+        let profiles = match gap.profiles.join(", ") {
+            none if none.is_empty() => none,
+            some => format!(", in {some}"),
+        };
+        let local = end(&gap.local, &self.local_ports);
+        let remote = end(&gap.remote, &self.remote_ports);
+        format!("{} {direction}{local}, peer {remote}{profiles}", self.transports.join("+"))
+    }
 }
 
 /// What to look at, each sentence once with its rows, gravest first.
@@ -245,6 +329,7 @@ struct ExportJson<'r> {
     path: String,
     format: &'r str,
     host: Option<&'r str>,
+    judged_as: &'r str,
     rules: RulesJson,
     notes: &'r [String],
     rows: Vec<RowJson<'r>>,
@@ -270,9 +355,16 @@ struct RowJson<'r> {
     lacks: &'r [&'static str],
     gap: Vec<GapJson<'r>>,
     more_gaps: usize,
+    held_back: Vec<HeldBackJson<'r>>,
     exempting: &'r [String],
     securing: &'r [String],
     cautions: Vec<CautionJson<'r>>,
+}
+
+#[derive(Serialize)]
+struct HeldBackJson<'r> {
+    rule: &'r str,
+    why: &'r str,
 }
 
 #[derive(Serialize)]
@@ -314,6 +406,7 @@ impl<'r> ExportJson<'r> {
             path: export.path.display().to_string(),
             format: export.format,
             host: export.host.as_deref(),
+            judged_as: export.host.as_deref().unwrap_or("anyone"),
             rules: RulesJson { total, exempting, securing, inactive, uncertain },
             notes: &export.notes,
             rows: export.rows.iter().map(RowJson::of).collect(),
@@ -342,6 +435,7 @@ impl<'r> RowJson<'r> {
             lacks: &row.lacks,
             gap: row.gap.iter().map(gap).collect(),
             more_gaps: row.more_gaps,
+            held_back: row.held_back.iter().map(|(rule, why)| HeldBackJson { rule, why }).collect(),
             exempting: &row.exempting,
             securing: &row.securing,
             cautions: CautionJson::all(&row.cautions),
@@ -365,11 +459,26 @@ fn write_json(report: &IpsecReport, _style: Style, out: &mut dyn io::Write) -> i
 }
 
 /// The titles of the columns. Additions go to the end.
-const COLUMNS: [&str; 10] =
-    ["export", "host", "row", "name", "status", "ends", "lacks", "gap", "exempting", "securing"];
+const COLUMNS: [&str; 11] = [
+    "export",
+    "host",
+    "row",
+    "name",
+    "status",
+    "ends",
+    "lacks",
+    "gap",
+    "exempting",
+    "securing",
+    "held_back",
+];
 
-fn cells(export: &ExportAnswer, row: &RowAnswer) -> [String; 10] {
-    let more = if row.more_gaps > 0 { format!("; {} more", row.more_gaps) } else { String::new() };
+fn cells(export: &ExportAnswer, row: &RowAnswer) -> [String; 11] {
+    let mut gap = pieces(&row.outline.pieces);
+    if row.outline.more > 0 {
+        gap.push(format!("{} more", row.outline.more));
+    }
+    gap.extend(holes(row));
     [
         export.label.clone(),
         export.host.clone().unwrap_or_default(),
@@ -378,9 +487,10 @@ fn cells(export: &ExportAnswer, row: &RowAnswer) -> [String; 10] {
         row.standing.token().to_owned(),
         ends(row).join(" "),
         row.lacks.join(" "),
-        format!("{}{more}", pieces(&row.gap).join("; ")),
+        gap.join("; "),
         row.exempting.join("; "),
         row.securing.join("; "),
+        held_back(row).join("; "),
     ]
 }
 
@@ -402,7 +512,7 @@ fn write_markdown(report: &IpsecReport, _style: Style, out: &mut dyn io::Write) 
         let columns = [
             ("Row", markdown::Align::Left),
             ("Name", markdown::Align::Left),
-            ("State", markdown::Align::Left),
+            ("Status", markdown::Align::Left),
             ("End", markdown::Align::Left),
             ("Secured, and should not be", markdown::Align::Left),
         ];
@@ -442,6 +552,7 @@ pub(super) mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::findings::exported::Outline;
     use crate::report::specimen::NASTY;
     use crate::report::text::is_hidden;
 
@@ -471,6 +582,12 @@ pub(super) mod tests {
             lacks: vec!["protocol"],
             gap: vec![gap.clone(), Gap { transport: "udp".into(), ..gap.clone() }],
             more_gaps: 2,
+            outline: Outline {
+                pieces: vec![gap.clone(), Gap { transport: "udp".into(), ..gap.clone() }],
+                more: 2,
+                with_holes: true,
+            },
+            held_back: vec![(NASTY.into(), "disabled".into())],
             exempting: vec![NASTY.into()],
             securing: vec!["Isolation".into()],
             cautions: vec![caution.clone()],
@@ -513,17 +630,38 @@ pub(super) mod tests {
         let table = written("table", &specimen(), None);
         assert!(table.starts_with("FAIL: 3 rows are not exempt\n"), "{table}");
         let line = table.lines().find(|line| line.contains("partial")).unwrap();
-        let gap = "tcp+udp any IPv4, peer 10.1.3.10 port 49152-57500, in domain; 2 more (lacks protocol; secured by Isolation)";
+        let gap = "tcp+udp any IPv4, peer 10.1.3.10 port 49152-57500, in domain; 2 more; except where other rules apply (lacks protocol; secured by Isolation)";
         assert!(line.contains(gap), "{line}");
+        let first = line.find("without effect: disabled; tcp").unwrap();
+        assert!(first < line.find(gap).unwrap(), "what would do comes first: {line}");
         let told = table.lines().filter(|line| line.contains("counts only for")).count();
         assert_eq!(told, 2, "once with all its rows, and once between the exports: {table}");
         let markdown = written("markdown", &specimen(), None);
         assert!(
-            markdown
-                .contains("| X05 | Mediation Server Inbound | missing | peer | tcp+udp any IPv4")
+            markdown.contains("without effect: disabled; tcp+udp any IPv4, peer 10.1.3.10 port")
         );
         let sheet = written("csv", &specimen(), None);
         assert_eq!(sheet.lines().count(), 1 + Standing::ALL.len());
+    }
+
+    #[test]
+    fn pieces_are_joined_where_that_says_the_same() {
+        let gap = |transport: &str, ports: &str| Gap {
+            transport: transport.into(),
+            direction: "both",
+            local: "any IPv4".into(),
+            local_ports: "any".into(),
+            remote: "10.1.3.10".into(),
+            remote_ports: ports.into(),
+            profiles: Vec::new(),
+        };
+        let square = [gap("tcp", "443"), gap("tcp", "3478"), gap("udp", "443"), gap("udp", "3478")];
+        assert_eq!(pieces(&square), ["tcp+udp any IPv4, peer 10.1.3.10 port 443, 3478"]);
+        let corner = pieces(&square[..3]);
+        assert_eq!(
+            corner,
+            ["tcp+udp any IPv4, peer 10.1.3.10 port 443", "tcp any IPv4, peer 10.1.3.10 port 3478"]
+        );
     }
 
     #[test]

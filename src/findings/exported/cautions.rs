@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::walk::{Covering, MAX_RULES, Prepared, Walk};
-use super::{ExportAnswer, Standing};
+use super::{ExportAnswer, RowAnswer, Standing};
 use crate::findings::Severity;
+use crate::policy::PortSet;
 use crate::policy::asked::Asked;
 use crate::policy::boxes::{Axis, EVERY, Space};
 use crate::policy::exports::{Action, ConnectionRule, Direction, Export, Mode};
@@ -63,15 +64,16 @@ pub(super) fn of_row(
     prepared: &Prepared<'_>,
 ) -> Vec<Caution> {
     let mut told = BTreeSet::new();
-    let meets = |covering: &&Covering<'_>| meets(asked, &covering.spaces);
-    for Covering { rule, .. } in prepared.inactive.iter().filter(meets).take(MAX_TOLD) {
-        let why = rule.inactive().unwrap_or_default();
+    let aimed = |covering: &&Covering<'_>| asked.is_aimed_at(&covering.spaces);
+    for Covering { rule, .. } in prepared.held_back.iter().filter(aimed).take(MAX_TOLD) {
+        let why = rule.held_back().unwrap_or_default();
         let message = format!("'{}' would leave it alone, but has no effect: {why}", rule.name);
         let grave = standing.severity().map_or(Severity::Note, |_| Severity::Warning);
         told.insert(caution(grave, "inactive-exemption", rule, message));
     }
-    for rule in walk.exempting.iter().take(MAX_TOLD) {
-        told.extend(of_exemption(asked, rule, standing));
+    let aimed = |rule: &&&ConnectionRule| asked.is_aimed_at(&rule.spaces());
+    for rule in walk.exempting.iter().filter(aimed).take(MAX_TOLD) {
+        told.extend(of_exemption(asked, rule, standing, walk, prepared));
     }
     let ports = asked.ports.count();
     if standing.severity().is_some() && !asked.ports.is_any() && ports > NEARLY_ALL {
@@ -85,7 +87,7 @@ pub(super) fn of_row(
     if standing == Standing::Undecided || walk.doubted {
         let uncertain = prepared.in_force.iter().filter(|covering| {
             (covering.rule.uncertain() || covering.rule.perhaps_ports.is_some())
-                && self::meets(asked, &covering.perhaps)
+                && meets(asked, &covering.perhaps)
         });
         for Covering { rule, .. } in uncertain.take(MAX_TOLD) {
             let how_much = if walk.doubted { "more or less of it hangs" } else { "it hangs" };
@@ -112,7 +114,13 @@ pub(super) fn of_row(
     told
 }
 
-fn of_exemption(asked: &Asked, rule: &ConnectionRule, standing: Standing) -> Vec<Caution> {
+fn of_exemption(
+    asked: &Asked,
+    rule: &ConnectionRule,
+    standing: Standing,
+    walk: &Walk<'_>,
+    prepared: &Prepared<'_>,
+) -> Vec<Caution> {
     let mut told = Vec::new();
     let name = &rule.name;
     for limit in &rule.limits {
@@ -125,7 +133,7 @@ fn of_exemption(asked: &Asked, rule: &ConnectionRule, standing: Standing) -> Vec
     }
     let sets = [&rule.local_ports, &rule.remote_ports];
     let mut ranges = asked.ports.ranges().iter().filter(|(first, last)| first < last);
-    let singles = |ports: &&crate::policy::PortSet| {
+    let singles = |ports: &&PortSet| {
         !ports.is_empty() && ports.ranges().iter().all(|(first, last)| first == last)
     };
     let short_of_ports = standing.severity().is_some() && ranges.clone().next().is_some();
@@ -134,7 +142,12 @@ fn of_exemption(asked: &Asked, rule: &ConnectionRule, standing: Standing) -> Vec
         told.push(caution(Severity::Warning, "single-ports", rule, message));
     }
     let short = |last: u16| {
-        sets.iter().any(|set| set.ranges().iter().any(|range| range.1.checked_add(1) == Some(last)))
+        let ends =
+            |set: &PortSet| set.ranges().iter().any(|range| range.1.checked_add(1) == Some(last));
+        [PORTS, EXCHANGED].into_iter().any(|ports| {
+            ends(ports(rule).0)
+                && !walk.exempting.iter().any(|other| goes_on(rule, other, ports, last))
+        })
     };
     if let Some((_, last)) = ranges.find(|(_, last)| short(*last)) {
         let message =
@@ -149,13 +162,56 @@ fn of_exemption(asked: &Asked, rule: &ConnectionRule, standing: Standing) -> Vec
         asked.spaces.iter().filter_map(|need| space.meet(need)).map(|space| space.breadth()).max()
     };
     let written = rule.written();
-    if rule.direction == Direction::Either && common(&written) < common(&written.mirrored()) {
+    let exchanged = written.clone().mirrored();
+    if rule.direction == Direction::Either
+        && common(&written) < common(&exchanged)
+        && !has_twin(asked, rule, &exchanged, prepared)
+    {
         let message = format!(
             "'{name}' names the ends the other way round: endpoint 1 is taken for the peer; add a rule with the ends exchanged to be sure"
         );
         told.push(caution(Severity::Note, "ends-exchanged", rule, message));
     }
     told
+}
+
+/// The ports of one end of a rule, and those of the other.
+type Ports = fn(&ConnectionRule) -> (&PortSet, &PortSet);
+const PORTS: Ports = |rule| (&rule.local_ports, &rule.remote_ports);
+const EXCHANGED: Ports = |rule| (&rule.remote_ports, &rule.local_ports);
+
+/// Whether another rule of the same kind has the port behind the last of a rule: a range that is written as several.
+fn goes_on(rule: &ConnectionRule, other: &ConnectionRule, ports: Ports, next: u16) -> bool {
+    rule.protocol == other.protocol
+        && rule.direction == other.direction
+        && (&rule.local, &rule.remote) == (&other.local, &other.remote)
+        && ports(rule).1 == ports(other).1
+        && ports(other).0.contains(next)
+}
+
+/// Whether another rule names the ends as they are, for all that a rule exempts with its ends exchanged.
+fn has_twin(
+    asked: &Asked,
+    rule: &ConnectionRule,
+    exchanged: &Space,
+    prepared: &Prepared<'_>,
+) -> bool {
+    let mut needs = asked.spaces.iter().filter_map(|need| exchanged.meet(need));
+    needs.all(|need| {
+        prepared.in_force.iter().any(|covering| {
+            covering.rule.action == Action::Exempt
+                && !covering.rule.uncertain()
+                && !std::ptr::eq(covering.rule, rule)
+                && covering.rule.written().holds(&need)
+        })
+    })
+}
+
+/// Rules with the reason why they have no effect, each once, the first few.
+pub(super) fn held_back(rules: &[&ConnectionRule]) -> Vec<(String, String)> {
+    let mut seen = BTreeSet::new();
+    let told = rules.iter().map(|rule| (rule.name.clone(), rule.held_back().unwrap_or_default()));
+    told.filter(|told| seen.insert(told.clone())).take(MAX_NAMES).collect()
 }
 
 /// Whether one of the spaces has traffic of the row.
@@ -206,7 +262,7 @@ pub(super) fn of_export(
     prepared: &Prepared<'_>,
     strict: bool,
 ) -> Vec<Caution> {
-    let mut told = Vec::new();
+    let mut told: Vec<Caution> = no_rules(export).into_iter().collect();
     let any_row = |spaces: &[Space]| asked.iter().any(|asked| meets(asked, spaces));
     let exempting =
         prepared.in_force.iter().filter(|covering| covering.rule.action == Action::Exempt);
@@ -282,23 +338,60 @@ fn breadth(
     ))
 }
 
-/// Rows that one host exempts and another does not.
+/// That there is nothing to judge.
+fn no_rules(export: &Export) -> Option<Caution> {
+    export.rules.is_empty().then(|| {
+        let windows = ["netsh", "powershell", "registry", "registry-pol"].contains(&export.format);
+        let command = if windows {
+            "Get-NetIPsecRule -PolicyStore ActiveStore"
+        } else {
+            "ip xfrm policy"
+        };
+        let message = format!("it has 0 rules: perhaps they are in another store; `{command}`, as an administrator, shows all that are in force");
+        Caution { severity: Severity::Warning, kind: "no-rules", rule: None, message }
+    })
+}
+
+/// That a label was given which names nobody; `hint` is what to say of the nearest name.
+pub fn stranger(label: &str, hint: &str) -> Caution {
+    let message = format!(
+        "'{label}' is neither a host nor a network of the topology, so that the export is judged as that of anyone who talks to the roles' hosts{hint}"
+    );
+    Caution { severity: Severity::Warning, kind: "unknown-label", rule: None, message }
+}
+
+/// That nothing is said about the role's own ends.
+pub(super) fn peers_only(answers: &[ExportAnswer]) -> Option<Caution> {
+    let rows = || answers.iter().flat_map(|answer| &answer.rows);
+    let applies = rows().any(|row| row.peer);
+    (applies && !rows().any(|row| row.own)).then(|| Caution {
+        severity: Severity::Note,
+        kind: "peers-only",
+        rule: None,
+        message: "only the peers' end was audited: an exemption must exist at the role's own end too, so export a host of each role as well, and write NAME=FILE where the file is not called like the host".into(),
+    })
+}
+
+/// Rows that one host exempts and another does not, where one of the two plays the row's role.
 pub(super) fn across(answers: &[ExportAnswer]) -> Vec<Caution> {
     let mut told = Vec::new();
     let Some(first) = answers.first() else { return told };
     for (at, row) in first.rows.iter().enumerate() {
-        let with = |fits: fn(&super::RowAnswer) -> bool| -> Vec<&str> {
-            let rows = answers.iter().filter(|answer| answer.rows.get(at).is_some_and(fits));
-            rows.map(|answer| answer.label.as_str()).collect()
+        let of = |fits: fn(&RowAnswer) -> bool| -> Vec<(&str, bool)> {
+            let rows = answers.iter().filter_map(|answer| Some((answer, answer.rows.get(at)?)));
+            let fitting = rows.filter(|(_, row)| fits(row));
+            fitting.map(|(answer, row)| (answer.label.as_str(), row.own)).collect()
         };
-        let exempt = with(|row| row.standing == Standing::Present && !row.exempting.is_empty());
-        let not = with(|row| row.standing.severity().is_some());
-        if !exempt.is_empty() && !not.is_empty() {
+        let exempt = of(|row| row.standing == Standing::Present && !row.exempting.is_empty());
+        let not = of(|row| row.standing.severity().is_some());
+        let exempt_names = facing(&exempt, &not);
+        let not_names = facing(&not, &exempt);
+        if !exempt_names.is_empty() && !not_names.is_empty() {
             let message = format!(
                 "{} is exempt on {} and not on {}: between them, IPsec is still negotiated",
                 row.row,
-                few(&exempt),
-                few(&not)
+                few(&exempt_names),
+                few(&not_names)
             );
             told.push(Caution {
                 severity: Severity::Warning,
@@ -309,6 +402,12 @@ pub(super) fn across(answers: &[ExportAnswer]) -> Vec<Caution> {
         }
     }
     told
+}
+
+/// The names among hosts that have the row's traffic with one of the others: one of the two plays the role.
+fn facing<'a>(hosts: &[(&'a str, bool)], others: &[(&str, bool)]) -> Vec<&'a str> {
+    let role = others.iter().any(|(_, own)| *own);
+    hosts.iter().filter(|(_, own)| *own || role).map(|(name, _)| *name).collect()
 }
 
 fn few(names: &[&str]) -> String {

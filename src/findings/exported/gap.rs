@@ -28,6 +28,17 @@ pub struct Gap {
     pub profiles: Vec<&'static str>,
 }
 
+/// A gap in few pieces, for people: with what rules of other rows happen to exempt of it, as that would cut it up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outline {
+    /// The pieces, the first [`MAX_SHOWN`].
+    pub pieces: Vec<Gap>,
+    /// How much more there is.
+    pub more: usize,
+    /// Whether other rules exempt some of them.
+    pub with_holes: bool,
+}
+
 /// The first pieces of a gap, and how many more there are.
 pub(super) fn shown(cells: &[Cell], directed: bool) -> (Vec<Gap>, usize) {
     let simple = cells.iter().map(|cell| {

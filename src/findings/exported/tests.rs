@@ -236,9 +236,126 @@ fn an_exemption_at_one_end_only_is_told() {
     let policy = policy(SITE, false);
     let [whole, none] = [rules(&[ISOLATION, MEDIA_UDP, MEDIA_TCP, CLIENTS]), rules(&[ISOLATION])];
     let answer = judged(&policy, &[("med01", &whole), ("sql01", &none)]);
-    assert_eq!(kinds(&answer.cautions), ["one-end-only"; 3]);
+    assert_eq!(kinds(&answer.cautions), ["one-end-only"; 2], "neither is a client");
     assert!(answer.cautions[0].message.starts_with("X05 is exempt on med01 and not on sql01"));
     assert!(judged(&policy, &[("med01", &whole), ("sql01", &whole)]).cautions.is_empty());
+}
+
+#[test]
+fn exports_of_peers_alone_and_without_rules_are_told() {
+    let policy = policy(SITE, false);
+    let whole = rules(&[ISOLATION, MEDIA_UDP, MEDIA_TCP, CLIENTS]);
+    let answer = judged(&policy, &[("sql01", &whole), ("somebody", &whole)]);
+    assert_eq!((kinds(&answer.cautions), answer.peers_only()), (vec!["peers-only"], true));
+    assert_eq!(answer.cautions[0].severity, Severity::Note);
+    let answer = judged(&policy, &[("med01", "[]")]);
+    assert_eq!((answer.without_rules(), answer.count(Standing::NotSecured)), (1, 3));
+    assert_eq!(kinds(&answer.exports[0].cautions), ["no-rules"]);
+    assert!(answer.exports[0].cautions[0].message.contains("-PolicyStore ActiveStore"));
+    assert!(!answer.peers_only());
+}
+
+/// Local rules below a Group Policy that switches them off in some profiles.
+fn local(lines: &[&str], profiles: &[&str]) -> String {
+    let root = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\WindowsFirewall";
+    let local = "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\SharedAccess\\Parameters\\FirewallPolicy\\ConSecRules";
+    let off: Vec<String> = profiles
+        .iter()
+        .map(|profile| format!("{root}\\{profile}\nAllowLocalIPsecPolicyMerge REG_DWORD 0x0\n"))
+        .collect();
+    let domain = format!("{ISOLATION}|Profile=Domain");
+    format!(
+        "{}{root}\\ConSecRules\n{}\n{local}\n{}\n",
+        off.concat(),
+        rules(&[&domain]),
+        rules(lines)
+    )
+}
+
+#[test]
+fn local_rules_that_group_policy_switches_off_shadow() {
+    let policy = policy(SITE, false);
+    let every = ["DomainProfile", "PrivateProfile", "PublicProfile"];
+    for off in [&every[..], &every[..1]] {
+        let answer = judged(&policy, &[("med01", &local(&[MEDIA_UDP, MEDIA_TCP], off))]);
+        let inbound = row(&answer, 0, "X05");
+        assert_eq!((inbound.standing, inbound.lacks.len()), (Standing::Shadowed, 0), "{off:?}");
+        assert_eq!(kinds(&inbound.cautions)[..2], ["inactive-exemption"; 2]);
+        assert!(inbound.cautions[0].message.contains("Group Policy"), "{:?}", inbound.cautions);
+        let names: Vec<&str> = inbound.held_back.iter().map(|(rule, _)| rule.as_str()).collect();
+        assert_eq!(names, ["media udp", "media tcp"]);
+    }
+    let answer = judged(&policy, &[("med01", &local(&[MEDIA_UDP, MEDIA_TCP], &every[1..]))]);
+    let inbound = row(&answer, 0, "X05");
+    assert_eq!((inbound.standing, inbound.held_back.len()), (Standing::Present, 0));
+}
+
+#[test]
+fn a_profile_that_is_lacking_is_named() {
+    let policy = policy(SITE, false);
+    let lines = [
+        format!("{ISOLATION}|Profile=Domain"),
+        format!("{MEDIA_UDP}|Profile=Private"),
+        format!("{MEDIA_TCP}|Profile=Private"),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let answer = judged(&policy, &[("med01", &rules(&lines))]);
+    let inbound = row(&answer, 0, "X05");
+    assert_eq!((inbound.standing, &inbound.lacks[..]), (Standing::Partial, &["profile"][..]));
+    assert_eq!(inbound.gap[0].profiles, ["domain"]);
+}
+
+#[test]
+fn rules_of_other_rows_neither_caution_nor_cut_up_what_people_are_told() {
+    let policy = policy(SITE, false);
+    let other = "DoNotSecure|Name=other|Protocol=17|EP1_4=10.1.4.1|EP1Port=443|EP1Port=3478";
+    let off = "DoNotSecure|Name=off|Protocol=17|EP2_4=10.1.4.2|EP2Port=9";
+    let lines = rules(&[ISOLATION, other, off]).replace("EP2Port=9|Active=TRUE", "EP2Port=9");
+    let answer = judged(&policy, &[("somebody", &lines)]);
+    let inbound = row(&answer, 0, "X05");
+    assert!(inbound.cautions.is_empty() && inbound.held_back.is_empty(), "{:?}", inbound.cautions);
+    assert!(inbound.gap.len() > 2, "{:?}", inbound.gap);
+    let outline = &inbound.outline;
+    let locals: Vec<(&str, &str)> =
+        outline.pieces.iter().map(|gap| (gap.transport.as_str(), gap.local.as_str())).collect();
+    assert_eq!(locals, [("tcp", "any IPv4"), ("udp", "any IPv4")]);
+    assert!(outline.with_holes && outline.more == 0);
+    let answer = judged(&policy, &[("somebody", &rules(&[ISOLATION]))]);
+    assert!(!row(&answer, 0, "X05").outline.with_holes);
+}
+
+#[test]
+fn a_disabled_rule_that_would_do_is_named() {
+    let policy = policy(SITE, false);
+    let off = rules(&[ISOLATION, MEDIA_TCP, CLIENTS, MEDIA_UDP])
+        .replace("10.1.3.10|Active=TRUE", "10.1.3.10|Active=FALSE")
+        .replacen("10.1.3.10|Active=FALSE", "10.1.3.10|Active=TRUE", 1);
+    let answer = judged(&policy, &[("sql01", &off)]);
+    let inbound = row(&answer, 0, "X05");
+    assert_eq!((inbound.standing, inbound.lacks.len()), (Standing::Shadowed, 0));
+    assert_eq!(inbound.held_back, [("media udp".to_owned(), "disabled".to_owned())]);
+    let clients = row(&answer, 0, "X15");
+    assert_eq!((clients.standing, clients.cautions.len()), (Standing::Present, 0));
+}
+
+#[test]
+fn a_range_in_blocks_is_one_range_and_rules_for_both_ends_are_the_right_way_round() {
+    let policy = policy(SITE, false);
+    let block = |name: &str, ports: &str| {
+        format!("DoNotSecure|Name={name}|Protocol=17|EP2_4=10.1.20.0/24|EP2Port2_10={ports}")
+    };
+    let [low, high] = [block("low", "50020-50038"), block("high", "50039")];
+    let told = |lines: &[&str]| {
+        let answer = judged(&policy, &[("sql01", &rules(lines))]);
+        kinds(&row(&answer, 0, "X15").cautions).contains(&"one-port-short")
+    };
+    assert!(told(&[ISOLATION, &low]) && !told(&[ISOLATION, &low, &high]));
+    let own = "DoNotSecure|Name=own|Protocol=17|EP1_4=10.1.3.10";
+    let told = |lines: &[&str]| {
+        let answer = judged(&policy, &[("sql01", &rules(lines))]);
+        kinds(&row(&answer, 0, "X05").cautions).contains(&"ends-exchanged")
+    };
+    assert!(told(&[ISOLATION, own]) && !told(&[ISOLATION, own, MEDIA_UDP]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::Standing;
 use crate::policy::asked::Asked;
 use crate::policy::boxes::{self, Axis, Cell, EVERY, IPV4, Space, Span};
-use crate::policy::exports::{Action, ConnectionRule, Direction, Export};
+use crate::policy::exports::{Action, ConnectionRule, Direction, Export, Profiles};
 
 /// Comparisons of boxes for one row, at most: less than a second.
 const MAX_WORK: usize = 10_000_000;
@@ -30,8 +30,8 @@ pub(super) struct Covering<'e> {
 pub(super) struct Prepared<'e> {
     /// Those in force, in their order.
     pub(super) in_force: Vec<Covering<'e>>,
-    /// Those that would exempt and have no effect.
-    pub(super) inactive: Vec<Covering<'e>>,
+    /// Those that would exempt, with the traffic on which they have no effect.
+    pub(super) held_back: Vec<Covering<'e>>,
     /// Whether rules have a direction.
     pub(super) directed: bool,
 }
@@ -43,14 +43,16 @@ impl<'e> Prepared<'e> {
             spaces: rule.spaces(),
             perhaps: rule.perhaps(),
         };
-        let inactive = export.rules.iter().filter(|rule| {
-            rule.action == Action::Exempt && rule.inactive().is_some() && rule.doubts.is_empty()
+        let held_back = export.rules.iter().filter(|rule| {
+            rule.action == Action::Exempt && rule.held_back().is_some() && rule.doubts.is_empty()
         });
+        let held_back =
+            held_back.map(|rule| Covering { spaces: rule.without_effect(), ..covering(rule) });
         let one_way =
             |rule: &ConnectionRule| matches!(rule.direction, Direction::Out | Direction::In);
         Self {
             in_force: export.in_force().into_iter().map(covering).collect(),
-            inactive: inactive.map(covering).collect(),
+            held_back: held_back.collect(),
             directed: export.rules.iter().any(one_way),
         }
     }
@@ -77,6 +79,8 @@ pub(super) struct Walk<'e> {
     pub(super) securing: Vec<&'e ConnectionRule>,
     /// Rules that secure or discard traffic of the row, exempt or not.
     pub(super) touching: Vec<&'e ConnectionRule>,
+    /// Rules that would exempt some of what is secured, and have no effect on it.
+    pub(super) held_back: Vec<&'e ConnectionRule>,
     /// The places on each axis that securing rules reach.
     reach: Vec<Cell>,
     /// Whether rules that are not understood may exempt some of what was secured.
@@ -85,13 +89,17 @@ pub(super) struct Walk<'e> {
 }
 
 impl<'e> Walk<'e> {
-    /// Goes through the rules. `None` when that takes too long.
-    pub(super) fn through(asked: &Asked, prepared: &Prepared<'e>) -> Option<Self> {
+    /// Goes through the rules, those that exempt only if they are wanted. `None` when that takes too long.
+    pub(super) fn through(
+        asked: &Asked,
+        prepared: &Prepared<'e>,
+        wanted: impl Fn(&Covering<'e>) -> bool,
+    ) -> Option<Self> {
         let mut walk = Self::default();
         for space in &asked.spaces {
             (space.count() <= MAX_CELLS).then(|| walk.open.extend(space.cells()))?;
         }
-        let met = walk.met(asked, prepared)?;
+        let met = walk.met(asked, prepared, wanted)?;
         let last_exempt = met.iter().rposition(|met| met.rule.action == Action::Exempt);
         for (at, Met { rule, common, .. }) in met.iter().enumerate() {
             let count: usize = common.iter().map(Space::count).fold(0, usize::saturating_add);
@@ -121,9 +129,18 @@ impl<'e> Walk<'e> {
 
     /// The rules that have something in common with the row, in the order in which they decide. Where no order is
     /// laid down, those that have more go first: what they decide need not be cut up by others.
-    fn met(&mut self, asked: &Asked, prepared: &Prepared<'e>) -> Option<Vec<Met<'e>>> {
+    fn met(
+        &mut self,
+        asked: &Asked,
+        prepared: &Prepared<'e>,
+        wanted: impl Fn(&Covering<'e>) -> bool,
+    ) -> Option<Vec<Met<'e>>> {
         let mut met = Vec::new();
-        for Covering { rule, spaces, .. } in &prepared.in_force {
+        let rules = prepared
+            .in_force
+            .iter()
+            .filter(|covering| covering.rule.action != Action::Exempt || wanted(covering));
+        for Covering { rule, spaces, .. } in rules {
             if rule.uncertain() {
                 continue;
             }
@@ -203,7 +220,8 @@ impl<'e> Walk<'e> {
         }
         self.doubted = rest != self.gap;
         self.gap = rest;
-        let closers = prepared.inactive.iter().chain(rules().filter(exempts));
+        self.hold_back(asked, prepared);
+        let closers = prepared.held_back.iter().chain(rules().filter(exempts));
         let spaces: Vec<&Space> = closers.flat_map(|covering| &covering.spaces).collect();
         let rest = self.gap_without(asked, spaces);
         let touched = rest != self.gap;
@@ -216,16 +234,24 @@ impl<'e> Walk<'e> {
         }
     }
 
+    /// Remembers the rules that are aimed at the row and would exempt some of the gap, the first ones of them.
+    fn hold_back(&mut self, asked: &Asked, prepared: &Prepared<'e>) {
+        for Covering { rule, spaces, .. } in &prepared.held_back {
+            if !asked.is_aimed_at(spaces) {
+                continue;
+            }
+            if self.spend(self.gap.len()).is_none() {
+                break;
+            }
+            if spaces.iter().any(|space| meets(&self.gap, asked, space)) {
+                remember(&mut self.held_back, rule);
+            }
+        }
+    }
+
     /// Whether what no rule has decided has something in common with a space.
     fn meets_open(&self, asked: &Asked, space: &Space) -> bool {
-        asked.spaces.iter().filter_map(|need| space.meet(need)).any(|common| {
-            // More boxes than can be looked at are taken to meet it: undecided is the honest answer.
-            common.count() > MAX_CELLS
-                || common
-                    .cells()
-                    .iter()
-                    .any(|cell| self.open.iter().any(|open| open.meet(cell).is_some()))
-        })
+        meets(&self.open, asked, space)
     }
 
     /// The gap without spaces. Where that would take too long, some stays in the gap.
@@ -249,6 +275,18 @@ impl<'e> Walk<'e> {
         rest
     }
 
+    /// Whether rules that are aimed at the row would exempt more of it if they were in force in every profile: what
+    /// secures may be in force in those alone in which they are not.
+    fn lacks_profiles(&self, asked: &Asked) -> bool {
+        self.exempting.iter().any(|rule| {
+            let spaces = rule.spaces();
+            let everywhere = |space: &Space| space.clone().with(Axis::Profile, vec![(0, 2)]);
+            rule.profiles != Profiles::ALL
+                && asked.is_aimed_at(&spaces)
+                && spaces.iter().any(|space| meets(&self.gap, asked, &everywhere(space)))
+        })
+    }
+
     /// Whether all that is missing is the last port of the row's ranges: the tables name the one behind the
     /// last that is used.
     pub(super) fn only_last_ports(&self, asked: &Asked) -> bool {
@@ -268,12 +306,16 @@ impl<'e> Walk<'e> {
     }
 
     /// In what the exemption falls short: transports that lie in the gap as a whole where others do not, and for
-    /// each transport the axes on which its gap is narrower than what is secured of it.
-    pub(super) fn lacks(&self, standing: Standing) -> Vec<&'static str> {
-        if standing == Standing::Missing {
+    /// each transport the axes on which its gap is narrower than what is secured of it. An exemption without effect
+    /// may lack nothing but that.
+    pub(super) fn lacks(&self, asked: &Asked, standing: Standing) -> Vec<&'static str> {
+        if standing != Standing::Partial {
             return Vec::new();
         }
         let mut lacks = BTreeSet::new();
+        if self.lacks_profiles(asked) {
+            lacks.insert(PROFILE);
+        }
         let (mut whole, mut parts) = (false, false);
         let transports: BTreeSet<Span> =
             self.reach.iter().map(|cell| cell.on(Axis::Protocol)).collect();
@@ -312,16 +354,26 @@ impl<'e> Walk<'e> {
 /// What an exemption falls short in on each axis but that of transports.
 const AXES: [(Axis, &str); 6] = [
     (Axis::Direction, "direction"),
-    (Axis::Profile, "profile"),
+    (Axis::Profile, PROFILE),
     (Axis::Local, ADDRESSES),
     (Axis::Remote, ADDRESSES),
     (Axis::LocalPort, "ports"),
     (Axis::RemotePort, "ports"),
 ];
 const ADDRESSES: &str = "addresses";
+const PROFILE: &str = "profile";
 
 fn only_ipv6(spans: &[Span]) -> bool {
     spans.iter().all(|span| *span != EVERY && (span.1 < IPV4.0 || span.0 > IPV4.1))
+}
+
+/// Whether boxes have something in common with a space, as far as the row asks for it.
+fn meets(cells: &[Cell], asked: &Asked, space: &Space) -> bool {
+    asked.spaces.iter().filter_map(|need| space.meet(need)).any(|common| {
+        // More boxes than can be looked at are taken to meet it: undecided is the honest answer.
+        common.count() > MAX_CELLS
+            || common.cells().iter().any(|cell| cells.iter().any(|open| open.meet(cell).is_some()))
+    })
 }
 
 fn minus(cells: &[Cell], taken: &Cell) -> Vec<Cell> {
@@ -366,6 +418,7 @@ mod tests {
             own: false,
             peer: true,
             spaces: vec![space],
+            own_spaces: 0,
             ports,
             transports: vec![6, 17],
         }
@@ -431,7 +484,7 @@ mod tests {
         let export = Export::read(text.as_bytes(), Path::new("file"), "host").unwrap();
         let prepared = Prepared::of(&export);
         let asked = asked();
-        let mut walk = Walk::through(&asked, &prepared).unwrap();
+        let mut walk = Walk::through(&asked, &prepared, |_| true).unwrap();
         let standing = walk.standing(&asked, &prepared);
         (walk.gap, standing)
     }

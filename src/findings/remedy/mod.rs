@@ -251,9 +251,19 @@ pub(super) fn steps(lookup: &dyn Lookup, row: ExpectationId) -> Vec<String> {
                 entry.need.media_ports
             ));
         }
+        if let Some(wider) = entry.within.and_then(|at| entries.get(at)) {
+            steps.push(format!(
+                "{WITHIN}{} ({}): where they are made, nothing is left to make here.",
+                wider.ids(),
+                wider.title
+            ));
+        }
         let rules = entry.rules();
         let shown = rules.iter().take(MAX_RULES);
-        steps.extend(shown.flat_map(|rule| [windows::powershell(rule, ""), windows::netsh(rule)]));
+        let group = format!(" -Group '{}'", windows::GROUP);
+        steps.extend(
+            shown.flat_map(|rule| [windows::powershell(rule, &group), windows::netsh(rule)]),
+        );
         if rules.len() > MAX_RULES {
             steps.push(format!(
                 "These are {MAX_RULES} of {} rules, as the role has many addresses: `portassay plan` prints the others.",
@@ -264,6 +274,12 @@ pub(super) fn steps(lookup: &dyn Lookup, row: ExpectationId) -> Vec<String> {
     steps.push(AFTERWARDS.to_owned());
     steps.push(THE_REST.to_owned());
     steps
+}
+
+/// The ids of the rows whose rules exempt all that a remedy is about, if one of its steps says so.
+pub fn within(steps: &[String]) -> Option<impl Iterator<Item = &str>> {
+    let wider = steps.iter().find_map(|step| step.strip_prefix(WITHIN))?;
+    Some(wider.split(' ').next()?.split('+'))
 }
 
 /// The commands among them, for both tools of Windows.
@@ -291,6 +307,7 @@ const MAX_ADDRESSES: usize = 100;
 const MAX_RULES: usize = 4;
 
 const BOTH_ENDS: &str = "Make the exemption on both ends: the first rule of each transport on every computer that has an IPsec policy, the one called \"own end\" on the hosts of the role. All may stand in one GPO: a rule about the addresses of others does nothing. For a GPO add -PolicyStore '<domain>\\<GPO>', or in netsh first `advfirewall set store gpo=\"<domain>\\<GPO>\"`.";
+const WITHIN: &str = "All of this lies within the rules of ";
 const AFTERWARDS: &str = "Security associations outlive the change: wait until they expire (5 minutes idle, 1 hour at most by default) or run `netsh advfirewall monitor delete qmsa all`, then capture again.";
 const THE_REST: &str = "`portassay plan -t TOPOLOGY --format powershell` (or netsh, swanctl, xfrm) prints the commands for every row, for Linux too, and how to take them back.";
 
@@ -386,6 +403,14 @@ roles = ["client"]
         let entries = exempt(&policy);
         let within: Vec<Option<usize>> = entries.iter().map(|entry| entry.within).collect();
         assert_eq!(within, [None, Some(0), None, None, None]);
+        let steps = |at: usize| steps(&policy, entries[at].need.row);
+        assert_eq!(super::within(&steps(1)).unwrap().collect::<Vec<_>>(), ["X05", "X06"]);
+        assert!(super::within(&steps(0)).is_none());
+        let made = steps(0).into_iter().filter(|step| step.starts_with("New-NetIPsecRule"));
+        assert!(made.clone().count() == 4, "{:?}", steps(0));
+        for command in made {
+            assert!(command.contains(" -Group 'portassay exemptions' "), "{command}");
+        }
     }
 
     #[test]

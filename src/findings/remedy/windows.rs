@@ -6,6 +6,9 @@
 use super::{End, Rule};
 use crate::decode::Transport;
 
+/// The group of the rules, by which they are found again and taken back.
+pub const GROUP: &str = "portassay exemptions";
+
 /// The command of PowerShell that makes a rule, with further parameters such as its store.
 pub fn powershell(rule: &Rule<'_>, parameters: &str) -> String {
     let hosts = list(rule.hosts.iter().map(|host| quoted(&host.to_string())));

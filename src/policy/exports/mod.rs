@@ -202,9 +202,10 @@ impl Draft {
             if rule.store != Store::Local {
                 continue;
             }
+            rule.taken = rule.profiles.within(off);
             rule.profiles = rule.profiles.without(off);
             if rule.profiles.is_empty() {
-                rule.dead = Some("Group Policy switches local rules off".into());
+                rule.dead = Some(rule::MERGE_OFF.into());
             } else if overriding.contains(&rule.name.to_lowercase()) {
                 rule.dead = Some("a rule of Group Policy with the same name overrides it".into());
             }
@@ -329,6 +330,17 @@ mod tests {
         assert!(why[1].unwrap().contains("same name"));
         assert_eq!(why[2], None);
         assert_eq!(export.rules[2].profiles.spans(), [(0, 0), (1, 1)]);
+        let held_back = export.rules[2].held_back().unwrap();
+        assert!(held_back.ends_with("is 0) in the profile public"), "{held_back}");
+        assert_eq!(
+            export.rules[2].without_effect()[0].on(crate::policy::boxes::Axis::Profile),
+            [(2, 2)]
+        );
+        assert_eq!((export.rules[0].held_back(), export.rules[0].without_effect()), (None, vec![]));
         assert!(why[3].unwrap().contains("switches local rules off"));
+        assert_eq!(
+            export.rules[3].without_effect()[0].on(crate::policy::boxes::Axis::Profile),
+            [(2, 2)]
+        );
     }
 }

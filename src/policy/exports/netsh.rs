@@ -27,6 +27,25 @@ fn is_rule_off(line: &str) -> bool {
     line.len() >= 10 && line.bytes().all(|b| b == b'-')
 }
 
+/// What `monitor show consec` has lines of dashes below beside the names of rules.
+const HEADINGS: [&str; 7] = [
+    "Global Settings",
+    "Domain Profile Settings",
+    "Private Profile Settings",
+    "Public Profile Settings",
+    "Connection Security Rules",
+    "Main Mode SA",
+    "Quick Mode SA",
+];
+
+/// Whether a line above dashes begins a section that is no rule.
+fn is_heading(title: &str) -> bool {
+    let begins = |heading: &&str| {
+        title.get(..heading.len()).is_some_and(|start| start.eq_ignore_ascii_case(heading))
+    };
+    HEADINGS.iter().any(begins)
+}
+
 /// A field of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
@@ -86,12 +105,13 @@ fn read(text: &str, draft: &mut Draft) -> Outcome {
         if title && !line.trim().is_empty() {
             lines.next();
             close(open.take(), draft)?;
-            open = Some(Block {
+            let block = Block {
                 name: split(line.trim()).1.to_owned(),
                 at: at + 1,
                 lines: Vec::new(),
                 ended: false,
-            });
+            };
+            open = (!is_heading(line.trim())).then_some(block);
         } else if let Some(block) = &mut open {
             block.read(line, at + 1)?;
         }
@@ -416,6 +436,35 @@ mod tests {
             super::super::tests::export("\nNo rules match the specified criteria.\n\n").rules,
             []
         );
+    }
+
+    const MONITOR: &str = "
+Global Settings:
+----------------------------------------------------------------------
+IPsec:
+StrongCRLCheck                        0:Disabled
+SAIdleTimeMin                         5min
+DefaultExemptions                     NeighborDiscovery,DHCP
+IPsecThroughNAT                       Never
+
+StatefulFTP                           Enable
+
+Main Mode:
+KeyLifetime                           480min,0sess
+SecMethods                            DHGroup2-AES128-SHA1,DHGroup2-3DES-SHA1
+";
+
+    #[test]
+    fn settings_above_the_rules_are_no_rule() {
+        let rules = export(SAMPLE).rules;
+        let monitored = export(&format!("{MONITOR}{SAMPLE}"));
+        assert_eq!(monitored.notes, export(SAMPLE).notes);
+        let moved = MONITOR.lines().count();
+        let places: Vec<usize> = monitored.rules.iter().map(|rule| rule.at).collect();
+        assert_eq!(places, rules.iter().map(|rule| rule.at + moved).collect::<Vec<_>>());
+        assert_eq!(export(MONITOR).rules, [], "a host without rules");
+        let named = SAMPLE.replace("Isolation", "Global Settings:");
+        assert_eq!(export(&named).rules.len(), 2, "a rule may be called so");
     }
 
     const FOREIGN: &str = "

@@ -16,7 +16,7 @@ use super::{
 pub(super) const READER: Reader = Reader { name: "powershell", recognises, read };
 
 /// What an administrator runs to export a host's rules with addresses and ports.
-pub const ONE_LINER: &str = "Get-NetIPsecRule -PolicyStore ActiveStore | % { $a = $_ | Get-NetFirewallAddressFilter; $p = $_ | Get-NetFirewallPortFilter; [pscustomobject]@{ name=$_.DisplayName; id=$_.IPsecRuleName; enabled=\"$($_.Enabled)\"; profile=\"$($_.Profile)\"; mode=\"$($_.Mode)\"; in=\"$($_.InboundSecurity)\"; out=\"$($_.OutboundSecurity)\"; source=\"$($_.PolicyStoreSourceType)\"; local=@($a.LocalAddress); remote=@($a.RemoteAddress); proto=\"$($p.Protocol)\"; lport=@($p.LocalPort); rport=@($p.RemotePort) } } | ConvertTo-Json -Depth 4 | Out-File -Encoding utf8 rules.json";
+pub const ONE_LINER: &str = "Get-NetIPsecRule -PolicyStore ActiveStore | % { $a = $_ | Get-NetFirewallAddressFilter; $p = $_ | Get-NetFirewallPortFilter; $i = $_ | Get-NetFirewallInterfaceTypeFilter; [pscustomobject]@{ name=$_.DisplayName; id=$_.IPsecRuleName; enabled=\"$($_.Enabled)\"; profile=\"$($_.Profile)\"; mode=\"$($_.Mode)\"; in=\"$($_.InboundSecurity)\"; out=\"$($_.OutboundSecurity)\"; source=\"$($_.PolicyStoreSourceType)\"; local=@($a.LocalAddress); remote=@($a.RemoteAddress); proto=\"$($p.Protocol)\"; lport=@($p.LocalPort); rport=@($p.RemotePort); iftype=\"$($i.InterfaceType)\" } } | ConvertTo-Json -Depth 4 | Out-File -Encoding utf8 rules.json";
 
 /// One element; what it does not need it does not keep.
 #[derive(Debug, Default, Deserialize)]
@@ -37,6 +37,8 @@ struct Element {
     proto: Option<Words>,
     lport: Words,
     rport: Words,
+    /// Absent in exports of before it was asked for.
+    iftype: Words,
     /// Only the raw output of `Get-NetIPsecRule` has it.
     #[serde(rename = "InboundSecurity")]
     raw: Option<IgnoredAny>,
@@ -227,6 +229,11 @@ fn rule(element: &Element, at: usize) -> ConnectionRule {
             rule.doubts.insert(field.to_owned());
         }
     }
+    let types: Vec<&str> =
+        element.iftype.items().filter(|word| !words::is_any(word) && *word != "0").collect();
+    if !types.is_empty() {
+        rule.limits.push(format!("interfaces of the type {}", types.join(", ")));
+    }
     match words::protocol(element.proto.as_ref().map_or("", Words::first)) {
         Ok(protocol) => rule.protocol = protocol,
         Err(()) => rule.doubt("proto"),
@@ -275,7 +282,7 @@ fn action(inbound: &str, outbound: &str) -> Action {
 #[cfg(test)]
 pub(super) const SAMPLE: &str = r#"[
   {"name":"Isolation","id":"{1}","enabled":"True","profile":"Domain, Private","mode":"Transport","in":"Require","out":"Request","source":"GroupPolicy","local":["Any"],"remote":["Any"],"proto":"Any","lport":["Any"],"rport":["Any"]},
-  {"name":"SfB-15 client media","id":"{2}","enabled":"False","profile":"Any","mode":"Transport","in":"None","out":"None","source":"Local","local":"Any","remote":{"value":["10.1.3.10","fd00::/64"],"Count":2},"proto":"UDP","lport":["50020-50039","58000"],"rport":["Any"]}
+  {"name":"SfB-15 client media","id":"{2}","enabled":"False","profile":"Any","mode":"Transport","in":"None","out":"None","source":"Local","local":"Any","remote":{"value":["10.1.3.10","fd00::/64"],"Count":2},"proto":"UDP","lport":["50020-50039","58000"],"rport":["Any"],"iftype":"Wired, Wireless"}
 ]"#;
 
 #[cfg(test)]
@@ -295,6 +302,10 @@ mod tests {
         assert_eq!(media.inactive(), Some("disabled"));
         assert_eq!(media.local_ports.to_string(), "50020-50039,58000");
         assert_eq!(media.remote.spans().len(), 2);
+        assert_eq!(media.limits, ["interfaces of the type Wired, Wireless"]);
+        assert!(isolation.limits.is_empty(), "older exports do not tell");
+        let any = export(&SAMPLE.replace("Wired, Wireless", "Any"));
+        assert!(any.rules[1].limits.is_empty());
     }
 
     #[test]

@@ -246,9 +246,8 @@ fn known_or_unknown(token: &str) -> String {
 #[derive(Debug, Default)]
 struct End {
     addresses: Option<Addresses>,
+    /// Single ports and ranges: a rule may have both, each below a token of its own, and both count.
     ports: Vec<(u16, u16)>,
-    /// Ports of the form that knows ranges; older readers look at the other one.
-    newer_ports: Vec<(u16, u16)>,
 }
 
 impl End {
@@ -257,7 +256,7 @@ impl End {
             "_4" | "_6" => self.addresses.get_or_insert_default().read(value),
             "Port" | "Port2_10" => {
                 let Some(range) = words::port_range(value) else { return false };
-                if token == "Port" { &mut self.ports } else { &mut self.newer_ports }.push(range);
+                self.ports.push(range);
                 true
             }
             _ => false,
@@ -265,9 +264,7 @@ impl End {
     }
 
     fn finish(self) -> (Addresses, crate::policy::PortSet) {
-        let ranges = if self.newer_ports.is_empty() { self.ports } else { self.newer_ports };
-        let any = || vec![(0, u16::MAX)];
-        let ranges = if ranges.is_empty() { any() } else { ranges };
+        let ranges = if self.ports.is_empty() { vec![(0, u16::MAX)] } else { self.ports };
         (self.addresses.unwrap_or_else(Addresses::any), crate::policy::PortSet::new(ranges))
     }
 }
@@ -296,7 +293,7 @@ mod tests {
         assert_eq!(media.name, "Media \"5\" \\ 6");
         assert_eq!((media.action, media.protocol), (Action::Exempt, Some(17)));
         assert_eq!(media.profiles.spans(), [(0, 0), (2, 2)]);
-        assert_eq!(media.remote_ports.to_string(), "49152-57500,60000");
+        assert_eq!(media.remote_ports.to_string(), "80,49152-57500,60000", "both forms count");
         assert_eq!((media.local.spans().len(), media.remote.spans().len()), (1, 2));
         assert_eq!(media.limits, ["interfaces of the type Lan"]);
         assert_eq!(off.inactive(), Some("disabled"), "what is not said is not so");

@@ -102,11 +102,27 @@ impl Profiles {
         self.0 == 0
     }
 
+    /// Those that are in both.
+    #[must_use]
+    pub fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Their names.
+    pub fn names(self) -> Vec<&'static str> {
+        let bits = Self::NAMES.iter().enumerate();
+        bits.filter(|(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name).collect()
+    }
+
     /// Their places on the axis of profiles.
     pub fn spans(self) -> Vec<Span> {
         (0..3).filter(|bit| self.0 & (1 << bit) != 0).map(|bit| (bit, bit)).collect()
     }
 }
+
+/// Why rules of the host's own policy do not count.
+pub(super) const MERGE_OFF: &str =
+    "Group Policy switches local rules off (AllowLocalIPsecPolicyMerge is 0)";
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +166,8 @@ pub struct ConnectionRule {
     pub doubts: BTreeSet<String>,
     /// Why it is not in force although it is switched on.
     pub dead: Option<String>,
+    /// Profiles that it names and that Group Policy takes from it: [`profiles`](Self::profiles) has the others.
+    pub taken: Profiles,
 }
 
 impl ConnectionRule {
@@ -175,6 +193,7 @@ impl ConnectionRule {
             remarks: Vec::new(),
             doubts: BTreeSet::new(),
             dead: None,
+            taken: Profiles::NONE,
         }
     }
 
@@ -189,6 +208,25 @@ impl ConnectionRule {
             (Some(why), _) => Some(why),
             _ => None,
         }
+    }
+
+    /// Why it has no effect on some of what it names, or on all of it.
+    pub fn held_back(&self) -> Option<String> {
+        if let Some(why) = self.inactive() {
+            return Some(why.to_owned());
+        }
+        (!self.taken.is_empty())
+            .then(|| format!("{MERGE_OFF} in the profile {}", self.taken.names().join(", ")))
+    }
+
+    /// The traffic that it names and has no effect on.
+    pub fn without_effect(&self) -> Vec<Space> {
+        let profiles = match self.inactive() {
+            Some(_) => self.profiles.with(self.taken),
+            None => self.taken,
+        };
+        let named = Self { profiles, ..self.clone() };
+        if profiles.is_empty() { Vec::new() } else { named.spaces() }
     }
 
     /// Whether its effect is not known for certain.

@@ -159,9 +159,17 @@ fn comment(text: &str, out: &mut dyn io::Write) -> io::Result<()> {
     if text.is_empty() { writeln!(out, "#") } else { writeln!(out, "# {}", escape(text)) }
 }
 
-/// The beginning of a script of exemptions: what it is and what its tool wants to know.
-fn preamble(plan: &Plan<'_>, lines: &[&str], out: &mut dyn io::Write) -> io::Result<()> {
-    let made = plan.exemptions().filter(|(entry, _)| is_made(entry)).count();
+/// The beginning of a script of exemptions: what it is and what its tool wants to know. `fits` says what the tool
+/// can express.
+fn preamble(
+    plan: &Plan<'_>,
+    fits: fn(&Exempt<'_>) -> bool,
+    lines: &[&str],
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    let entries = plan.exemptions().map(|(entry, _)| entry).filter(|entry| is_made(entry));
+    let (made, left): (Vec<&Exempt<'_>>, Vec<&Exempt<'_>>) = entries.partition(|entry| fits(entry));
+    let made = made.len();
     let all = plan.exemptions().count();
     let reading = plan.mode();
     comment(
@@ -170,6 +178,11 @@ fn preamble(plan: &Plan<'_>, lines: &[&str], out: &mut dyn io::Write) -> io::Res
         ),
         out,
     )?;
+    if !left.is_empty() {
+        let left: Vec<String> = left.iter().map(|entry| entry.ids()).collect();
+        let left = left.join(", ");
+        comment(&format!("Only comments, as this tool cannot express their ports: {left}."), out)?;
+    }
     comment("An exemption must exist on both ends, or the other end goes on negotiating.", out)?;
     comment(
         "All of these may stand on every computer: what is about the addresses of others does nothing.",

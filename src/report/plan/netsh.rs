@@ -15,7 +15,7 @@ pub(super) const FORMAT: PlanFormat = PlanFormat {
 };
 
 fn write(plan: &Plan<'_>, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
-    preamble(plan, &ABOUT, out)?;
+    preamble(plan, |_| true, &ABOUT, out)?;
     comment("advfirewall set store gpo=\"<domain>\\<GPO>\"", out)?;
     writeln!(out, "advfirewall set store local")?;
     for (entry, remark) in plan.exemptions() {

@@ -17,10 +17,10 @@ fn write(plan: &Plan<'_>, style: Style, out: &mut dyn io::Write) -> io::Result<(
     if plan.exempt.is_none() {
         return firewall::write(plan, style, out);
     }
-    preamble(plan, &ABOUT, out)?;
+    preamble(plan, |_| true, &ABOUT, out)?;
     writeln!(out, "$ErrorActionPreference = 'Stop'")?;
     writeln!(out, "$store = 'PersistentStore'")?;
-    writeln!(out, "$group = 'portassay exemptions'")?;
+    writeln!(out, "$group = '{}'", windows::GROUP)?;
     writeln!(
         out,
         "Remove-NetIPsecRule -PolicyStore $store -Group $group -ErrorAction SilentlyContinue"

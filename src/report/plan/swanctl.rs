@@ -20,7 +20,7 @@ pub(super) const FORMAT: PlanFormat = PlanFormat {
 };
 
 fn write(plan: &Plan<'_>, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
-    preamble(plan, &ABOUT, out)?;
+    preamble(plan, |_| true, &ABOUT, out)?;
     writeln!(out, "connections {{")?;
     writeln!(out, "  portassay-exempt {{")?;
     writeln!(out, "    children {{")?;

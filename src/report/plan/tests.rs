@@ -198,6 +198,8 @@ fn xfrm_sets_single_ports_and_says_what_it_cannot() {
         ]
     );
     assert!(script.contains("# ip xfrm policy sets single ports, not 49152-57500: use swanctl"));
+    assert!(script.contains("reading: rules for 1 of 4 groups of rows.\n# Only comments, as this tool cannot express their ports: X05.\n"), "{script}");
+    assert!(exemptions("swanctl", SITE, false).contains("rules for 2 of 4 groups of rows.\n# An"));
     let strict = exemptions("xfrm", SITE, true);
     assert!(strict.contains("\npolicy src ::/0 dst fd00::11/128 proto udp dir out\n"), "{strict}");
 }

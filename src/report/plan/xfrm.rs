@@ -8,7 +8,8 @@ use super::powershell::ENDS;
 use super::swanctl::widened;
 use super::{Holds, Plan, PlanFormat, comment, heading, preamble};
 use crate::decode::Transport;
-use crate::findings::remedy::{End, Prefix, Rule};
+use crate::findings::remedy::{End, Exempt, Prefix, Rule};
+use crate::policy::PortSet;
 use crate::report::Style;
 
 pub(super) const FORMAT: PlanFormat = PlanFormat {
@@ -20,16 +21,13 @@ pub(super) const FORMAT: PlanFormat = PlanFormat {
 
 fn write(plan: &Plan<'_>, _style: Style, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out, "#!/bin/sh")?;
-    preamble(plan, &ABOUT, out)?;
+    preamble(plan, |entry| is_range(entry).is_none(), &ABOUT, out)?;
     out.write_all(FUNCTION.as_bytes())?;
     for (entry, remark) in plan.exemptions() {
         if !heading(entry, remark.as_deref(), out)? {
             continue;
         }
-        let rules = entry.rules();
-        if let Some(ports) = rules.iter().find_map(|rule| rule.ports)
-            && ports.count() > MAX_PORTS
-        {
+        if let Some(ports) = is_range(entry) {
             comment(
                 &format!(
                     "ip xfrm policy sets single ports, not {ports}: use swanctl, or exempt every port with --strict."
@@ -41,6 +39,7 @@ fn write(plan: &Plan<'_>, _style: Style, out: &mut dyn io::Write) -> io::Result<
             }
             continue;
         }
+        let rules = entry.rules();
         for (end, whom) in ENDS {
             comment(whom, out)?;
             for rule in rules.iter().filter(|rule| rule.end == end) {
@@ -49,6 +48,12 @@ fn write(plan: &Plan<'_>, _style: Style, out: &mut dyn io::Write) -> io::Result<
         }
     }
     Ok(())
+}
+
+/// The ports of an exemption, where they are too many to be set one by one.
+fn is_range<'p>(entry: &Exempt<'p>) -> Option<&'p PortSet> {
+    let ports = entry.need.ports;
+    (!ports.is_any() && ports.count() > MAX_PORTS).then_some(ports)
 }
 
 /// The policies of one rule, outbound and inbound.
