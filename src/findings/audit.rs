@@ -12,6 +12,7 @@ use super::expected::Roll;
 use super::filters::{Subject, bpf, display_filter};
 use super::fingerprint::fingerprint;
 use super::group::Group;
+use super::ipsec::Ground;
 use super::ipsec::exemptions::Watch;
 use super::ipsec::held_up::{held_up, negotiated};
 use super::later::Later;
@@ -278,7 +279,10 @@ impl<'p> Audit<'p> {
                 for (row, sight) in hidden.sights {
                     self.watch.see(row, sight, lookup);
                 }
-                self.enter(rule, &case, &spark, false);
+                // What resembles nothing is no finding, strict as the reading may be.
+                if hidden.ground != Ground::Hidden {
+                    self.enter(rule, &case, &spark, false);
+                }
             }
         }
     }

@@ -268,7 +268,12 @@ pub(super) fn of_export(
         prepared.in_force.iter().filter(|covering| covering.rule.action == Action::Exempt);
     let mut wide = 0;
     for Covering { rule, spaces, .. } in exempting {
-        let Some((kind, severity, words)) = breadth(rule, spaces, asked, strict) else { continue };
+        // What is not understood as a whole may be narrower than what is.
+        let Some((kind, severity, words)) =
+            breadth(rule, spaces, asked, strict).filter(|_| !rule.uncertain())
+        else {
+            continue;
+        };
         if !any_row(spaces) {
             continue;
         }

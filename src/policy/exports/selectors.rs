@@ -67,7 +67,8 @@ impl Selector {
         if matches!(port, "" | "any" | "%any" | "0" | "opaque") {
             return Some(());
         }
-        let asked = words::port_range(port)?;
+        let named = SERVICES.iter().find(|(name, _)| *name == port);
+        let asked = named.map(|(_, port)| (*port, *port)).or_else(|| words::port_range(port))?;
         self.ports = block_around(asked);
         if self.ports != asked {
             let [asked, installed] = [asked, self.ports].map(|range| PortSet::new([range]));
@@ -76,6 +77,35 @@ impl Selector {
         Some(())
     }
 }
+
+/// Ports as `swanctl --list-pols` names them: it looks them up in `/etc/services`, whose names are those of the IANA
+/// service registry. Of the ports that the tables of this tool know.
+const SERVICES: [(&str, u16); 24] = [
+    ("domain", 53),
+    ("bootps", 67),
+    ("bootpc", 68),
+    ("http", 80),
+    ("kerberos", 88),
+    ("ntp", 123),
+    ("epmap", 135),
+    ("loc-srv", 135),
+    ("netbios-ssn", 139),
+    ("ldap", 389),
+    ("https", 443),
+    ("microsoft-ds", 445),
+    ("kpasswd", 464),
+    ("isakmp", 500),
+    ("ldaps", 636),
+    ("ms-sql-s", 1433),
+    ("ms-sql-m", 1434),
+    ("stun", 3478),
+    ("nat-stun-port", 3478),
+    ("ipsec-nat-t", 4500),
+    ("sip", 5060),
+    ("sip-tls", 5061),
+    ("http-alt", 8080),
+    ("xmpp-server", 5269),
+];
 
 /// The smallest block of ports that one mask describes and that holds a range.
 pub(super) fn block_around((first, last): (u16, u16)) -> (u16, u16) {
@@ -167,8 +197,11 @@ mod tests {
         assert_eq!(range.addresses.spans(), words::spans("10.1.3.8/29").unwrap());
         let any = Selector::read("0.0.0.0/0[tcp]").unwrap();
         assert_eq!((any.protocol, any.ports), (Some(6), (0, 65535)));
+        let named = Selector::read("10.20.0.31/32[tcp/https]").unwrap();
+        assert_eq!((named.protocol, named.ports), (Some(6), (443, 443)));
+        assert!(Selector::read("10.20.0.31/32[tcp/no-such-name]").is_none());
         assert_eq!(Selector::read("dynamic[6/443]").unwrap().addresses.words().count(), 1);
-        for none in ["10.1.3.10[udp", "x", "10.0.0.0/8[udp/http]", "10.0.0.0/8[strange/1]"] {
+        for none in ["10.1.3.10[udp", "x", "10.0.0.0/8[udp/gopher]", "10.0.0.0/8[strange/1]"] {
             assert_eq!(Selector::read(none), None, "{none}");
         }
     }
