@@ -3,14 +3,14 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | [`deployment`] | between which hosts are there security associations, and how do their packets follow each other |
-//! | [`protected`] | which rows does a flow break whose content could be read |
-//! | [`sealed`] | which rows does a flow concern whose content cannot be read |
-//! | [`clear`] | which rows does a flow of clear media respect |
-//! | [`held_up`] | what does a negotiation say that began with media |
-//! | [`ground`] | how sure is each of these |
-//! | [`configured`] | what do the hosts' exported rules say about it |
-//! | [`exemptions`] | what is the answer per row |
+//! | `deployment` | between which hosts are there security associations, and how do their packets follow each other |
+//! | `protected` | which rows does a flow break whose content could be read |
+//! | `sealed` | which rows does a flow concern whose content cannot be read |
+//! | `clear` | which rows does a flow of clear media respect |
+//! | `held_up` | what does a negotiation say that began with media |
+//! | `ground` | how sure is each of these |
+//! | `configured` | what do the hosts' exported rules say about it |
+//! | `exemptions` | what is the answer per row |
 
 mod audio;
 mod clear;
