@@ -136,7 +136,9 @@ impl Later {
                 asking: None,
             };
             let sights = rows.iter().map(|row| (row.key, sight(row))).collect();
-            let detail = sealed.to_string();
+            let takes_over =
+                if ground == Ground::Switch { ", from where media in clear ends" } else { "" };
+            let detail = format!("{sealed}{takes_over}");
             (!rows.is_empty()).then_some(Hidden { ground, detail, rows, sights })
         };
         sealed(case).into_iter().filter_map(say).collect()
@@ -150,10 +152,12 @@ impl Later {
         self.clear_media(case).any(beside)
     }
 
-    /// Whether media of the same hosts that was in clear ended at a time.
+    /// Whether media of the same hosts that was in clear for a while ended at a time.
     fn clear_ends_at(&self, case: &Case<'_>, time: Timestamp) -> bool {
         let range = time.0.saturating_sub(BESIDE)..=time.0.saturating_add(CROSSING);
-        self.clear_media(case).any(|(_, until)| range.contains(&until.0))
+        // What is in clear for long needs no negotiation.
+        let brief = |from: &Timestamp, until: &Timestamp| until.0 - from.0 <= BRIEFLY;
+        self.clear_media(case).any(|(from, until)| range.contains(&until.0) && brief(from, until))
     }
 
     fn clear_media(&self, case: &Case<'_>) -> impl Iterator<Item = &(Timestamp, Timestamp)> {
@@ -197,6 +201,8 @@ const BEFORE_MEDIA: i64 = 10_000_000_000;
 /// How long media in clear lasts beside ESP and then is not in it, in ns; and how long before ESP it may end to
 /// go on in it.
 const BESIDE: i64 = 1_000_000_000;
+/// How long media is in clear at most before ESP takes it over, in ns: the longest wait for a negotiation, doubled.
+const BRIEFLY: i64 = 6_000_000_000;
 /// How long after the first packet of ESP the peer's packets in clear may still arrive, in ns.
 const CROSSING: i64 = 200_000_000;
 /// Packets that show media.
@@ -371,5 +377,23 @@ mod tests {
         let frames: Vec<u64> =
             later.take().iter().map(|kept| kept.judged().flow.first_frame.frame).collect();
         assert_eq!((frames.len(), frames[0], frames[MAX_KEPT - 1]), (MAX_KEPT, 1, MAX_KEPT as u64));
+    }
+
+    #[test]
+    fn media_in_clear_that_briefly_precedes_it_changed_over_and_long_calls_did_not() {
+        let clear = |first: i64, last: i64| {
+            flow("10.20.0.101:50020", "10.0.1.31:49200")
+                .udp()
+                .exempt(&[(EXEMPT_IN, MediaSign::Content)])
+                .packets(150, 150)
+                .during(first, last)
+        };
+        let with = |first, last| grounds(&[clear(first, last), audio(20_000)]);
+        assert_eq!(with(19_000, 19_900), [Ground::Switch]);
+        assert_eq!(with(14_000, 20_000), [Ground::Switch]);
+        assert_eq!(with(13_999, 20_000), [Ground::Rhythm]);
+        assert_eq!(with(17_000, 18_999), [Ground::Rhythm]);
+        // Beside it, the media are not what it hides.
+        assert_eq!(with(19_000, 21_000), []);
     }
 }

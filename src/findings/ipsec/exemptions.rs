@@ -301,7 +301,7 @@ fn clear_sight(case: &Case<'_>, sender: Side) -> Sight {
     let packets = flow.counters[sender.index()].packets;
     let path = path(case, sender);
     let text = format!(
-        "{path} in clear though both hosts use IPsec, media by content, {packets} packets, {}",
+        "{path} in clear though both hosts use IPsec, media by content, {packets} packets of the flow that begins at {}",
         place(flow.first_frame)
     );
     let peer = flow.ends[sender.other().index()].address;
