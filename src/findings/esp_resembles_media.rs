@@ -1,9 +1,7 @@
 //! Hidden traffic that looks like media, between hosts whose media is to be exempt.
 
-use super::ipsec::Level;
 use super::later::Hidden;
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
-use crate::identify::Confidence;
 
 pub(super) const RULE: Rule = Rule {
     name: "esp-resembles-media",
@@ -23,12 +21,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// What the rule says once all flows are known.
 pub(super) fn late(case: &Case<'_>, hidden: &Hidden<'_>) -> Spark {
-    let likely = hidden.ground.level(case.judged.flow.packets()) >= Level::Likely;
-    let (severity, confidence) = if likely {
-        (Severity::Warning, Confidence::Medium)
-    } else {
-        (Severity::Note, Confidence::Low)
-    };
+    let (severity, confidence) = hidden.ground.level(case.judged.flow.packets()).grade();
     Spark {
         severity,
         confidence,

@@ -2,10 +2,9 @@
 
 use std::cmp::Reverse;
 
+use super::ipsec::Ground;
 use super::ipsec::protected::{Protected, Told, protected};
-use super::ipsec::{Ground, Level};
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
-use crate::identify::Confidence;
 
 pub(super) const RULE: Rule = Rule {
     name: "ipsec-on-media-range",
@@ -34,11 +33,7 @@ fn check(case: &Case<'_>) -> Option<Spark> {
     let of_surest = broken.iter().filter(|(ground, _)| *ground == surest);
     let first = case.lead(of_surest.map(|(_, protected)| protected.row))?;
     let levels = broken.iter().map(|(ground, p)| ground.level(p.association.packets));
-    let (severity, confidence) = match levels.max() {
-        Some(Level::Proven) => (Severity::Error, Confidence::High),
-        Some(Level::Likely) => (Severity::Warning, Confidence::Medium),
-        _ => (Severity::Note, Confidence::Low),
-    };
+    let (severity, confidence) = levels.max()?.grade();
     let surest = broken
         .iter()
         .max_by_key(|(ground, protected)| (*ground, Reverse(protected.association.first_frame)));
@@ -93,6 +88,7 @@ mod tests {
     use super::*;
     use crate::findings::testbed::{EXEMPT_IN, EXEMPT_OUT, Testbed, flow};
     use crate::flow::FrameRef;
+    use crate::identify::Confidence;
     use crate::policy::MediaSign;
 
     #[test]

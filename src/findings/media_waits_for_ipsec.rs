@@ -1,8 +1,7 @@
 //! A negotiation that media caused, or that began with it, though the hosts are to leave media alone.
 
-use super::ipsec::{HeldUp, Level};
+use super::ipsec::HeldUp;
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
-use crate::identify::Confidence;
 
 pub(super) const RULE: Rule = Rule {
     name: "media-waits-for-ipsec",
@@ -23,12 +22,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// What the rule says once all flows are known.
 pub(super) fn late(case: &Case<'_>, held_up: &HeldUp<'_>) -> Spark {
-    let likely = held_up.ground.level(case.judged.flow.packets()) >= Level::Likely;
-    let (severity, confidence) = if likely {
-        (Severity::Warning, Confidence::Medium)
-    } else {
-        (Severity::Note, Confidence::Low)
-    };
+    let (severity, confidence) = held_up.ground.level(case.judged.flow.packets()).grade();
     Spark {
         severity,
         confidence,
@@ -63,6 +57,7 @@ mod tests {
     use crate::findings::negotiations::testing::{Told, at, end, message};
     use crate::findings::testbed::{EXEMPT_IN, EXEMPT_OUT, Sample, Testbed, flow};
     use crate::flow::FrameRef;
+    use crate::identify::Confidence;
     use crate::input::Timestamp;
     use crate::policy::MediaSign;
 

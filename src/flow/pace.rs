@@ -29,7 +29,7 @@ pub struct Pace {
     pub short: u64,
     /// Short gaps within 5 ms of a multiple of 20 ms.
     pub multiples: u64,
-    /// Packets marked as audio, as video, as application sharing, and otherwise; unmarked ones are left.
+    /// Packets marked as audio, as video and as application sharing; others are left.
     pub marked: Marked,
     /// The lowest and the highest sequence number.
     pub sequences: Option<(u32, u32)>,
@@ -47,8 +47,6 @@ pub struct Marked {
     pub video: u64,
     /// 24.
     pub sharing: u64,
-    /// Others but 0.
-    pub other: u64,
 }
 
 impl Pace {
@@ -66,11 +64,10 @@ impl Pace {
         self.ip_bytes += u64::from(packet.ip_len);
         self.large += u64::from(packet.ip_len > Self::LARGE);
         match packet.dscp {
-            0 => {}
             46 => self.marked.audio += 1,
             34 => self.marked.video += 1,
             24 => self.marked.sharing += 1,
-            _ => self.marked.other += 1,
+            _ => {}
         }
         self.sequences = Some(widen(self.sequences, (packet.sequence, packet.sequence)));
         self.times = Some((self.times.map_or(time, |(first, _)| first), time));
@@ -95,7 +92,6 @@ impl Pace {
         self.marked.audio += next.marked.audio;
         self.marked.video += next.marked.video;
         self.marked.sharing += next.marked.sharing;
-        self.marked.other += next.marked.other;
         if let Some(theirs) = next.sequences {
             self.sequences = Some(widen(self.sequences, theirs));
         }

@@ -248,8 +248,8 @@ mod tests {
         report.summary.findings.remove(0);
         assert_eq!(
             headline(&report),
-            "1 warning in 1,234 flows of 2 captures, none grave enough to fail. Missing IPsec \
-             exemptions: 1 proven."
+            "1 warning in 1,234 flows of 2 captures, none grave enough to fail. IPsec \
+             exemptions missing or in doubt: 1 proven."
         );
         report.overall = Overall::Inconclusive;
         assert_eq!(

@@ -22,7 +22,8 @@ pub(super) fn unsettled(report: &Report) -> Option<String> {
     };
     let parts: Vec<String> =
         ["proven", "likely", "possible", "inconclusive"].into_iter().filter_map(of).collect();
-    (!parts.is_empty()).then(|| format!("Missing IPsec exemptions: {}.", listed(&parts)))
+    (!parts.is_empty())
+        .then(|| format!("IPsec exemptions missing or in doubt: {}.", listed(&parts)))
 }
 
 /// One exemption in a line: `proven: X05 Mediation Server Inbound, 1 peer (10.20.0.5), media waited
@@ -47,7 +48,7 @@ pub(super) fn about(exemption: &Exemption) -> String {
         parts.push(format!("by {}", exemption.grounds.join(" and ")));
     }
     if !exemption.same_as.is_empty() {
-        parts.push(format!("not to be told from {}", listed(&exemption.same_as)));
+        parts.push(format!("the same traffic as {}", listed(&exemption.same_as)));
     }
     parts.join(", ")
 }
@@ -114,17 +115,20 @@ mod tests {
         assert_eq!(
             all,
             ["proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by \
-                media-content, not to be told from X09"]
+                media-content, the same traffic as X09"]
         );
     }
 
     #[test]
     fn what_a_pass_leaves_open_is_said() {
         let mut report = failing();
-        assert_eq!(unsettled(&report).as_deref(), Some("Missing IPsec exemptions: 1 proven."));
+        assert_eq!(
+            unsettled(&report).as_deref(),
+            Some("IPsec exemptions missing or in doubt: 1 proven.")
+        );
         report.summary.exemptions[0].status = "inconclusive";
         report.summary.exemptions[1].status = "likely";
-        let both = "Missing IPsec exemptions: 1 likely and 1 inconclusive.";
+        let both = "IPsec exemptions missing or in doubt: 1 likely and 1 inconclusive.";
         assert_eq!(unsettled(&report).as_deref(), Some(both));
         report.summary.exemptions.clear();
         assert_eq!(unsettled(&report), None);

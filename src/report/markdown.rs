@@ -415,7 +415,7 @@ Explained by an expectation: 99.8 % of the flows, 98.9 % of the packets, 99.5 % 
 
 IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
 
-- proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by media-content, not to be told from X09
+- proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by media-content, the same traffic as X09
   - ESP from 10.0.1.11 to 10.0.4.1 in frame 99
   - contradiction: rule 'media' of the export of med01 exempts it
 

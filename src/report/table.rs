@@ -312,7 +312,7 @@ Findings
   Frames   7 of site/db1.pcap
   Learned  ept-map lsarpc, samr, by 10.0.1.11 in frame 12 of site/db1.pcap
   Filter   udp.port == 137
-  Remedy   Find out what listens there.
+  Remedy   Find out what listens there. (3 more steps: `portassay explain unexpected-port`)
 
 Coverage
   Explained by an expectation: 99.8 % of the flows, 98.9 % of the packets, 99.5 % of the bytes.
@@ -330,8 +330,8 @@ Expected services
 
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
-  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by media-content, not
-          to be told from X09
+  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by media-content, the
+          same traffic as X09
     - ESP from 10.0.1.11 to 10.0.4.1 in frame 99
     contradiction: rule 'media' of the export of med01 exempts it
 
@@ -387,7 +387,7 @@ x ERROR cleartext-signalling, expectation S03 of built-in
   Frames   7 of site/db1.pcap
   Learned  ept-map lsarpc, samr, by 10.0.1.11 in frame 12 of site/db1.pcap
   Filter   udp.port == 137
-  Remedy   Find out what listens there.
+  Remedy   Find out what listens there. (3 more steps: `portassay explain unexpected-port`)
 
 Coverage
   Explained by an expectation: 99.8 % of the flows, 98.9 % of the packets, 99.5 % of the bytes.
@@ -403,7 +403,7 @@ Expected services
 
 IPsec
   IPsec is in use or declared. 2 exemptions (media-only reading): 1 proven and 1 not-observed.
-  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by media-content, not to be told from X09
+  proven: X05 A/V Edge internal, 1 peer (10.0.4.1), media waited 141.900 ms, by media-content, the same traffic as X09
     - ESP from 10.0.1.11 to 10.0.4.1 in frame 99
     contradiction: rule 'media' of the export of med01 exempts it
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::decode::Transport;
-use crate::flow::{Flow, FrameRef, Pace, Side};
+use crate::flow::{Flow, Pace, Side};
 use crate::input::Timestamp;
 
 /// Security associations by who sends to whom.
@@ -22,10 +22,6 @@ pub struct Stream {
     pub first: Timestamp,
     /// Its latest packet.
     pub last: Timestamp,
-    /// The first packet in capture order.
-    pub first_frame: FrameRef,
-    /// Some of it could be read.
-    pub readable: bool,
     /// How the packets follow each other that could not be read, of the association with the most.
     pub pace: Option<Pace>,
 }
@@ -38,30 +34,12 @@ impl Deployment {
     pub fn note(&mut self, flow: &Flow) {
         for (_, known) in flow.associations.iter().flat_map(|around| around.iter()) {
             // Later packets of the association are as late as the flow's latest at most.
-            self.add(
-                known.ends,
-                Stream {
-                    first: known.first,
-                    last: flow.last,
-                    first_frame: known.first_frame,
-                    readable: true,
-                    pace: None,
-                },
-            );
+            self.add(known.ends, Stream { first: known.first, last: flow.last, pace: None });
         }
         for (sender, pace) in sealed_sides(flow) {
             let [from, to] = [sender, sender.other()].map(|side| flow.ends[side.index()].address);
             let (first, last) = pace.times.unwrap_or((flow.first, flow.last));
-            self.add(
-                (from, to),
-                Stream {
-                    first,
-                    last,
-                    first_frame: flow.first_frame,
-                    readable: false,
-                    pace: Some(*pace),
-                },
-            );
+            self.add((from, to), Stream { first, last, pace: Some(*pace) });
         }
     }
 
@@ -100,8 +78,6 @@ impl Stream {
     fn join(&mut self, other: &Self) {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
-        self.first_frame = self.first_frame.min(other.first_frame);
-        self.readable |= other.readable;
         let rank = |pace: &Option<Pace>| pace.map(|pace| (pace.packets, pace.ip_bytes, pace));
         if rank(&other.pace) > rank(&self.pace) {
             self.pace = other.pace;
@@ -161,7 +137,7 @@ mod tests {
         let all = told(&[media().inside_ah([5, 0])]);
         let stream = all.stream(ip(CLIENT), ip(SERVER)).unwrap();
         assert_eq!((stream.first.0, stream.last.0), (1_000_000_000, 9_000_000_000));
-        assert_eq!((stream.first_frame.frame, stream.readable, stream.pace), (3, true, None));
+        assert_eq!(stream.pace, None);
         assert_eq!(all.stream(ip(SERVER), ip(CLIENT)), None);
         assert!(all.is_between(ip(SERVER), ip(CLIENT)) && all.uses(ip(CLIENT)));
         assert!(!all.is_empty() && !all.uses(ip("10.0.1.11")));
@@ -178,7 +154,7 @@ mod tests {
     fn what_is_hidden_has_a_pace_and_only_the_sender_has_it() {
         let all = told(&[flow("10.0.1.31:0", "10.20.0.101:0").esp(0x1000)]);
         let stream = all.stream(ip(SERVER), ip(CLIENT)).unwrap();
-        assert_eq!((stream.readable, stream.pace.map(|pace| pace.packets)), (false, Some(3)));
+        assert_eq!(stream.pace.map(|pace| pace.packets), Some(3));
         assert_eq!(all.stream(ip(CLIENT), ip(SERVER)), None);
         assert!(told(&[media()]).is_empty());
     }
@@ -203,7 +179,6 @@ mod tests {
         let all = told(&[esp(3, 5, 50, 60), esp(9, 2, 20, 30), media().inside_ah([2, 0])]);
         let stream = all.stream(ip(CLIENT), ip(SERVER)).unwrap();
         assert_eq!((stream.first.0, stream.last.0), (20, 9_000_000_000));
-        assert_eq!((stream.first_frame.frame, stream.readable), (2, true));
         assert_eq!(stream.pace.map(|pace| pace.packets), Some(9));
         // The same numbers at other times.
         let all = told(&[esp(3, 5, 50, 60), esp(3, 6, 70, 80)]);

@@ -33,7 +33,7 @@ pub struct Exemption {
     pub partly_exempt: bool,
     /// What was seen, in a word each, the surest first.
     pub grounds: Vec<&'static str>,
-    /// Other rows that the same evidence speaks about, so that these captures cannot tell them apart.
+    /// Other rows that exactly the same traffic speaks about.
     pub same_as: Vec<String>,
     /// Who speaks with the role's hosts inside IPsec.
     pub peers: Peers,

@@ -1,5 +1,7 @@
 //! What makes an exemption look broken or respected, and how sure that is.
 
+use crate::findings::Severity;
+use crate::identify::Confidence;
 use crate::policy::MediaSign;
 
 /// How sure an answer about an exemption is, the weakest first.
@@ -16,6 +18,15 @@ pub(in crate::findings) enum Level {
 }
 
 impl Level {
+    /// How grave and how sure a finding of this level is.
+    pub(in crate::findings) fn grade(self) -> (Severity, Confidence) {
+        match self {
+            Self::Proven => (Severity::Error, Confidence::High),
+            Self::Likely => (Severity::Warning, Confidence::Medium),
+            Self::Possible | Self::ExemptSeen => (Severity::Note, Confidence::Low),
+        }
+    }
+
     /// The stable name used in machine output.
     pub(in crate::findings) fn token(self) -> &'static str {
         match self {

@@ -25,6 +25,6 @@ pub(super) mod sealed;
 pub use configured::Configured;
 pub use deployment::Deployment;
 pub use exemptions::{Exemption, Peers};
-pub(super) use ground::{Ground, Level};
+pub(super) use ground::Ground;
 pub use ground::{meaning, words};
 pub(super) use held_up::HeldUp;

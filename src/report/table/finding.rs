@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::Page;
-use crate::findings::{Finding, Severity};
+use crate::findings::{Finding, RULES, Severity};
 use crate::flow::FrameRef;
 use crate::identify::Confidence;
 use crate::policy::Announcement;
@@ -75,7 +75,10 @@ fn advise(finding: &Finding, page: &mut Page<'_>) -> io::Result<()> {
     let Some(step) = finding.remedy.first() else {
         return Ok(());
     };
-    let more = finding.remedy.len().saturating_sub(1) as u64;
+    // As many as the explanation has: commands for this site may stand among the finding's own.
+    let known = RULES.iter().find(|rule| rule.name == finding.rule);
+    let steps = known.map_or(finding.remedy.len(), |rule| rule.remedy.len());
+    let more = steps.saturating_sub(1) as u64;
     let text = if more == 0 {
         step.clone()
     } else {
