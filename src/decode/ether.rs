@@ -208,7 +208,7 @@ pub(super) const ETHER_TYPES_FROM: u16 = 0x0600;
 /// Bytes of the two addresses before the EtherType.
 const ADDRESSES: usize = 12;
 /// Bytes of an Ethernet header.
-const HEADER_LEN: usize = 14;
+pub(super) const HEADER_LEN: usize = 14;
 /// LLC headers in use: spanning tree, SNAP, ISO, NetBIOS, and IPX with LLC and without.
 const LLC_SERVICES: [&[u8]; 6] = [
     b"\x42\x42\x03",

@@ -109,6 +109,14 @@ mod tests {
             let message = [hex("0003 0000"), message].concat();
             assert_eq!(layers_in_ip(&ipv4(17, &udp(1701, &message))), "l2tpv3", "{cookie}");
         }
+        // Addresses that look like the EtherType of IPv4 or of a backbone at another place.
+        for addresses in ["080027000002 020000000001", "020000000800 080088e70800"] {
+            let frame = [hex(addresses), hex("0800"), inner()].concat();
+            for cookie in ["", "00000000", "a1a2a3a4a5a6a7a8", "a1a2a3a4a5a6a7a8 00000000"] {
+                let message = [hex("00000007"), hex(cookie), frame.clone()].concat();
+                assert_eq!(layers_in_ip(&ipv4(115, &message)), "l2tpv3", "{addresses} {cookie}");
+            }
+        }
         let control = ipv4(115, &[hex("00000000"), inner_frame()].concat());
         assert_eq!(raw(&control).transport, Transport::L2TP);
     }

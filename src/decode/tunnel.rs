@@ -160,11 +160,33 @@ fn inside<'a>(
     Datagram::read(span)
 }
 
-/// The cookie of L2TP version 3 is 0, 4 or 8 bytes long (RFC 3931, 4.1) and a sublayer of 4 bytes may follow.
+/// The cookie of L2TP version 3 is 0, 4 or 8 bytes long (RFC 3931, 4.1) and a sublayer of 4 bytes may
+/// follow, which only the ends know. A hardware address at the wrong place may look like an EtherType
+/// (08:00:27 is a common vendor), so the place that leads to a packet counts, and an EtherType alone
+/// only where no other place shows one.
 fn behind_cookie<'a>(body: Span<'a>, path: &mut Path) -> Result<Span<'a>, Stop> {
-    let at = [0, 4, 8, 12].into_iter().find(|at| ether::is_plausible(body.after(*at)));
-    ether::frame(body.after(at.ok_or(Stop::LinkHeader)?), path)
+    let frames = PLACES.map(|at| body.after(at)).into_iter().filter(|at| ether::is_plausible(*at));
+    for frame in frames.clone() {
+        let mut inside = *path;
+        match ether::frame(frame, &mut inside) {
+            Ok(span) if ip::is_framed(span) => {
+                *path = inside;
+                return Ok(span);
+            }
+            _ => {}
+        }
+    }
+    let mut frames = frames;
+    match (frames.next(), frames.next()) {
+        (Some(frame), None) if body.holds(PLACES[3] + ether::HEADER_LEN) => {
+            ether::frame(frame, path)
+        }
+        _ => Err(Stop::LinkHeader),
+    }
 }
+
+/// Where an Ethernet frame may begin behind the session of L2TP version 3.
+const PLACES: [usize; 4] = [0, 4, 8, 12];
 
 /// Whether the frame is counted under the reason why the inside is no packet. What could not be read
 /// leaves the outer packet as it is.

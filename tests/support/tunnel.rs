@@ -178,7 +178,9 @@ impl Tunnel {
             Self::L2tpV3 { cookie } => {
                 put32(&mut bytes, 7);
                 bytes.extend(vec![0; 4 * usize::from(cookie)]);
-                inner.ethernet()
+                // Behind a cookie of hidden length, hardware addresses made of IP addresses may
+                // look like tags.
+                inner.clone().macs([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]).ethernet()
             }
             Self::Gtp { extended } => {
                 bytes.extend([if extended { 0x34 } else { 0x30 }, 0xFF]);
