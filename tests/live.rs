@@ -17,6 +17,8 @@ use crate::support::fixtures;
 
 /// Names the capture that a helper process replays inside the namespace.
 const REPLAY: &str = "PORTASSAY_TEST_REPLAY";
+/// Set where the helper keeps at least the gaps of the capture.
+const PACED: &str = "PORTASSAY_TEST_REPLAY_PACED";
 
 struct Namespace(String);
 
@@ -71,13 +73,24 @@ impl Namespace {
         Watch { child, stderr }
     }
 
-    /// Replays a capture into `v0` from a helper process inside the namespace.
+    /// Replays a capture into `v0`, fast.
     fn replay(&self, capture: &Path) {
+        self.send(capture, &[]);
+    }
+
+    /// Replays a capture into `v0` with the gaps that it has.
+    fn replay_paced(&self, capture: &Path) {
+        self.send(capture, &[PACED]);
+    }
+
+    /// Has a helper process inside the namespace send a capture.
+    fn send(&self, capture: &Path, set: &[&str]) {
         let me = std::env::current_exe().unwrap();
         let output = self
             .command(&me.display().to_string())
             .args(["live::replays_when_asked", "--exact", "--nocapture"])
             .env(REPLAY, capture)
+            .envs(set.iter().map(|name| (name, "1")))
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -121,11 +134,15 @@ fn capture(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("no capture in {}", folder.display()))
 }
 
-fn frames(path: &Path) -> Vec<Vec<u8>> {
+/// The frames of a capture, each with the time since the one before.
+fn frames(path: &Path) -> Vec<(Duration, Vec<u8>)> {
     let mut records = Records::from_stream("fixture", Box::new(File::open(path).unwrap())).unwrap();
     let mut frames = Vec::new();
+    let mut before = None;
     while let Some(frame) = records.next() {
-        frames.push(frame.data.to_vec());
+        let gap = frame.time.0.saturating_sub(before.unwrap_or(frame.time.0));
+        before = Some(frame.time.0);
+        frames.push((Duration::from_nanos(u64::try_from(gap).unwrap()), frame.data.to_vec()));
     }
     frames
 }
@@ -136,12 +153,15 @@ fn replays_when_asked() {
     let Some(path) = std::env::var_os(REPLAY) else {
         return;
     };
+    let paced = std::env::var_os(PACED).is_some();
     let mut out = Capture::from_device("v0").unwrap().open().unwrap();
-    for (n, frame) in frames(Path::new(&path)).into_iter().enumerate() {
-        out.sendpacket(frame).unwrap();
-        if n % 64 == 63 {
+    for (n, (gap, frame)) in frames(Path::new(&path)).into_iter().enumerate() {
+        if paced {
+            std::thread::sleep(gap);
+        } else if n % 64 == 63 {
             std::thread::sleep(Duration::from_millis(2));
         }
+        out.sendpacket(frame).unwrap();
     }
 }
 
@@ -191,6 +211,46 @@ fn watching_a_replay_finds_what_check_finds_in_the_file() {
         assert_eq!(live["flows"], offline["flows"], "{name}");
         assert_eq!(output.status.code(), file.status.code(), "{name}: {said}");
         assert_eq!(live["captures"][0]["frames"].to_string(), count, "{name}");
+    }
+}
+
+/// What is said of each exemption and each finding, without the times that a replay cannot keep.
+fn grades(report: &Value) -> Vec<[&Value; 2]> {
+    let list = |value: &'static str| report.pointer(value).unwrap().as_array().unwrap();
+    let rows = list("/ipsec/exemptions").iter().map(|row| [&row["row"], &row["status"]]);
+    let findings = list("/findings").iter().map(|one| [&one["rule"], &one["severity"]]);
+    rows.chain(findings).collect()
+}
+
+#[test]
+fn a_live_call_inside_ipsec_breaks_the_rows_that_its_file_breaks() {
+    let Some(namespace) = Namespace::make("d") else {
+        return;
+    };
+    for (name, delay) in
+        [("ah-around-rtp-to-mediation", None), ("media-waits-for-ike", Some(250.0))]
+    {
+        let path = capture(name);
+        let topology = fixtures::folder().join(name).join("topology.toml").display().to_string();
+        let count = format!("packets:{}", frames(&path).len());
+        let until = ["--stop-after", &count, "--stop-after", "60s"];
+        let watch = namespace.watch(&[&["-t", &topology, "--format", "json"][..], &until].concat());
+        namespace.replay_paced(&path);
+        let (output, said) = watch.finish();
+        let live: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}{said}", String::from_utf8_lossy(&output.stdout)));
+        let file = Command::new(env!("CARGO_BIN_EXE_portassay"))
+            .args(["check", &path.display().to_string(), "-t", &topology, "--format", "json"])
+            .output()
+            .unwrap();
+        let offline: Value = serde_json::from_slice(&file.stdout).unwrap();
+        assert_eq!(grades(&live), grades(&offline), "{name}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        // A sleeping replay lengthens the wait and never shortens it.
+        let rows = live["ipsec"]["exemptions"].as_array().unwrap();
+        let waits: Vec<f64> = rows.iter().filter_map(|row| row["delay_ms"].as_f64()).collect();
+        assert_eq!(waits.is_empty(), delay.is_none(), "{name}: {waits:?}");
+        assert!(waits.iter().all(|wait| Some(*wait) >= delay), "{name}: {waits:?}");
     }
 }
 
