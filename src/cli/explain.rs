@@ -9,7 +9,7 @@ use super::terminal::Terminal;
 use super::{Ended, load_policy, to_stdout};
 use crate::decode::Transport;
 use crate::error::Error;
-use crate::findings::{RULES, Rule, ipsec};
+use crate::findings::{RULES, Rule, exported, ipsec};
 use crate::policy::explain::{Explained, Tuple};
 use crate::policy::{Class, Expectation, Misfit, Party, Policy};
 use crate::report::text;
@@ -30,10 +30,21 @@ pub(super) fn explain(args: &args::Explain, _terminal: &Terminal) -> Ended {
             class.map_or(Ok(()), |class| explain_class(class, out))
         });
     }
-    if let Some(meaning) = ipsec::meaning(&subject.to_ascii_lowercase()) {
+    let lower = subject.to_ascii_lowercase();
+    let meanings: Vec<_> = [
+        ("of an IPsec exemption", ipsec::meaning(&lower)),
+        ("of exported IPsec rules", exported::meaning(&lower)),
+    ]
+    .into_iter()
+    .filter_map(|(of_what, meaning)| Some((of_what, meaning?)))
+    .collect();
+    if !meanings.is_empty() {
         return to_stdout(|out| {
-            writeln!(out, "{subject} (of an IPsec exemption)\n")?;
-            paragraph(out, "What", meaning)
+            for (of_what, meaning) in &meanings {
+                writeln!(out, "{lower} ({of_what})\n")?;
+                paragraph(out, "What", meaning)?;
+            }
+            Ok(())
         });
     }
     let policy = load_policy(&args.expected)?;
@@ -62,7 +73,7 @@ fn unknown(subject: &str, policy: &Policy) -> Error {
     let nearest = rules
         .chain(rows)
         .chain(Class::ALL.map(Class::token))
-        .chain(ipsec::words().map(|word| -> &str { word }))
+        .chain(ipsec::words().chain(exported::words()).map(|word| -> &str { word }))
         .map(|name| (strsim::osa_distance(&lower, &name.to_ascii_lowercase()), name))
         .min();
     let hint = match nearest {
@@ -72,7 +83,7 @@ fn unknown(subject: &str, policy: &Policy) -> Error {
         _ => String::new(),
     };
     Error::Usage(format!(
-        "'{subject}' is neither a finding rule, nor a class of flows, nor a word about exemptions, nor a row of the tables, nor a \
+        "'{subject}' is neither a finding rule, nor a class of flows, nor a word of the answers about IPsec, nor a row of the tables, nor a \
          5-tuple such as \"tcp 10.0.0.5:* -> fe01:5061\"{hint}"
     ))
 }

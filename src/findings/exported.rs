@@ -7,12 +7,14 @@
 
 mod cautions;
 mod gap;
+mod kind;
 mod walk;
 
 use std::path::PathBuf;
 
 pub use cautions::{Caution, stranger};
 pub use gap::{Gap, MAX_SHOWN, Outline};
+pub use kind::Kind;
 
 use super::Severity;
 use crate::policy::Policy;
@@ -64,10 +66,45 @@ impl Standing {
         }
     }
 
+    /// What it means, and what to do.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Present => "Whatever the host secures of the row's traffic is exempt.",
+            Self::NotSecured => {
+                "No rule of the host secures the row's traffic, so that nothing need be exempt."
+            }
+            Self::NotApplicable => "The topology has no host of the role.",
+            Self::Undecided => {
+                "The answer hangs on something that is not understood, which is named. Look at that rule on the host."
+            }
+            Self::Partial => {
+                "A part of the row's traffic is exempt and a part is secured; what the exemption lacks is named."
+            }
+            Self::Shadowed => {
+                "The exemption is there and has no effect: it is disabled, overridden, switched off by Group Policy, or behind a stronger policy. The reason is named."
+            }
+            Self::Missing => {
+                "The host secures the row's traffic and exempts nothing of it. `portassay plan` prints the rule that is lacking."
+            }
+        }
+    }
+
     /// How grave it is, where it is wrong.
     pub fn severity(self) -> Option<Severity> {
         matches!(self, Self::Partial | Self::Shadowed | Self::Missing).then_some(Severity::Error)
     }
+}
+
+/// What a word of the answers about exported rules means: how a row stands, or a kind of caution.
+pub fn meaning(word: &str) -> Option<&'static str> {
+    let standing = Standing::ALL.into_iter().find(|standing| standing.token() == word);
+    let kind = || Kind::ALL.into_iter().find(|kind| kind.token() == word);
+    standing.map(Standing::meaning).or_else(|| kind().map(Kind::meaning))
+}
+
+/// The words that have a [`meaning`].
+pub fn words() -> impl Iterator<Item = &'static str> {
+    Standing::ALL.map(Standing::token).into_iter().chain(Kind::ALL.map(Kind::token))
 }
 
 /// What one export says about one row.

@@ -402,7 +402,7 @@ pub(super) mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::findings::exported::Outline;
+    use crate::findings::exported::{Kind, Outline};
     use crate::report::specimen::NASTY;
     use crate::report::text::is_hidden;
 
@@ -410,7 +410,7 @@ pub(super) mod tests {
     pub(in crate::report) fn specimen() -> IpsecReport {
         let caution = Caution {
             severity: Severity::Warning,
-            kind: "restricted",
+            kind: Kind::Restricted,
             rule: Some(NASTY.into()),
             message: format!("'{NASTY}' counts only for one network interface"),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::kind::Kind;
 use super::walk::{Covering, MAX_RULES, Prepared, Walk};
 use super::{ExportAnswer, RowAnswer, Standing};
 use crate::findings::Severity;
@@ -15,8 +16,8 @@ use crate::policy::exports::{Action, ConnectionRule, Direction, Export, Mode};
 pub struct Caution {
     /// How grave it is.
     pub severity: Severity,
-    /// Its stable name.
-    pub kind: &'static str,
+    /// What it is about.
+    pub kind: Kind,
     /// The rule, where it is about one.
     pub rule: Option<String>,
     /// What it is, in one sentence without a full stop.
@@ -30,12 +31,7 @@ const NEARLY_ALL: u32 = 32_768;
 /// The most names of rules in a list.
 const MAX_NAMES: usize = 10;
 
-fn caution(
-    severity: Severity,
-    kind: &'static str,
-    rule: &ConnectionRule,
-    message: String,
-) -> Caution {
+fn caution(severity: Severity, kind: Kind, rule: &ConnectionRule, message: String) -> Caution {
     Caution { severity, kind, rule: Some(rule.name.clone()), message }
 }
 
@@ -50,7 +46,7 @@ pub(super) fn names(rules: &[&ConnectionRule]) -> Vec<String> {
 pub(super) fn too_many() -> Caution {
     Caution {
         severity: Severity::Warning,
-        kind: "too-many-rules",
+        kind: Kind::TooManyRules,
         rule: None,
         message: "the rules cut the traffic into more pieces than can be compared; exempt whole prefixes and ranges".into(),
     }
@@ -69,7 +65,7 @@ pub(super) fn of_row(
         let why = rule.held_back().unwrap_or_default();
         let message = format!("'{}' would leave it alone, but has no effect: {why}", rule.name);
         let grave = standing.severity().map_or(Severity::Note, |_| Severity::Warning);
-        told.insert(caution(grave, "inactive-exemption", rule, message));
+        told.insert(caution(grave, Kind::InactiveExemption, rule, message));
     }
     let aimed = |rule: &&&ConnectionRule| asked.is_aimed_at(&rule.spaces());
     for rule in walk.exempting.iter().filter(aimed).take(MAX_TOLD) {
@@ -79,7 +75,7 @@ pub(super) fn of_row(
     if standing.severity().is_some() && !asked.ports.is_any() && ports > NEARLY_ALL {
         told.insert(Caution {
             severity: Severity::Note,
-            kind: "nearly-all-ports",
+            kind: Kind::NearlyAllPorts,
             rule: None,
             message: format!("the row asks for {ports} ports, which is nearly all; where the site has set a range, write it into [media] of the topology"),
         });
@@ -92,7 +88,7 @@ pub(super) fn of_row(
         for Covering { rule, .. } in uncertain.take(MAX_TOLD) {
             let how_much = if walk.doubted { "more or less of it hangs" } else { "it hangs" };
             let message = format!("{how_much} on '{}': {}", rule.name, what_is_open(rule));
-            told.insert(caution(Severity::Warning, "hangs-on", rule, message));
+            told.insert(caution(Severity::Warning, Kind::HangsOn, rule, message));
         }
     }
     for secure in &walk.touching {
@@ -104,7 +100,7 @@ pub(super) fn of_row(
             "'{}' secures a part of what '{}' leaves alone; which of the two goes first is not documented",
             secure.name, exempt.name
         );
-        told.insert(caution(Severity::Warning, "more-specific-securing-rule", secure, message));
+        told.insert(caution(Severity::Warning, Kind::MoreSpecificSecuringRule, secure, message));
         if told.len() >= MAX_RULES {
             break;
         }
@@ -125,11 +121,11 @@ fn of_exemption(
     let name = &rule.name;
     for limit in &rule.limits {
         let message = format!("'{name}' counts only for {limit}");
-        told.push(caution(Severity::Warning, "restricted", rule, message));
+        told.push(caution(Severity::Warning, Kind::Restricted, rule, message));
     }
     for remark in &rule.remarks {
         let message = format!("'{name}': {remark}");
-        told.push(caution(Severity::Warning, "wider-than-asked", rule, message));
+        told.push(caution(Severity::Warning, Kind::WiderThanAsked, rule, message));
     }
     let sets = [&rule.local_ports, &rule.remote_ports];
     let mut ranges = asked.ports.ranges().iter().filter(|(first, last)| first < last);
@@ -139,7 +135,7 @@ fn of_exemption(
     let short_of_ports = standing.severity().is_some() && ranges.clone().next().is_some();
     if short_of_ports && sets.iter().any(singles) {
         let message = format!("'{name}' lists single ports where the row has a range");
-        told.push(caution(Severity::Warning, "single-ports", rule, message));
+        told.push(caution(Severity::Warning, Kind::SinglePorts, rule, message));
     }
     let short = |last: u16| {
         let ends =
@@ -152,11 +148,11 @@ fn of_exemption(
     if let Some((_, last)) = ranges.find(|(_, last)| short(*last)) {
         let message =
             format!("'{name}' ends one port short of {last}, the last of the row's range");
-        told.push(caution(Severity::Warning, "one-port-short", rule, message));
+        told.push(caution(Severity::Warning, Kind::OnePortShort, rule, message));
     }
     if rule.profiles.spans().len() < 3 {
         let message = format!("'{name}' is not in force in every profile");
-        told.push(caution(Severity::Note, "not-every-profile", rule, message));
+        told.push(caution(Severity::Note, Kind::NotEveryProfile, rule, message));
     }
     let common = |space: &Space| {
         asked.spaces.iter().filter_map(|need| space.meet(need)).map(|space| space.breadth()).max()
@@ -170,7 +166,7 @@ fn of_exemption(
         let message = format!(
             "'{name}' names the ends the other way round: endpoint 1 is taken for the peer; add a rule with the ends exchanged to be sure"
         );
-        told.push(caution(Severity::Note, "ends-exchanged", rule, message));
+        told.push(caution(Severity::Note, Kind::EndsExchanged, rule, message));
     }
     told
 }
@@ -287,7 +283,7 @@ pub(super) fn of_export(
     for rule in uncertain.take(MAX_TOLD) {
         let message =
             format!("'{}' is not understood in every part: {}", rule.name, what_is_open(rule));
-        told.push(caution(Severity::Warning, "not-understood", rule, message));
+        told.push(caution(Severity::Warning, Kind::NotUnderstood, rule, message));
     }
     let tunnels = export.rules.iter().filter(|rule| {
         rule.mode == Mode::Tunnel && rule.inactive().is_none() && !rule.between_hosts()
@@ -295,7 +291,7 @@ pub(super) fn of_export(
     for rule in tunnels.filter(|rule| any_row(&rule.spaces())).take(MAX_TOLD) {
         let message =
             format!("'{}' carries the traffic through a tunnel, which is not judged", rule.name);
-        told.push(caution(Severity::Warning, "tunnel", rule, message));
+        told.push(caution(Severity::Warning, Kind::Tunnel, rule, message));
     }
     told
 }
@@ -306,7 +302,7 @@ fn breadth(
     spaces: &[Space],
     asked: &[Asked],
     strict: bool,
-) -> Option<(&'static str, Severity, &'static str)> {
+) -> Option<(Kind, Severity, &'static str)> {
     let everything = |space: &Space| {
         [Axis::Local, Axis::Remote].iter().all(|axis| space.on(*axis) == [EVERY])
             && [Axis::LocalPort, Axis::RemotePort]
@@ -316,28 +312,28 @@ fn breadth(
     let whole = spaces.iter().any(everything);
     if whole && rule.protocol.is_none() {
         return Some((
-            "exempts-everything",
+            Kind::ExemptsEverything,
             Severity::Warning,
             "leaves everything alone: it disables IPsec as a whole",
         ));
     }
     if whole {
         return Some((
-            "exempts-everything",
+            Kind::ExemptsEverything,
             Severity::Warning,
             "leaves every host and port alone: it disables IPsec for its protocol",
         ));
     }
     if rule.protocol.is_none() && asked.iter().all(|asked| !asked.transports.is_empty()) {
         return Some((
-            "any-protocol",
+            Kind::AnyProtocol,
             Severity::Warning,
             "names no protocol: it leaves ICMP and all others alone as well",
         ));
     }
     let any_ports = rule.local_ports.is_any() && rule.remote_ports.is_any();
     (!strict && any_ports).then_some((
-        "wider-than-row",
+        Kind::WiderThanRow,
         Severity::Note,
         "leaves every port of its hosts alone, signalling and file shares too; the rows ask for media ports",
     ))
@@ -353,7 +349,7 @@ fn no_rules(export: &Export) -> Option<Caution> {
             "ip xfrm policy"
         };
         let message = format!("it has 0 rules: perhaps they are in another store; `{command}`, as an administrator, shows all that are in force");
-        Caution { severity: Severity::Warning, kind: "no-rules", rule: None, message }
+        Caution { severity: Severity::Warning, kind: Kind::NoRules, rule: None, message }
     })
 }
 
@@ -362,7 +358,7 @@ pub fn stranger(label: &str, hint: &str) -> Caution {
     let message = format!(
         "'{label}' is neither a host nor a network of the topology, so that the export is judged as that of anyone who talks to the roles' hosts{hint}"
     );
-    Caution { severity: Severity::Warning, kind: "unknown-label", rule: None, message }
+    Caution { severity: Severity::Warning, kind: Kind::UnknownLabel, rule: None, message }
 }
 
 /// That nothing is said about the role's own ends.
@@ -371,7 +367,7 @@ pub(super) fn peers_only(answers: &[ExportAnswer]) -> Option<Caution> {
     let applies = rows().any(|row| row.peer);
     (applies && !rows().any(|row| row.own)).then(|| Caution {
         severity: Severity::Note,
-        kind: "peers-only",
+        kind: Kind::PeersOnly,
         rule: None,
         message: "only the peers' end was audited: an exemption must exist at the role's own end too, so export a host of each role as well, and write NAME=FILE where the file is not called like the host".into(),
     })
@@ -400,7 +396,7 @@ pub(super) fn across(answers: &[ExportAnswer]) -> Vec<Caution> {
             );
             told.push(Caution {
                 severity: Severity::Warning,
-                kind: "one-end-only",
+                kind: Kind::OneEndOnly,
                 rule: None,
                 message,
             });

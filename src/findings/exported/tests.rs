@@ -64,7 +64,7 @@ fn standing(lines: &[&str], label: &str, id: &str) -> Standing {
 }
 
 fn kinds(cautions: &[Caution]) -> Vec<&str> {
-    cautions.iter().map(|caution| caution.kind).collect()
+    cautions.iter().map(|caution| caution.kind.token()).collect()
 }
 
 #[test]

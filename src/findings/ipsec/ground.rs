@@ -193,17 +193,20 @@ impl Ground {
     }
 }
 
-/// What a word of the answers about exemptions means: an answer or a ground.
+/// What a word of the answers about exemptions means: an answer, the reason of one, or a ground.
 pub fn meaning(word: &str) -> Option<&'static str> {
-    let answer = ANSWERS.iter().find(|(answer, _)| *answer == word).map(|(_, meaning)| *meaning);
+    let answer = answers().find(|(answer, _)| *answer == word).map(|(_, meaning)| meaning);
     let ground = || Ground::ALL.into_iter().find(|ground| ground.token() == word);
     answer.or_else(|| ground().map(Ground::meaning))
 }
 
 /// The words that have a [`meaning`].
 pub fn words() -> impl Iterator<Item = &'static str> {
-    let answers = ANSWERS.iter().map(|(answer, _)| *answer);
-    answers.chain(Ground::ALL.into_iter().map(Ground::token))
+    answers().map(|(answer, _)| answer).chain(Ground::ALL.into_iter().map(Ground::token))
+}
+
+fn answers() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ANSWERS.into_iter().chain(REASONS)
 }
 
 /// The answers about an exemption, the surest first.
@@ -229,6 +232,27 @@ const ANSWERS: [(&str, &str); 7] = [
     ),
 ];
 
+/// Why an answer is no other.
+const REASONS: [(&str, &str); 5] = [
+    ("no-host-of-the-role", "The topology has no host of the row's role (not-applicable)."),
+    (
+        "ipsec-not-in-use",
+        "No IPsec was captured, and the topology does not say that it is in use (not-applicable). Write deployed = true into [ipsec] if it is.",
+    ),
+    (
+        "no-media-seen",
+        "IPsec is in use, and no media of the row was captured, or too little to tell (not-observed). Capture a call on a host of the role.",
+    ),
+    (
+        "encrypted",
+        "Something between a host of the role and another is encrypted, and may be media (inconclusive).",
+    ),
+    (
+        "cut-by-snaplen",
+        "The capture holds too little of each packet to read what is inside (inconclusive). Capture whole packets: snaplen 0.",
+    ),
+];
+
 /// One packet may be damaged or crafted; two with the same headers prove it.
 const PROOF: u64 = 2;
 /// Packets on ports that others use too which make media likely.
@@ -241,7 +265,7 @@ mod tests {
     #[test]
     fn every_word_has_a_meaning_of_its_own() {
         let all: Vec<&str> = words().collect();
-        assert_eq!(all.len(), 22);
+        assert_eq!(all.len(), 27);
         for (nth, word) in all.iter().enumerate() {
             assert!(!all[..nth].contains(word), "{word} stands twice");
             assert!(meaning(word).is_some_and(|text| text.ends_with('.')), "{word}");

@@ -90,7 +90,7 @@ struct CautionJson<'r> {
 impl<'r> CautionJson<'r> {
     fn all(cautions: &'r [Caution]) -> Vec<Self> {
         let one = |caution: &'r Caution| Self {
-            kind: caution.kind,
+            kind: caution.kind.token(),
             severity: caution.severity.token(),
             rule: caution.rule.as_deref(),
             message: &caution.message,
