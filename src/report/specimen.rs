@@ -266,7 +266,7 @@ pub(super) fn failing() -> Report {
                     delay: Some(141_900_000),
                     configured: vec![Configured {
                         host: "med01".into(),
-                        rule: "media".into(),
+                        rule: Some("media".into()),
                         says: "exempts",
                         seen: "inside-ipsec",
                         contradicts: true,
@@ -385,7 +385,7 @@ pub(super) fn hostile() -> Report {
         exemption.name = NASTY.into();
         exemption.evidence = vec![NASTY.into()];
         for configured in &mut exemption.configured {
-            (configured.rule, configured.text) = (NASTY.into(), NASTY.into());
+            (configured.rule, configured.text) = (Some(NASTY.into()), NASTY.into());
         }
     }
     report

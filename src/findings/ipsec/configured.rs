@@ -9,14 +9,14 @@ use crate::findings::Case;
 use crate::flow::{FrameRef, Side};
 use crate::policy::exports::{Action, HostPolicy, Passage};
 
-/// What one rule of a host's exported policy says about what was seen of a row.
+/// What a host's exported policy says about what was seen of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configured {
     /// The host or network whose policy it is.
     pub host: String,
-    /// The rule's name.
-    pub rule: String,
-    /// `exempts` or `secures`.
+    /// The name of the rule that decides; None where no rule is about it.
+    pub rule: Option<String>,
+    /// `exempts`, `secures` or, without a rule, `nothing`.
     pub says: &'static str,
     /// What was seen, such as `inside-ipsec`.
     pub seen: &'static str,
@@ -80,10 +80,10 @@ impl Seen {
         }
     }
 
-    fn contradicts(self, action: Action) -> bool {
+    fn contradicts(self, action: Option<Action>) -> bool {
         match self {
-            Self::Inside | Self::Initiated | Self::Agreed => action == Action::Exempt,
-            Self::Clear => action == Action::Secure,
+            Self::Inside | Self::Initiated | Self::Agreed => action != Some(Action::Secure),
+            Self::Clear => action == Some(Action::Secure),
             Self::AmongOthers | Self::AskedByPeer => false,
         }
     }
@@ -93,18 +93,32 @@ impl Seen {
 #[derive(Debug, Default)]
 pub(super) struct Said(BTreeMap<Rule, (FrameRef, Asking)>);
 
-/// A rule by the positions of its host's policy and of itself, and what was seen.
-type Rule = (usize, usize, Seen);
+/// A rule by the positions of its host's policy and of itself, None where the host has none, and what was seen.
+type Rule = (usize, Option<usize>, Seen);
+
+/// How the policy of an end is asked: as the sender's or the receiver's.
+type Decides = fn(&HostPolicy, &Passage) -> Option<usize>;
 
 impl Said {
     /// Asks the policies of both ends. The order of asking decides nothing.
     pub(super) fn ask(&mut self, policies: &[HostPolicy], asking: Asking, frame: FrameRef) {
         let Asking { packets, seen: [by_sender, by_receiver] } = asking;
-        for (position, policy) in policies.iter().enumerate() {
-            let sent = policy.is_of(packets.from.address).then(|| policy.sending(&packets));
-            let received = policy.is_of(packets.to.address).then(|| policy.receiving(&packets));
-            for (rule, seen) in [(sent, by_sender), (received, by_receiver)] {
-                let Some(rule) = rule.flatten() else { continue };
+        let ends: [(_, Decides, _); 2] = [
+            (packets.from.address, HostPolicy::sending, by_sender),
+            (packets.to.address, HostPolicy::receiving, by_receiver),
+        ];
+        for (address, decides, seen) in ends {
+            let own = policies.iter().enumerate().filter(|(_, policy)| policy.is_of(address));
+            let rules: Vec<_> = own
+                .map(|(position, policy)| (position, policy, decides(policy, &packets)))
+                .collect();
+            // A host may have several exports, one a store: it has no rule where none of them has.
+            let silent =
+                rules.iter().all(|(_, policy, rule)| rule.is_none() && policy.is_understood());
+            for (position, _, rule) in rules {
+                if rule.is_none() && !silent {
+                    continue;
+                }
                 let first = self.0.entry((position, rule, seen)).or_insert((frame, asking));
                 *first = (*first).min((frame, asking));
             }
@@ -115,12 +129,21 @@ impl Said {
     pub(super) fn tell(&self, policies: &[HostPolicy]) -> Vec<Configured> {
         let told = self.0.iter().filter_map(|(&(position, rule, seen), &(frame, asking))| {
             let policy = policies.get(position)?;
-            let (rule, action) = policy.rule(rule)?;
-            let text = sentence(policy.host(), rule, action, seen, (frame, asking))?;
+            let host = policy.host();
+            let decides = rule.and_then(|rule| policy.rule(rule));
+            let text = match decides {
+                Some((rule, action)) => sentence(host, rule, action, seen, (frame, asking)),
+                None => silence(host, seen, (frame, asking)),
+            }?;
+            let action = decides.map(|(_, action)| action);
             Some(Configured {
-                host: policy.host().to_owned(),
-                rule: rule.to_owned(),
-                says: if action == Action::Exempt { "exempts" } else { "secures" },
+                host: host.to_owned(),
+                rule: decides.map(|(rule, _)| rule.to_owned()),
+                says: match action {
+                    None => "nothing",
+                    Some(Action::Exempt) => "exempts",
+                    Some(_) => "secures",
+                },
                 seen: seen.token(),
                 contradicts: seen.contradicts(action),
                 frame,
@@ -182,6 +205,31 @@ fn sentence(
     })
 }
 
+/// What there is to say where no rule is about what was seen, if anything.
+fn silence(host: &str, seen: Seen, (frame, asking): (FrameRef, Asking)) -> Option<String> {
+    let (media, place) = (asking.packets, place(frame));
+    let none = format!("the export of {host} has no rule about {media}");
+    Some(match seen {
+        Seen::Inside => {
+            format!("{none}, and yet it came inside IPsec ({place}): {ANOTHER_STORE}")
+        }
+        Seen::Initiated => {
+            format!("{none}, and yet {host} began to negotiate ({place}): {ANOTHER_STORE}")
+        }
+        Seen::Agreed => format!(
+            "{none}, and yet {host} agreed as the peer asked for IPsec ({place}): {ANOTHER_STORE}"
+        ),
+        Seen::AskedByPeer => format!(
+            "{none}, for which the peer began to negotiate ({place}): the exemption is missing at \
+             the peer"
+        ),
+        Seen::AmongOthers | Seen::Clear => return None,
+    })
+}
+
+/// How a host may use IPsec without a rule in its export.
+const ANOTHER_STORE: &str = "the rules in force are in another store than the one exported, or \
+     are not those of the time of the capture";
 /// How a rule may say one thing and the host do another.
 const NOT_APPLIED: &str =
     "the rule came later, is not applied (gpupdate, another profile of the network)";
@@ -272,11 +320,30 @@ mod tests {
     }
 
     #[test]
-    fn no_rule_and_no_export_say_nothing() {
-        let inside = talk().inside_ah([40, 40]);
+    fn ipsec_without_a_rule_is_of_another_policy_than_the_exported_one() {
+        let inside = [talk().inside_ah([40, 40])];
         let tcp = EXEMPT.replace("Protocol=17", "Protocol=6");
-        assert_eq!(told(&bed(&[("med01", &tcp)]), std::slice::from_ref(&inside)), []);
-        assert_eq!(told(&bed(&[]), &[inside]), []);
+        let told_of = |rules: &str| told(&bed(&[("med01", rules)]), &inside);
+        let [silent] = &told_of(&tcp)[..] else { panic!("one") };
+        assert_eq!((&silent.rule, silent.says, silent.contradicts), (&None, "nothing", true));
+        assert_eq!(
+            silent.text,
+            "the export of med01 has no rule about udp 10.20.0.101:50020 -> 10.0.1.31:49200, and \
+             yet it came inside IPsec (capture 0, frame 3): the rules in force are in another \
+             store than the one exported, or are not those of the time of the capture"
+        );
+        // A rule that is not understood may be the one.
+        assert_eq!(
+            told_of(&[&tcp, "v2.10|Action=SecureServer|Active=TRUE|Name=New|Zone=9|\n"].concat()),
+            []
+        );
+        assert_eq!(told(&bed(&[]), &inside), [], "no export");
+        // Nor does a store count that is not the only one.
+        let stores = told(&bed(&[("med01", &tcp), ("med01", SECURE)]), &inside);
+        assert_eq!(stores.iter().map(|one| one.says).collect::<Vec<_>>(), ["secures"]);
+        // Clear media needs no rule.
+        let clear = [talk().packets(300, 290), flow("10.20.0.101:0", "10.0.1.31:0").esp(0xaabb)];
+        assert_eq!(told(&bed(&[("med01", &tcp)]), &clear), []);
     }
 
     fn asking(port: u16, seen: [Seen; 2]) -> Asking {
@@ -307,6 +374,13 @@ mod tests {
         assert!(others.iter().all(|(_, contradicts, text)| {
             !contradicts && text.contains("is rather of the other traffic")
         }));
+        let other = EXEMPT.replace("Protocol=17", "Protocol=6");
+        let silent = said(&other, [Seen::Initiated, Seen::AskedByPeer]);
+        assert_eq!((silent[0].0.as_str(), silent[0].1), ("users", true));
+        assert!(silent[0].2.contains("and yet users began to negotiate"), "{}", silent[0].2);
+        assert_eq!((silent[1].0.as_str(), silent[1].1), ("med01", false));
+        assert!(silent[1].2.ends_with("missing at the peer"), "{}", silent[1].2);
+        assert_eq!(said(&other, [Seen::AmongOthers, Seen::Clear]), []);
         let secured = said(SECURE, [Seen::Initiated, Seen::AskedByPeer]);
         assert!(secured.iter().all(|(.., text)| text.contains("no exemption is known")));
         assert_eq!(secured.len(), 2);
@@ -334,6 +408,6 @@ mod tests {
         assert_eq!(forward, tell(&asked));
         let frames: Vec<u64> = forward.iter().map(|one| one.frame.frame).collect();
         assert_eq!(frames, [92, 93, 94, 95, 96]);
-        assert_eq!(forward[0].rule, "M8");
+        assert_eq!(forward[0].rule.as_deref(), Some("M8"));
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Action, Export};
+use super::{Action, ConnectionRule, Export};
 use crate::decode::Transport;
 use crate::flow::Endpoint;
 use crate::policy::asked::Owner;
@@ -15,6 +15,8 @@ use crate::policy::boxes::{self, Space};
 pub struct HostPolicy {
     owner: Owner,
     rules: Vec<Covering>,
+    /// Whether every rule in force is understood, so that what none covers is left to itself.
+    understood: bool,
 }
 
 #[derive(Debug)]
@@ -46,13 +48,21 @@ impl fmt::Display for Passage {
 impl HostPolicy {
     /// Keeps of an export the rules that have an effect and are understood in every part.
     pub fn of(export: &Export, owner: Owner) -> Self {
-        let certain = export.in_force().into_iter().filter(|rule| !rule.uncertain());
+        let in_force = export.in_force();
+        let doubtful = |rule: &&ConnectionRule| rule.uncertain() || rule.perhaps_ports.is_some();
+        let understood = !in_force.iter().any(doubtful);
+        let certain = in_force.into_iter().filter(|rule| !rule.uncertain());
         let rules = certain.map(|rule| Covering {
             name: rule.name.clone(),
             action: rule.action,
             spaces: rule.spaces(),
         });
-        Self { owner, rules: rules.collect() }
+        Self { owner, rules: rules.collect(), understood }
+    }
+
+    /// Whether what no rule decides about is left to itself: every rule in force is understood.
+    pub fn is_understood(&self) -> bool {
+        self.understood
     }
 
     /// The name of the host or network.

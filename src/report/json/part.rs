@@ -244,7 +244,7 @@ struct ExemptionJson<'r> {
 #[derive(Debug, serde::Serialize)]
 struct ConfiguredJson<'r> {
     host: &'r str,
-    rule: &'r str,
+    rule: Option<&'r str>,
     says: &'static str,
     seen: &'static str,
     contradicts: bool,
@@ -285,7 +285,7 @@ impl<'r> ConfiguredJson<'r> {
     fn of(configured: &'r Configured) -> Self {
         Self {
             host: &configured.host,
-            rule: &configured.rule,
+            rule: configured.rule.as_deref(),
             says: configured.says,
             seen: configured.seen,
             contradicts: configured.contradicts,
