@@ -157,6 +157,13 @@ impl Space {
         self
     }
 
+    /// The same space with all that there is on an axis.
+    #[must_use]
+    pub fn open(self, axis: Axis) -> Self {
+        let all = Self::everything().on(axis).to_vec();
+        self.with(axis, all)
+    }
+
     /// The intervals on an axis.
     pub fn on(&self, axis: Axis) -> &[Span] {
         &self.0[axis as usize]

@@ -170,6 +170,21 @@ fn what_is_not_understood_decides_nothing() {
         assert_eq!(standing(&lines, "med01", "X05"), Standing::Undecided, "{doubtful}");
     }
     assert_eq!(standing(&["Strange|Name=a"], "med01", "X05"), Standing::Undecided);
+    // What cannot be read may be anything, and so may secure the row's traffic.
+    for doubtful in [
+        "SecureServer|Name=a|EP1_4=foo",
+        "SecureServer|Name=a|EP2_4=foo|EP2_6=fd00::/64",
+        "SecureServer|Name=a|EP1Port=RPC",
+        "SecureServer|Name=a|EP2Port2_10=9-3|EP2Port=443",
+        "SecureServer|Name=a|Profile=Domane",
+        "SecureServer|Name=a|Protocol=alle",
+        "SecureServer|Name=a|EP2_4=CaptivePortal",
+    ] {
+        assert_eq!(standing(&[doubtful], "med01", "X05"), Standing::Undecided, "{doubtful}");
+        // Where all of it is exempt for certain, nothing hangs on it.
+        let lines = [doubtful, MEDIA_UDP, MEDIA_TCP];
+        assert_eq!(standing(&lines, "med01", "X05"), Standing::Present, "{doubtful}");
+    }
     let known = ["DoNotSecure|Name=a|Shiny=1", MEDIA_UDP, MEDIA_TCP, ISOLATION];
     assert_eq!(standing(&known, "med01", "X05"), Standing::Present, "it hangs on nothing");
     let policy = policy(SITE, false);

@@ -6,6 +6,7 @@
 
 use super::words;
 use super::{Action, Addresses, ConnectionRule, Draft, Mode, Outcome, Profiles, Reader, Store};
+use crate::policy::boxes::Axis;
 
 pub(super) const READER: Reader = Reader { name: "netsh", recognises, read };
 
@@ -243,7 +244,7 @@ fn read_field(line: &Line, rule: &mut ConnectionRule, draft: &mut Draft) {
             for word in words() {
                 match Profiles::named(word) {
                     Some(profiles) => all = all.with(profiles),
-                    None => rule.doubt("Profiles"),
+                    None => rule.doubt_on(Axis::Profile, "Profiles"),
                 }
             }
             if !all.is_empty() {
@@ -268,19 +269,21 @@ fn read_field(line: &Line, rule: &mut ConnectionRule, draft: &mut Draft) {
                 rule.remote = addresses;
             }
             if !understood {
-                rule.doubt(if end == 0 { "Endpoint1" } else { "Endpoint2" });
+                let axis = if end == 0 { Axis::Local } else { Axis::Remote };
+                rule.doubt_on(axis, if end == 0 { "Endpoint1" } else { "Endpoint2" });
             }
         }
         Field::Port(end) => {
             let (ports, strange) = words::ports(words());
             if !strange.is_empty() || ports.is_empty() {
-                rule.doubt(if end == 0 { "Port1" } else { "Port2" });
+                let axis = if end == 0 { Axis::LocalPort } else { Axis::RemotePort };
+                rule.doubt_on(axis, if end == 0 { "Port1" } else { "Port2" });
             }
             if end == 0 { rule.local_ports = ports } else { rule.remote_ports = ports }
         }
         Field::Protocol => match words::protocol(first) {
             Ok(protocol) => rule.protocol = protocol,
-            Err(()) => rule.doubt("Protocol"),
+            Err(()) => rule.doubt_on(Axis::Protocol, "Protocol"),
         },
         Field::Action => rule.action = action(first),
         Field::Source => {

@@ -12,6 +12,7 @@ use super::words;
 use super::{
     Action, ConnectionRule, Draft, MAX_ITEMS, MAX_RULES, Mode, Outcome, Profiles, Reader, Store,
 };
+use crate::policy::boxes::Axis;
 
 pub(super) const READER: Reader = Reader { name: "powershell", recognises, read };
 
@@ -219,15 +220,16 @@ fn rule(element: &Element, at: usize) -> ConnectionRule {
         }
     };
     rule.action = action(element.inbound.first(), element.out.first());
-    for (field, words, addresses) in
-        [("local", &element.local, &mut rule.local), ("remote", &element.remote, &mut rule.remote)]
+    for (field, axis, words) in
+        [("local", Axis::Local, &element.local), ("remote", Axis::Remote, &element.remote)]
     {
-        *addresses = super::Addresses::default();
+        let mut addresses = super::Addresses::default();
         let mut items = words.iter().flat_map(Words::items).peekable();
         let empty = items.peek().is_none();
         if !items.all(|item| addresses.read(item)) || empty {
-            rule.doubts.insert(field.to_owned());
+            rule.doubt_on(axis, field);
         }
+        *if axis == Axis::Local { &mut rule.local } else { &mut rule.remote } = addresses;
     }
     let types: Vec<&str> =
         element.iftype.items().filter(|word| !words::is_any(word) && *word != "0").collect();
@@ -236,21 +238,20 @@ fn rule(element: &Element, at: usize) -> ConnectionRule {
     }
     match words::protocol(element.proto.as_ref().map_or("", Words::first)) {
         Ok(protocol) => rule.protocol = protocol,
-        Err(()) => rule.doubt("proto"),
+        Err(()) => rule.doubt_on(Axis::Protocol, "proto"),
     }
-    for (field, words, ports) in [
-        ("lport", &element.lport, &mut rule.local_ports),
-        ("rport", &element.rport, &mut rule.remote_ports),
-    ] {
+    for (field, axis, words) in
+        [("lport", Axis::LocalPort, &element.lport), ("rport", Axis::RemotePort, &element.rport)]
+    {
         // Rules without ports have none to show.
         if words.items().next().is_none() {
             continue;
         }
         let (set, strange) = words::ports(words.items());
-        *ports = set;
         if !strange.is_empty() {
-            rule.doubts.insert(field.to_owned());
+            rule.doubt_on(axis, field);
         }
+        *if axis == Axis::LocalPort { &mut rule.local_ports } else { &mut rule.remote_ports } = set;
     }
     rule
 }
@@ -262,7 +263,7 @@ fn profiles(words: &Words, rule: &mut ConnectionRule) -> Profiles {
             Some(profiles) => all = all.with(profiles),
             // The number behind Any.
             None if word == "0" => all = Profiles::ALL,
-            None => rule.doubt("profile"),
+            None => rule.doubt_on(Axis::Profile, "profile"),
         }
     }
     if all.is_empty() { Profiles::ALL } else { all }

@@ -4,6 +4,7 @@
 
 use super::words;
 use super::{Action, Addresses, ConnectionRule, Draft, Mode, Outcome, Profiles, Reader, Store};
+use crate::policy::boxes::Axis;
 
 pub(super) const READER: Reader = Reader { name: "registry", recognises, read };
 
@@ -165,7 +166,8 @@ pub(super) fn rule(value: &str, at: usize, store: Store) -> ConnectionRule {
     // What is not said is not so: a rule without Active is off.
     rule.enabled = Some(false);
     let mut profiles = Profiles::NONE;
-    let mut ends = [End::default(), End::default()];
+    let mut own = End::on([Axis::Local, Axis::LocalPort]);
+    let mut peer = End::on([Axis::Remote, Axis::RemotePort]);
     let mut last = "";
     for segment in value.split('|').skip(1) {
         let Some((token, value)) = segment.split_once('=') else {
@@ -190,31 +192,30 @@ pub(super) fn rule(value: &str, at: usize, store: Store) -> ConnectionRule {
             "Name" => value.clone_into(&mut rule.name),
             "Profile" => match Profiles::named(value) {
                 Some(profile) => profiles = profiles.with(profile),
-                None => rule.doubt("Profile"),
+                None => rule.doubt_on(Axis::Profile, "Profile"),
             },
             "Protocol" => match words::protocol(value) {
                 Ok(protocol) => rule.protocol = protocol,
-                Err(()) => rule.doubt("Protocol"),
+                Err(()) => rule.doubt_on(Axis::Protocol, "Protocol"),
             },
             "IF" => rule.limits.push("one network interface".to_owned()),
             "IFType" => rule.limits.push(format!("interfaces of the type {value}")),
             "Platform" | "Platform2" => rule.limits.push("some versions of Windows".to_owned()),
             _ if IRRELEVANT.contains(&token) => {}
             _ if TUNNEL.iter().any(|tunnel| token.starts_with(tunnel)) => rule.mode = Mode::Tunnel,
-            _ => match token
-                .strip_prefix("EP1")
-                .map(|rest| (0, rest))
-                .or_else(|| token.strip_prefix("EP2").map(|rest| (1, rest)))
-            {
-                Some((end, rest)) => {
-                    let known =
-                        ends.get_mut(end).is_some_and(|end: &mut End| end.read(rest, value));
-                    if !known {
+            _ => {
+                let read = match token.split_at_checked(3) {
+                    Some(("EP1", rest)) => own.read(rest, value),
+                    Some(("EP2", rest)) => peer.read(rest, value),
+                    _ => {
                         rule.doubt(known_or_unknown(token));
+                        Ok(())
                     }
+                };
+                if let Err(axis) = read {
+                    rule.doubt_on(axis, known_or_unknown(token));
                 }
-                None => rule.doubt(known_or_unknown(token)),
-            },
+            }
         }
         last = if token == "Desc" {
             "Desc"
@@ -230,9 +231,8 @@ pub(super) fn rule(value: &str, at: usize, store: Store) -> ConnectionRule {
     if !profiles.is_empty() {
         rule.profiles = profiles;
     }
-    let [local, remote] = ends;
-    (rule.local, rule.local_ports) = local.finish();
-    (rule.remote, rule.remote_ports) = remote.finish();
+    (rule.local, rule.local_ports) = own.finish();
+    (rule.remote, rule.remote_ports) = peer.finish();
     rule
 }
 
@@ -243,23 +243,30 @@ fn known_or_unknown(token: &str) -> String {
 }
 
 /// One endpoint of a rule.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct End {
+    /// Of its addresses and of its ports.
+    axes: [Axis; 2],
     addresses: Option<Addresses>,
     /// Single ports and ranges: a rule may have both, each below a token of its own, and both count.
     ports: Vec<(u16, u16)>,
 }
 
 impl End {
-    fn read(&mut self, token: &str, value: &str) -> bool {
+    fn on([addresses, ports]: [Axis; 2]) -> Self {
+        Self { axes: [addresses, ports], addresses: None, ports: Vec::new() }
+    }
+
+    /// Reads what stands behind `EP1` or `EP2`. The error is the axis on which it is not understood.
+    fn read(&mut self, token: &str, value: &str) -> Result<(), Axis> {
+        let [addresses, ports] = self.axes;
         match token {
-            "_4" | "_6" => self.addresses.get_or_insert_default().read(value),
+            "_4" | "_6" if self.addresses.get_or_insert_default().read(value) => Ok(()),
             "Port" | "Port2_10" => {
-                let Some(range) = words::port_range(value) else { return false };
-                self.ports.push(range);
-                true
+                self.ports.push(words::port_range(value).ok_or(ports)?);
+                Ok(())
             }
-            _ => false,
+            _ => Err(addresses),
         }
     }
 

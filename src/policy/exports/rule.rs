@@ -164,6 +164,8 @@ pub struct ConnectionRule {
     pub remarks: Vec<String>,
     /// What of it is not understood, so that it can be counted on neither way.
     pub doubts: BTreeSet<String>,
+    /// Of what it names on which axes a part is not understood: it may cover anything there.
+    pub unread: Vec<Axis>,
     /// Why it is not in force although it is switched on.
     pub dead: Option<String>,
     /// Profiles that it names and that Group Policy takes from it: [`profiles`](Self::profiles) has the others.
@@ -192,6 +194,7 @@ impl ConnectionRule {
             limits: Vec::new(),
             remarks: Vec::new(),
             doubts: BTreeSet::new(),
+            unread: Vec::new(),
             dead: None,
             taken: Profiles::NONE,
         }
@@ -199,6 +202,12 @@ impl ConnectionRule {
 
     pub(super) fn doubt(&mut self, what: impl Into<String>) {
         self.doubts.insert(what.into());
+    }
+
+    /// Doubts what it names on an axis.
+    pub(super) fn doubt_on(&mut self, axis: Axis, what: impl Into<String>) {
+        self.doubt(what);
+        self.unread.push(axis);
     }
 
     /// Why it has no effect, if it has none.
@@ -250,11 +259,13 @@ impl ConnectionRule {
 
     /// The traffic that it may cover beyond that, for all the export shows.
     pub fn perhaps(&self) -> Vec<Space> {
-        match &self.perhaps_ports {
-            Some([local, remote]) => self.both_ways(self.space([local, remote])),
-            None if self.uncertain() => self.spaces(),
-            None => Vec::new(),
-        }
+        let ports = match &self.perhaps_ports {
+            Some([local, remote]) => [local, remote],
+            None if self.uncertain() => [&self.local_ports, &self.remote_ports],
+            None => return Vec::new(),
+        };
+        let space = self.unread.iter().fold(self.space(ports), |space, axis| space.open(*axis));
+        self.both_ways(space)
     }
 
     /// The traffic that it covers if endpoint 1 is the host's.

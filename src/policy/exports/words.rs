@@ -16,7 +16,7 @@ pub struct Addresses {
 }
 
 /// Endpoints that stand for what the host finds around it, as netsh, PowerShell and the registry spell them.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 17] = [
     "localsubnet",
     "localsubnet4",
     "localsubnet6",
@@ -27,6 +27,12 @@ const PLACES: [&str; 11] = [
     "intranet",
     "rmtintranet",
     "internet",
+    "intranetremoteaccess",
+    "remotecorpnetwork",
+    "remoteintranet",
+    "playtodevice",
+    "ply2renders",
+    "captiveportal",
     "dynamic",
 ];
 

@@ -6,6 +6,7 @@
 use super::words;
 use super::{Action, Addresses, ConnectionRule, Direction, Draft, Mode, Outcome, Reader};
 use crate::policy::PortSet;
+use crate::policy::boxes::Axis;
 
 pub(super) const READER: Reader = Reader { name: "ip-xfrm", recognises, read };
 
@@ -127,7 +128,15 @@ impl<'t> Policy<'t> {
                 _ => true,
             };
             if !understood {
-                rule.doubts.insert(key.to_owned());
+                // Which end is the host's depends on the direction, so both are doubted.
+                let axes: &[Axis] = match key {
+                    "src" | "dst" => &[Axis::Local, Axis::Remote],
+                    "sport" | "dport" => &[Axis::LocalPort, Axis::RemotePort],
+                    _ => &[Axis::Protocol],
+                };
+                for axis in axes {
+                    rule.doubt_on(*axis, key);
+                }
             }
         }
         let perhaps = ports.each_ref().map(block);
