@@ -368,7 +368,7 @@ impl<'p> Audit<'p> {
             transport: key.transport,
             ports: &ports,
             own_ports: &own_ports,
-            inside_ipsec: group.inside_ipsec,
+            wraps: &group.wraps,
             with_ike: rule.name == media_waits_for_ipsec::RULE.name,
             tagged: group.tagged,
         };

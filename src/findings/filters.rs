@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::PartyGroup;
+use super::wraps::Wraps;
 use crate::decode::Transport;
 
 /// What the expressions are to select.
@@ -18,8 +19,8 @@ pub(super) struct Subject<'a> {
     pub(super) ports: &'a [(u16, u16)],
     /// The initiators' ports, where the flows are few enough to be told apart by them.
     pub(super) own_ports: &'a BTreeSet<u16>,
-    /// Some flow came inside AH, which BPF does not look into.
-    pub(super) inside_ipsec: bool,
+    /// The IPsec that flows came in, which BPF does not look into.
+    pub(super) wraps: &'a Wraps,
     /// Its key exchange is a part of the finding.
     pub(super) with_ike: bool,
     /// Some flow came with a VLAN tag, which BPF does not skip.
@@ -52,13 +53,20 @@ pub(super) fn display_filter(subject: &Subject<'_>) -> String {
         .own_ports()
         .map(|own| any_of(own, " || ", |port| format!("{transport}.port == {port}")));
     let what = ports.unwrap_or(transport);
-    if subject.inside_ipsec || subject.with_ike {
-        // Unless told to, Wireshark does not look for ESP without encryption.
-        let ike = if subject.with_ike { " || isakmp" } else { "" };
-        let what = format!("({what} || esp{ike})");
-        return shortest_that_fits(" && ", [initiator, responder], what, None);
+    let hidden = subject.wraps.forms.iter().map(|wrap| wrap.display());
+    let ike = subject.with_ike.then_some(["esp", "isakmp"]).into_iter().flatten();
+    let hidden: BTreeSet<&str> = hidden.chain(ike).collect();
+    if hidden.is_empty() {
+        return shortest_that_fits(" && ", [initiator, responder], what, own);
     }
-    shortest_that_fits(" && ", [initiator, responder], what, own)
+    let hidden = hidden.into_iter().collect::<Vec<_>>().join(" || ");
+    let what = format!("({what} || {hidden})");
+    let inside = shortest_that_fits(" && ", [initiator, responder], what, None);
+    let ends = subject.wraps.tunnel_ends.iter().map(|address| {
+        let field = if address.is_ipv4() { "ip" } else { "ipv6" };
+        format!("{field}.addr == {address}")
+    });
+    or_in_tunnels(inside, " || ", " && ", ends, &format!("({hidden})"))
 }
 
 /// A BPF expression of at most [`MAX_LENGTH`] bytes, twice that with VLAN tags.
@@ -80,13 +88,18 @@ pub(super) fn bpf(subject: &Subject<'_>) -> String {
         .own_ports()
         .map(|own| any_of(own, " or ", |port| format!("{transport} port {port}")));
     let what = ports.unwrap_or(transport);
-    let plain = if subject.inside_ipsec || subject.with_ike {
-        // What is inside IPsec would be lost to a port of the initiator.
-        let ike = if subject.with_ike { " or udp port 500" } else { "" };
-        let what = format!("({what} or {IPSEC}{ike})");
-        shortest_that_fits(" and ", [initiator, responder], what, None)
-    } else {
+    let hidden = subject.wraps.forms.iter().map(|wrap| wrap.bpf());
+    let ike = subject.with_ike.then_some(["ah", "esp", "udp port 4500", "udp port 500"]);
+    let hidden: BTreeSet<&str> = hidden.chain(ike.into_iter().flatten()).collect();
+    let plain = if hidden.is_empty() {
         shortest_that_fits(" and ", [initiator, responder], what, own)
+    } else {
+        // What is inside IPsec would be lost to a port of the initiator.
+        let hidden = hidden.into_iter().collect::<Vec<_>>().join(" or ");
+        let what = format!("({what} or {hidden})");
+        let inside = shortest_that_fits(" and ", [initiator, responder], what, None);
+        let ends = subject.wraps.tunnel_ends.iter().map(|address| format!("host {address}"));
+        or_in_tunnels(inside, " or ", " and ", ends, &format!("({hidden})"))
     };
     if subject.tagged {
         // `vlan` shifts every offset after it, so the tagged form has to come last.
@@ -116,6 +129,23 @@ impl<'a> Subject<'a> {
         let ports = self.named_ports()?;
         let shared = |own: &u16| ports.iter().any(|(low, high)| (low..=high).contains(&own));
         (!self.own_ports.is_empty() && !self.own_ports.iter().any(shared)).then_some(self.own_ports)
+    }
+}
+
+/// The flows themselves, or what the ends of their tunnels exchange: their own addresses are inside.
+fn or_in_tunnels(
+    inside: String,
+    or: &str,
+    and: &str,
+    ends: impl Iterator<Item = String>,
+    hidden: &str,
+) -> String {
+    let ends: Vec<String> = ends.collect();
+    match &ends[..] {
+        [] => inside,
+        [one] => format!("({inside}){or}({one}{and}{hidden})"),
+        [one, two] => format!("({inside}){or}({one}{and}{two}{and}{hidden})"),
+        several => format!("({inside}){or}(({}){and}{hidden})", several.join(or)),
     }
 }
 
@@ -188,12 +218,15 @@ const MAX_NAMED_ADDRESSES: usize = 4;
 /// Port ranges that a filter names; with more it selects by addresses alone.
 const MAX_NAMED_RANGES: usize = 8;
 
-/// What readable content may be inside, as BPF names it: AH, ESP, wrapped ESP, or ESP in UDP.
-const IPSEC: &str = "ah or esp or proto 141 or udp port 4500";
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::findings::wraps::Wrap;
+
+    fn wraps(forms: &[Wrap], ends: &[&str]) -> Wraps {
+        let tunnel_ends = ends.iter().map(|end| end.parse().unwrap()).collect();
+        Wraps { forms: forms.iter().copied().collect(), tunnel_ends }
+    }
 
     fn party(addresses: &[&str]) -> PartyGroup {
         PartyGroup {
@@ -215,7 +248,7 @@ mod tests {
             transport: Transport::TCP,
             ports: &[(8888, 8888)],
             own_ports: &BTreeSet::new(),
-            inside_ipsec: false,
+            wraps: &Wraps::default(),
             with_ike: false,
             tagged: false,
         };
@@ -239,7 +272,7 @@ mod tests {
             transport: Transport::TCP,
             ports: &[(5061, 5061)],
             own_ports: &own,
-            inside_ipsec: false,
+            wraps: &Wraps::default(),
             with_ike: false,
             tagged: false,
         };
@@ -254,11 +287,24 @@ mod tests {
         );
         // BPF cannot see the ports inside IPsec, and must not lose what is there.
         assert_eq!(
-            both(&Subject { inside_ipsec: true, ..subject }),
+            both(&Subject { wraps: &wraps(&[Wrap::Esp, Wrap::InTcp], &[]), ..subject }),
             [
-                "ip.addr == 10.20.0.101 && ip.addr == 10.0.1.11 && (tcp.port == 5061 || esp)",
+                "ip.addr == 10.20.0.101 && ip.addr == 10.0.1.11 && \
+                 (tcp.port == 5061 || esp || tcp.port == 4500)",
                 "host 10.20.0.101 and host 10.0.1.11 and \
-                 (tcp port 5061 or ah or esp or proto 141 or udp port 4500)",
+                 (tcp port 5061 or esp or tcp port 4500)",
+            ]
+        );
+        // Nor do the hosts of a tunnel show outside of it.
+        let tunnel = wraps(&[Wrap::Wesp], &["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(
+            both(&Subject { wraps: &tunnel, ..subject }),
+            [
+                "(ip.addr == 10.20.0.101 && ip.addr == 10.0.1.11 && \
+                 (tcp.port == 5061 || ip.proto == 141 || ipv6.nxt == 141)) || \
+                 (ip.addr == 192.0.2.1 && ip.addr == 192.0.2.2 && (ip.proto == 141 || ipv6.nxt == 141))",
+                "(host 10.20.0.101 and host 10.0.1.11 and (tcp port 5061 or proto 141)) or \
+                 (host 192.0.2.1 and host 192.0.2.2 and (proto 141))",
             ]
         );
     }
@@ -272,7 +318,7 @@ mod tests {
             transport: Transport::UDP,
             ports: &[(123, 123)],
             own_ports: &BTreeSet::from([123]),
-            inside_ipsec: false,
+            wraps: &Wraps::default(),
             with_ike: false,
             tagged: false,
         };
@@ -289,7 +335,7 @@ mod tests {
             transport: Transport::UDP,
             ports: &[(1, 1024), (5000, 5000)],
             own_ports: &BTreeSet::new(),
-            inside_ipsec: false,
+            wraps: &Wraps::default(),
             with_ike: false,
             tagged: true,
         };
@@ -313,7 +359,7 @@ mod tests {
             transport: Transport::TCP,
             ports: &ports,
             own_ports: &BTreeSet::new(),
-            inside_ipsec: false,
+            wraps: &Wraps::default(),
             with_ike: false,
             tagged: false,
         };
@@ -338,7 +384,7 @@ mod tests {
             transport: Transport::TCP,
             ports: &[(443, 443)],
             own_ports: &BTreeSet::new(),
-            inside_ipsec: false,
+            wraps: &Wraps::default(),
             with_ike: false,
             tagged: false,
         };
@@ -351,30 +397,32 @@ mod tests {
     #[test]
     fn transports_without_ports_go_by_their_own_names() {
         let none = party(&[]);
-        let names = |transport, inside_ipsec| {
+        let names = |transport, wraps: &Wraps| {
             both(&Subject {
                 initiator: &none,
                 responder: &none,
                 transport,
                 ports: &[(0, 0)],
                 own_ports: &BTreeSet::new(),
-                inside_ipsec,
+                wraps,
                 with_ike: false,
                 tagged: false,
             })
         };
-        assert_eq!(names(Transport::ESP, false), ["esp", "esp"]);
-        assert_eq!(names(Transport::AH, false), ["ah", "ah"]);
-        assert_eq!(names(Transport::ICMP, false), ["icmp", "icmp"]);
-        assert_eq!(names(Transport::ICMPV6, false), ["icmpv6", "icmp6"]);
+        let clear = Wraps::default();
+        assert_eq!(names(Transport::ESP, &clear), ["esp", "esp"]);
+        assert_eq!(names(Transport::AH, &clear), ["ah", "ah"]);
+        assert_eq!(names(Transport::ICMP, &clear), ["icmp", "icmp"]);
+        assert_eq!(names(Transport::ICMPV6, &clear), ["icmpv6", "icmp6"]);
         assert_eq!(
-            names(Transport(47), false),
+            names(Transport(47), &clear),
             ["(ip.proto == 47 || ipv6.nxt == 47)", "(ip proto 47 or ip6 proto 47)"]
         );
-        // libpcap does not look inside IPsec; Wireshark does into AH, and into ESP when told to.
+        // libpcap does not look inside IPsec, and Wireshark not as far as it could.
+        let all = wraps(&[Wrap::Ah, Wrap::InUdp], &[]);
         assert_eq!(
-            names(Transport::UDP, true),
-            ["(udp.port == 0 || esp)", "(udp port 0 or ah or esp or proto 141 or udp port 4500)"]
+            names(Transport::UDP, &all),
+            ["(udp.port == 0 || ah || udp.port == 4500)", "(udp port 0 or ah or udp port 4500)"]
         );
     }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::wraps::Wraps;
 use super::{Case, MAX_ADDRESSES, MAX_FRAMES, PartyGroup, Severity, Spark};
 use crate::flow::{FrameRef, Outcome};
 use crate::identify::Confidence;
@@ -44,8 +45,8 @@ pub(super) struct Group {
     pub(super) announced: Option<Announcement>,
     /// Ports that initiated; the lowest [`MAX_OWN_PORTS`].
     pub(super) own_ports: BTreeSet<u16>,
-    /// Some flow came inside AH, where filters for ports do not look.
-    pub(super) inside_ipsec: bool,
+    /// The IPsec that flows came in.
+    pub(super) wraps: Wraps,
     /// Some flow came with a VLAN tag, which BPF must be told.
     pub(super) tagged: bool,
 }
@@ -76,7 +77,7 @@ impl Group {
             outcomes: BTreeSet::from([case.judged.outcome]),
             announced: announcement(case).cloned(),
             own_ports: own_port(case).into_iter().collect(),
-            inside_ipsec: flow.associations.is_some(),
+            wraps: Wraps::of(flow),
             tagged: !flow.vlans().is_empty(),
         };
         keep_lowest(&mut group.rows, MAX_ROWS);
@@ -110,7 +111,9 @@ impl Group {
         if let Some(port) = own_port(case) {
             add_lowest(&mut self.own_ports, port, MAX_OWN_PORTS);
         }
-        self.inside_ipsec |= flow.associations.is_some();
+        if flow.associations.is_some() {
+            self.wraps.merge(&Wraps::of(flow));
+        }
         self.tagged |= !flow.vlans().is_empty();
     }
 
@@ -136,7 +139,7 @@ impl Group {
         self.outcomes.extend(&other.outcomes);
         self.announce(other.announced.as_ref());
         merge_lowest(&mut self.own_ports, &other.own_ports, MAX_OWN_PORTS);
-        self.inside_ipsec |= other.inside_ipsec;
+        self.wraps.merge(&other.wraps);
         self.tagged |= other.tagged;
     }
 

@@ -27,6 +27,7 @@ mod unexpected_port;
 
 mod unexpected_peer;
 
+mod wraps;
 mod wrong_protocol;
 
 mod cleartext_where_tls_expected;
