@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(
             finding.bpf,
             "host 10.20.0.101 and host 10.0.1.31 and \
-             (udp port 49200 or ah or esp or proto 141 or udp port 4500)"
+             (udp port 49200 or ah)"
         );
     }
 
