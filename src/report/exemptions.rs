@@ -80,6 +80,19 @@ pub(super) fn mends(report: &Report) -> Vec<(Vec<&str>, Vec<&str>)> {
     mends
 }
 
+/// What to mind before the rules of a row are made, each once with the rows that it is for.
+pub(super) fn cautions(report: &Report) -> Vec<(Vec<&str>, &str)> {
+    let mut cautions: Vec<(Vec<&str>, &str)> = Vec::new();
+    for exemption in told(report) {
+        let Some(caution) = remedy::caution(&exemption.remedy) else { continue };
+        match cautions.iter_mut().find(|(_, known)| *known == caution) {
+            Some((rows, _)) => rows.push(&exemption.row),
+            None => cautions.push((vec![&exemption.row], caution)),
+        }
+    }
+    cautions
+}
+
 fn commands(exemption: &Exemption) -> impl Iterator<Item = &str> {
     exemption.remedy.iter().map(String::as_str).filter(|step| step.starts_with(COMMAND))
 }

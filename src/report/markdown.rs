@@ -184,6 +184,9 @@ fn explained(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
             writeln!(out, "  - {} {text}", exemptions::relation(configured))?;
         }
     }
+    for (rows, caution) in exemptions::cautions(report) {
+        writeln!(out, "\n{}: {}", plain(&rows.join(", ")), plain(caution))?;
+    }
     let mends = exemptions::mends(report);
     for (rows, commands) in &mends {
         let rows = plain(&rows.join(", "));

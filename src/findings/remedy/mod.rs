@@ -239,9 +239,15 @@ pub(super) fn steps(lookup: &dyn Lookup, row: ExpectationId) -> Vec<String> {
     let entries = gather(lookup, lookup.needs());
     // The rules of the plan, so that two rows that one rule serves do not ask for two.
     if let Some(entry) = entries.iter().find(|entry| entry.rows.iter().any(|(own, _)| *own == id)) {
+        if entry.is_undecided() {
+            return vec![format!(
+                "{UNSET} for the clients, in the product and under [media] of the topology: the row asks for the ports {} of every client, and rules for these would leave nearly nothing to IPsec. Then this report and `portassay plan` print the rules.",
+                entry.need.ports
+            )];
+        }
         if entry.need.content_required {
             steps.push(format!(
-                "The ports {} are nearly all there are, so that the rules exempt nearly everything: set a narrower media range, and name it in [media] of the topology.",
+                "{NEARLY_ALL} {}. Set a narrower media range, and name it in [media] of the topology.",
                 entry.need.ports
             ));
         }
@@ -276,6 +282,12 @@ pub(super) fn steps(lookup: &dyn Lookup, row: ExpectationId) -> Vec<String> {
     steps
 }
 
+/// What to mind before the rules are made, if one of the steps says so: they would exempt nearly everything.
+pub fn caution(steps: &[String]) -> Option<&str> {
+    let mut steps = steps.iter().map(String::as_str);
+    steps.find(|step| step.starts_with(UNSET) || step.starts_with(NEARLY_ALL))
+}
+
 /// The ids of the rows whose rules exempt all that a remedy is about, if one of its steps says so.
 pub fn within(steps: &[String]) -> Option<impl Iterator<Item = &str>> {
     let wider = steps.iter().find_map(|step| step.strip_prefix(WITHIN))?;
@@ -307,6 +319,8 @@ const MAX_ADDRESSES: usize = 100;
 const MAX_RULES: usize = 4;
 
 const BOTH_ENDS: &str = "Make the exemption on both ends: the first rule of each transport on every computer that has an IPsec policy, the one called \"own end\" on the hosts of the role. All may stand in one GPO: a rule about the addresses of others does nothing. For a GPO add -PolicyStore '<domain>\\<GPO>', or in netsh first `advfirewall set store gpo=\"<domain>\\<GPO>\"`.";
+const UNSET: &str = "First set a media range";
+const NEARLY_ALL: &str = "The rules exempt nearly every port:";
 const WITHIN: &str = "All of this lies within the rules of ";
 const AFTERWARDS: &str = "Security associations outlive the change: wait until they expire (5 minutes idle, 1 hour at most by default) or run `netsh advfirewall monitor delete qmsa all`, then capture again.";
 const THE_REST: &str = "`portassay plan -t TOPOLOGY --format powershell` (or netsh, swanctl, xfrm) prints the commands for every row, for Linux too, and how to take them back.";
@@ -423,6 +437,13 @@ roles = ["client"]
         let entries = exempt(&policy);
         let clients = entries.iter().position(|entry| entry.ids() == "X15").unwrap();
         assert!(entries[clients].is_undecided());
+        let row = policy.needs().iter().map(|need| need.row).nth(4).unwrap();
+        let told = steps(&policy, row);
+        assert!(
+            caution(&told).unwrap().contains("the ports 1024-65535 of every client"),
+            "{told:?}"
+        );
+        assert!(commands(&policy, row).is_empty(), "{told:?}");
         assert!(serves(&entries[clients].need, &entries[1].need), "its hosts and ports hold X07's");
         assert!(entries.iter().all(|entry| entry.within != Some(clients)));
     }

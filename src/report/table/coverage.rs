@@ -130,6 +130,9 @@ fn ipsec(report: &Report, page: &mut Page<'_>) -> io::Result<()> {
             page.tagged(4, exemptions::relation(configured), tone, &configured.text)?;
         }
     }
+    for (rows, caution) in exemptions::cautions(report) {
+        page.tagged(2, &format!("{}:", rows.join(", ")), Tone::Doubtful, caution)?;
+    }
     let mends = exemptions::mends(report);
     for (rows, commands) in &mends {
         page.line(2, &format!("To make the exemption of {}, in PowerShell:", rows.join(", ")))?;
