@@ -142,6 +142,7 @@ impl Lookup for Testbed {
             hosts: host.map(|host| host.parse().unwrap()).into_iter().collect(),
             transports: &[6, 17],
             ports: &MEDIA_PORTS,
+            by_transport: &[],
             media_ports: &MEDIA_PORTS,
             content_required: false,
         };

@@ -112,33 +112,41 @@ fn asked(need: &Need<'_>, applies: bool, owner: Option<&Owner>) -> Asked {
     let own = owner.map(|owner| role.clone().meet(&here(&owner.addresses)));
     if let Some(Some(own)) = own {
         asked.own = true;
-        let space = own.with(Axis::LocalPort, boxes::port_spans(need.ports));
-        asked.spaces.extend(of_families(need, &space, (1, 0)));
+        for (transports, ports) in need.groups() {
+            let space = own.clone().with(Axis::LocalPort, boxes::port_spans(ports));
+            asked.spaces.extend(of_families(need, &transports, &space, (1, 0)));
+        }
         asked.own_spaces = asked.spaces.len();
     }
     let others = without(role.on(Axis::Local), owner.map_or(&[], |owner| &owner.addresses));
     if !others.is_empty() {
         asked.peer = true;
-        let mut space = Space::everything()
-            .with(Axis::Remote, others)
-            .with(Axis::RemotePort, boxes::port_spans(need.ports));
+        let mut space = Space::everything().with(Axis::Remote, others);
         if let Some(owner) = owner {
             space = space.with(Axis::Local, owner.addresses.clone());
         }
-        asked.spaces.extend(of_families(need, &space, (0, 1)));
+        for (transports, ports) in need.groups() {
+            let space = space.clone().with(Axis::RemotePort, boxes::port_spans(ports));
+            asked.spaces.extend(of_families(need, &transports, &space, (0, 1)));
+        }
     }
     asked
 }
 
-/// The traffic of a space in the row's transports and direction, each family by itself. `to` and `from` are the
+/// The traffic of a space in some of the row's transports and its direction, each family by itself. `to` and `from` are the
 /// directions in which the host sees packets to the role and from it.
-fn of_families(need: &Need<'_>, space: &Space, (to, from): (u128, u128)) -> Vec<Space> {
+fn of_families(
+    need: &Need<'_>,
+    transports: &[u8],
+    space: &Space,
+    (to, from): (u128, u128),
+) -> Vec<Space> {
     let directions = match need.side {
         MediaSide::To => vec![(to, to)],
         MediaSide::From => vec![(from, from)],
         MediaSide::Any => vec![(0, 1)],
     };
-    let transports = match need.transports {
+    let transports = match transports {
         [] => vec![(0, 255)],
         some => some.iter().map(|number| (u128::from(*number), u128::from(*number))).collect(),
     };

@@ -387,11 +387,11 @@ impl ExemptTerms {
         let fits = sent
             && (self.transports.is_empty() || self.transports.contains(&transport.0))
             && (shows_media || !self.content_required)
-            && end.port_within(&self.ports);
+            && end.port_within(self.ports_of(transport));
         if !fits {
             return None;
         }
-        let carries_media = end.port_within(&self.media_ports);
+        let carries_media = end.port_within(self.media_ports_of(transport));
         if shows_media && carries_media {
             return Some(MediaSign::Content);
         }

@@ -21,10 +21,28 @@ pub struct Need<'p> {
     pub transports: &'p [u8],
     /// Ports of the role's end, in the reading in force: the media ports, or strictly every port.
     pub ports: &'p PortSet,
+    /// The same by transport, where they differ.
+    pub by_transport: &'p [(u8, PortSet)],
     /// Ports of the role's end that carry media.
     pub media_ports: &'p PortSet,
     /// The media ports are nearly all there are, so that an exemption of them exempts nearly everything.
     pub content_required: bool,
+}
+
+impl<'p> Need<'p> {
+    /// Ports of the role's end over a transport, by its IP protocol number.
+    pub fn ports_of(&self, transport: u8) -> &'p PortSet {
+        let own = self.by_transport.iter().find(|(number, _)| *number == transport);
+        own.map_or(self.ports, |(_, ports)| ports)
+    }
+
+    /// Transports with their ports, those together that have the same: no number means any transport.
+    pub fn groups(&self) -> Vec<(Vec<u8>, &'p PortSet)> {
+        if self.by_transport.is_empty() {
+            return vec![(self.transports.to_vec(), self.ports)];
+        }
+        self.by_transport.iter().map(|(number, ports)| (vec![*number], ports)).collect()
+    }
 }
 
 impl Policy {
@@ -48,6 +66,7 @@ fn need<'p>(terms: &'p ExemptTerms, topology: Option<&Topology>) -> Need<'p> {
         hosts: outermost(hosts),
         transports: &terms.transports,
         ports: &terms.ports,
+        by_transport: if terms.strict { &[] } else { &terms.by_transport },
         media_ports: &terms.media_ports,
         content_required: terms.content_required,
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::diagnose::{Diagnosis, Word};
+use crate::decode::Transport;
 
 /// A set of ports as sorted, disjoint, inclusive ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -138,6 +139,40 @@ pub(super) fn parse(word: &Word, named: &dyn NamedRanges, diagnosis: &mut Diagno
     PortSet::new(ranges)
 }
 
+/// Reads a port expression in which an item may be for one transport alone, such as `443/tcp,3478/udp,edge-media`:
+/// what each of `transports` has, in their order.
+pub(super) fn parse_by_transport(
+    word: &Word,
+    transports: &[u8],
+    named: &dyn NamedRanges,
+    diagnosis: &mut Diagnosis,
+) -> Vec<(u8, PortSet)> {
+    let mut by_transport: Vec<(u8, Vec<(u16, u16)>)> =
+        transports.iter().map(|number| (*number, Vec::new())).collect();
+    for mut item in word.split(',') {
+        let mut only = None;
+        if let Some((ports, transport)) = item.text.split_once('/') {
+            only = Some(match transport {
+                "tcp" => Transport::TCP.0,
+                "udp" => Transport::UDP.0,
+                _ => {
+                    let problem = format!("'{}' names no transport", item.text);
+                    diagnosis.advise(&item.span, problem, "tcp or udp, such as 3478/udp");
+                    continue;
+                }
+            });
+            item.text = ports.to_owned();
+        }
+        let ports = parse(&item, named, diagnosis);
+        for (number, ranges) in &mut by_transport {
+            if only.is_none_or(|only| only == *number) {
+                ranges.extend(ports.ranges());
+            }
+        }
+    }
+    by_transport.into_iter().map(|(number, ranges)| (number, PortSet::new(ranges))).collect()
+}
+
 enum Fault {
     Number,
     Reversed(u16, u16),
@@ -181,6 +216,22 @@ mod tests {
         assert_eq!(read("any").0.count(), 65_536);
         assert_eq!(read("1024-65535").0.count(), 64_512);
         assert!(read("80,443").1.is_none());
+    }
+
+    #[test]
+    fn ports_may_be_of_one_transport() {
+        let read = |text: &str| {
+            let mut diagnosis = Diagnosis::new("f", text);
+            let word = Word { text: text.into(), span: 0..text.len() };
+            let found = parse_by_transport(&word, &[6, 17], &NoNames, &mut diagnosis);
+            let shown: Vec<String> = found.iter().map(|(_, ports)| ports.to_string()).collect();
+            (shown, diagnosis.into_text().unwrap_or_default())
+        };
+        let (ports, told) = read("443/tcp, 3478/udp,50000-59999");
+        assert_eq!(ports, ["443,50000-59999", "3478,50000-59999"]);
+        assert_eq!(told, "");
+        assert!(read("443/sctp").1.contains("'443/sctp' names no transport"));
+        assert!(read("9-3/tcp").1.contains("reversed"));
     }
 
     #[test]

@@ -149,8 +149,17 @@ fn exempt_terms(
         MediaSide::Any => (own.with(expectation.from), &row.from_port),
     };
     let media_port = row.media_port.as_ref().or(own_port.as_ref());
-    let ports =
-        media_port.map_or_else(PortSet::any, |word| ports::parse(word, context.names, diagnosis));
+    let by_transport = media_port.filter(|word| word.text.contains('/')).map(|word| {
+        let both = [Transport::TCP.0, Transport::UDP.0];
+        let named = &expectation.transports[..];
+        let transports = if named.is_empty() { &both } else { named };
+        ports::parse_by_transport(word, transports, context.names, diagnosis)
+    });
+    let ports = match (&by_transport, media_port) {
+        (Some(sets), _) => PortSet::new(sets.iter().flat_map(|(_, set)| set.ranges()).copied()),
+        (None, Some(word)) => ports::parse(word, context.names, diagnosis),
+        (None, None) => PortSet::any(),
+    };
     if side == MediaSide::Any {
         expectation.from = roles;
     }
@@ -166,6 +175,7 @@ fn exempt_terms(
         transports: expectation.transports.clone(),
         ports: if every_port { PortSet::any() } else { ports.clone() },
         media_ports: ports,
+        by_transport: by_transport.unwrap_or_default(),
         content_required: content_required && !every_port,
         set_by_site,
         strict: every_port,

@@ -4,6 +4,7 @@ use super::file::{MediaSide, PortSource};
 use super::ports::PortSet;
 use super::roles::RoleSet;
 use super::{ExpectationId, Security};
+use crate::decode::Transport;
 use crate::identify::{Confidence, Identification};
 
 /// The conditions of a row.
@@ -76,11 +77,26 @@ pub(super) struct ExemptTerms {
     pub(super) ports: PortSet,
     /// Those that carry media, in either reading.
     pub(super) media_ports: PortSet,
+    /// The same by transport, where they differ.
+    pub(super) by_transport: Vec<(u8, PortSet)>,
     pub(super) content_required: bool,
     /// The site has set the media ports.
     pub(super) set_by_site: bool,
     /// Any traffic of the role, listener or not: the strict reading.
     pub(super) strict: bool,
+}
+
+impl ExemptTerms {
+    /// The ports that carry media over a transport.
+    pub(super) fn media_ports_of(&self, transport: Transport) -> &PortSet {
+        let own = self.by_transport.iter().find(|(number, _)| *number == transport.0);
+        own.map_or(&self.media_ports, |(_, ports)| ports)
+    }
+
+    /// Those meant over a transport, in the reading in force.
+    pub(super) fn ports_of(&self, transport: Transport) -> &PortSet {
+        if self.strict { &self.ports } else { self.media_ports_of(transport) }
+    }
 }
 
 /// One end of a flow as the judge sees it.

@@ -220,8 +220,8 @@ const CLIENT_DIRECTIONS: &[(&str, &str, &str)] = &[
 
 /// The role side's ports for the media-only reading of the exemptions, and what runs there.
 const MEDIA_PORTS: &[(&str, &str, &str)] = &[
-    ("av-edge-internal", "443,3478", "stun"),
-    ("av-edge-external", "443,3478,50000-59999", "stun"),
+    ("av-edge-internal", "443/tcp,3478/udp", "stun"),
+    ("av-edge-external", "443/tcp,3478/udp,50000-59999", "stun"),
     ("mediation", "49152-57500", "media:audio"),
     ("conferencing-attendant", "49152-57500", "media:audio"),
     ("front-end", "49152-57500,57501-65535", "media:audio"),

@@ -43,15 +43,19 @@ pub(super) fn port_text(ports: &str) -> String {
         return ports.into();
     }
     let base = pack("base");
-    let mut ranges: Vec<(u16, u16)> = ports
+    let mut ranges: Vec<(u16, u16, &str)> = ports
         .split(',')
-        .map(|item| base["ranges"].get(item).and_then(Value::as_str).unwrap_or(item))
-        .map(|item| item.split_once('-').unwrap_or((item, item)))
-        .map(|(first, last)| (first.parse().unwrap(), last.parse().unwrap()))
+        .map(|item| item.find('/').map_or((item, ""), |at| item.split_at(at)))
+        .map(|(item, only)| {
+            (base["ranges"].get(item).and_then(Value::as_str).unwrap_or(item), only)
+        })
+        .map(|(item, only)| (item.split_once('-').unwrap_or((item, item)), only))
+        .map(|((first, last), only)| (first.parse().unwrap(), last.parse().unwrap(), only))
         .collect();
     ranges.sort_unstable();
-    assert!(ranges.iter().all(|(first, last)| first <= last), "{ports}");
-    let texts: Vec<String> = ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+    assert!(ranges.iter().all(|(first, last, _)| first <= last), "{ports}");
+    let texts: Vec<String> =
+        ranges.iter().map(|(first, last, only)| format!("{first}-{last}{only}")).collect();
     texts.join(",")
 }
 

@@ -133,10 +133,18 @@ fn serves(wide: &Need<'_>, narrow: &Need<'_>) -> bool {
     let transports = wide.transports.is_empty()
         || (!narrow.transports.is_empty()
             && narrow.transports.iter().all(|number| wide.transports.contains(number)));
-    let within = |range: &(u16, u16)| {
-        wide.ports.ranges().iter().any(|(first, last)| *first <= range.0 && range.1 <= *last)
+    let within = |(numbers, ports): (Vec<u8>, &PortSet)| {
+        let wide: Vec<&PortSet> = match &numbers[..] {
+            [] => vec![wide.ports],
+            some => some.iter().map(|number| wide.ports_of(*number)).collect(),
+        };
+        wide.iter().all(|wide| ports.ranges().iter().all(|range| holds(wide, *range)))
     };
-    hosts && transports && narrow.ports.ranges().iter().all(within)
+    hosts && transports && narrow.groups().into_iter().all(within)
+}
+
+fn holds(ports: &PortSet, (low, high): (u16, u16)) -> bool {
+    ports.ranges().iter().any(|(first, last)| *first <= low && high <= *last)
 }
 
 /// The first entry that exempts all that this one asks for, and more or the same earlier in the list.
@@ -194,6 +202,7 @@ impl Exempt<'_> {
         };
         let mut rules = Vec::new();
         for transport in self.transports() {
+            let ports = transport.map_or(self.need.ports, |known| self.need.ports_of(known.0));
             for end in [End::Peer, End::Own] {
                 for (position, &hosts) in hosts.iter().enumerate() {
                     rules.push(Rule {
@@ -201,7 +210,7 @@ impl Exempt<'_> {
                         end,
                         transport,
                         hosts,
-                        ports: Some(self.need.ports).filter(|ports| !ports.is_any()),
+                        ports: Some(ports).filter(|ports| !ports.is_any()),
                     });
                 }
             }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Holds, Plan, PlanFormat, hosts, transports};
-use crate::policy::{Member, Who};
+use crate::policy::{Member, PortSet, Who};
 use crate::report::Style;
 use crate::report::csv::Sheet;
 
@@ -44,21 +44,24 @@ pub(super) fn lines(plan: &Plan<'_>) -> Vec<[String; 11]> {
             ]
         })
         .collect();
-    lines.extend(plan.exemptions().map(|(entry, remark)| {
+    lines.extend(plan.exemptions().flat_map(|(entry, remark)| {
         let ids: Vec<&str> = entry.rows.iter().map(|(id, _)| *id).collect();
-        [
-            "exempt".into(),
-            ids.join(" "),
-            "anyone".into(),
-            String::new(),
-            entry.title.clone(),
-            hosts(entry).join(" "),
-            transports(entry.need.transports),
-            String::new(),
-            entry.need.ports.to_string(),
-            "IPsec leaves it alone, both ways".into(),
-            remark.unwrap_or_default(),
-        ]
+        let line = move |(numbers, ports): (Vec<u8>, &PortSet)| {
+            [
+                "exempt".into(),
+                ids.join(" "),
+                "anyone".into(),
+                String::new(),
+                entry.title.clone(),
+                hosts(entry).join(" "),
+                transports(&numbers),
+                String::new(),
+                ports.to_string(),
+                "IPsec leaves it alone, both ways".into(),
+                remark.clone().unwrap_or_default(),
+            ]
+        };
+        entry.need.groups().into_iter().map(line)
     }));
     lines
 }

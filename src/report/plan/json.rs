@@ -85,6 +85,12 @@ struct Closed<'p> {
 }
 
 #[derive(Serialize)]
+struct ByTransport {
+    transport: String,
+    ports: Vec<Port>,
+}
+
+#[derive(Serialize)]
 struct Exemption<'p> {
     rows: Vec<&'p str>,
     name: String,
@@ -93,6 +99,7 @@ struct Exemption<'p> {
     addresses: Vec<String>,
     transports: Vec<String>,
     ports: Vec<Port>,
+    by_transport: Vec<ByTransport>,
     media_ports: Vec<Port>,
     nearly_every_port: bool,
     within: Option<Vec<&'p str>>,
@@ -173,6 +180,15 @@ fn exempt<'p>(
         addresses,
         transports: transports(entry.need.transports),
         ports: ports(entry.need.ports),
+        by_transport: entry
+            .need
+            .transports
+            .iter()
+            .map(|number| ByTransport {
+                transport: Transport(*number).to_string(),
+                ports: ports(entry.need.ports_of(*number)),
+            })
+            .collect(),
         media_ports: ports(entry.need.media_ports),
         nearly_every_port: entry.need.content_required,
         within: entry.within.and_then(|at| entries.get(at)).map(ids),

@@ -80,8 +80,10 @@ fn exempt(plan: &Plan<'_>, page: &mut Page<'_>) -> io::Result<()> {
         ("Remark", Align::Left),
     ]);
     for (entry, remark) in plan.exemptions() {
-        let service =
-            format!("{} {}", transports(entry.need.transports), spelled(entry.need.ports));
+        let groups = entry.need.groups().into_iter();
+        let services =
+            groups.map(|(numbers, ports)| format!("{} {}", transports(&numbers), spelled(ports)));
+        let service = services.collect::<Vec<_>>().join(", ");
         let cells = vec![
             entry.ids(),
             entry.title.clone(),
