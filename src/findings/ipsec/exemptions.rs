@@ -102,8 +102,7 @@ pub(in crate::findings) struct Sight {
 }
 
 impl Sight {
-    /// Notes how long hidden packets waited for a negotiation, and where that began, if it is as likely as not that
-    /// they are media.
+    /// Notes how long hidden packets waited for a negotiation, and where that began, if they are likely media.
     pub(in crate::findings) fn wait_for(&mut self, wait: Option<(i64, FrameRef)>) {
         let likely = self.ground.level(self.packets) >= Level::Likely;
         if let Some((delay, frame)) = wait.filter(|_| likely) {
