@@ -160,6 +160,103 @@ fn the_delay_is_what_the_frames_show() {
     assert_eq!((&one["media"]["protocol"], &one["media"]["packets"]), (&json!("rtp"), &json!(4)));
 }
 
+/// Two seconds of media from each side, each packet in ESP.
+fn call(begin: f64, spi: u32, wrap: impl Fn(Packet, u32, u32) -> Packet) -> Vec<(f64, Packet)> {
+    // Ports change from call to call.
+    let client = at(&format!("10.20.0.5:{}", 50_000 + (spi >> 12)));
+    let server = at("10.0.1.31:49200");
+    let packets = (0..120_u16).flat_map(|n| {
+        let ms = begin + f64::from(n) * 20.0;
+        let sound = noise(n.into(), 160);
+        let side = |from, to, ssrc| {
+            udp(from, to).payload(rtp(Rtp { ssrc, payload_type: 0 }, n, &sound)).dscp(46)
+        };
+        let sequence = u32::from(n) + 1;
+        [
+            (ms, wrap(side(client, server, 7), spi, sequence)),
+            (ms + 3.0, wrap(side(server, client, 8), spi + 1, sequence)),
+        ]
+    });
+    packets.collect()
+}
+
+fn readable(packet: Packet, spi: u32, sequence: u32) -> Packet {
+    packet.esp_null(spi, sequence)
+}
+
+fn hidden(packet: Packet, spi: u32, sequence: u32) -> Packet {
+    packet.esp(spi, sequence)
+}
+
+/// What a check says of the row of what the mediation server is sent.
+fn inbound(packets: &[(f64, Packet)]) -> Value {
+    let ipsec = told(packets);
+    let rows = ipsec["exemptions"].as_array().unwrap();
+    rows.iter().find(|row| row["row"] == "X05").unwrap().clone()
+}
+
+/// The exchange that makes a further association ten minutes later.
+fn anew(begin: f64) -> Vec<(f64, Packet)> {
+    let body = noise(5, 200);
+    let child = Said {
+        version: 0x20,
+        exchange: 36,
+        flags: 8,
+        next: 46,
+        id: 2,
+        answer: 9,
+        body: &body,
+        ..FIRST
+    };
+    vec![(begin, asks(&child)), (begin + 80.0, answers(&Said { flags: 0x20, ..child }))]
+}
+
+#[test]
+fn a_call_that_waits_for_a_further_association_alone_has_a_delay_too() {
+    let first = [ike2(500), call(50.0, 0x1000, readable)].concat();
+    let second = [anew(600_000.0), call(600_150.0, 0x2000, readable)].concat();
+    let both = [first.clone(), second.clone()].concat();
+    let ipsec = told(&both);
+    let all = ipsec["negotiations"].as_array().unwrap();
+    let waits: Vec<&Value> = all.iter().map(|one| &one["media_delay_ms"]).collect();
+    assert_eq!(waits.len(), 2, "{ipsec:#}");
+    near(waits[0], 50.0);
+    near(waits[1], 150.0);
+    near(&inbound(&both)["delay_ms"], 150.0);
+    // Of the older association nothing is captured.
+    near(&inbound(&second)["delay_ms"], 150.0);
+    // While the first is in use, the second renews it.
+    let renewal = [anew(20_000.0), call(20_150.0, 0x2000, readable)].concat();
+    let ipsec = told(&[first, renewal].concat());
+    let all = ipsec["negotiations"].as_array().unwrap();
+    assert_eq!((all.len(), &all[0]["renewals"]), (1, &json!(1)), "{ipsec:#}");
+}
+
+#[test]
+fn what_resembles_media_waited_as_likely_as_it_is_media() {
+    let row = inbound(&[ike2(500), call(60.0, 0x1000, hidden)].concat());
+    assert_eq!(row["status"], json!("likely"));
+    near(&row["delay_ms"], 60.0);
+    let text = row["evidence"][0].as_str().unwrap();
+    let said =
+        "; if they are media, they waited 60.000 ms for the negotiation at capture 0, frame 1";
+    assert!(text.ends_with(said), "{text}");
+    let older = inbound(&call(60.0, 0x1000, hidden));
+    assert_eq!((&older["status"], &older["delay_ms"]), (&json!("likely"), &Value::Null));
+}
+
+#[test]
+fn hidden_packets_of_both_ways_in_udp_are_one_flow_of_a_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_udp = |packet: Packet, spi, sequence| packet.esp(spi, sequence).in_udp(4500, 4500);
+    let packets = [ike2(4500), call(60.0, 0x1000, in_udp)].concat();
+    let report = check(folder.path(), &packets, "json");
+    let findings = report["findings"].as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["rule"] == "esp-resembles-media").unwrap();
+    // Two messages moved to the port of ESP.
+    assert_eq!((&found["flows"], &found["packets"]), (&json!(1), &json!(242)));
+}
+
 #[test]
 fn behind_a_nat_the_association_begins_in_udp() {
     let mut packets = ike2(4500);
@@ -244,8 +341,11 @@ fn many() -> Vec<(f64, Packet)> {
         }
         if host % 5 == 0 {
             let from = at(&format!("10.20.0.{host}:50020"));
-            let payload = rtp(Rtp { ssrc: 7, payload_type: 0 }, 1, &noise(9, 160));
-            packets.push((begin + 500.0, udp(from, at("10.0.1.31:49200")).payload(payload)));
+            for n in 1..5 {
+                let payload = rtp(Rtp { ssrc: 7, payload_type: 0 }, n, &noise(9, 160));
+                let ms = begin + 480.0 + f64::from(n) * 20.0;
+                packets.push((ms, udp(from, at("10.0.1.31:49200")).payload(payload)));
+            }
         }
     }
     packets

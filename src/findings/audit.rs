@@ -11,10 +11,11 @@ use super::case::{Case, Lookup, Row};
 use super::expected::Roll;
 use super::filters::{Subject, bpf, display_filter};
 use super::fingerprint::fingerprint;
-use super::group::Group;
+use super::group::{Group, Wait};
 use super::ipsec::Ground;
 use super::ipsec::exemptions::Watch;
 use super::ipsec::held_up::{held_up, negotiated};
+use super::kept::Kept;
 use super::later::Later;
 use super::ledger::{DYNAMIC, Entry, FIRST_DYNAMIC, Ledger, Slot};
 use super::negotiations::{Negotiations, Tied, Ties};
@@ -24,7 +25,7 @@ use super::{
     mtls_not_presented, remedy, silent_media,
 };
 use crate::decode::Transport;
-use crate::flow::{Endpoint, Outcome, is_group};
+use crate::flow::{Endpoint, FrameRef, Outcome, is_group};
 use crate::identify::{Confidence, Identification};
 use crate::input::Timestamp;
 use crate::policy::{Class, Learned, Misfit, Party, Policy};
@@ -175,12 +176,19 @@ impl<'p> Audit<'p> {
             if blind {
                 (spark.severity, spark.confidence) = (Severity::Note, Confidence::Low);
             }
-            self.enter(position, &case, &spark, blind);
+            self.enter(position, &case, &spark, blind, None);
         }
     }
 
     /// Puts what a rule says to what it said before.
-    fn enter(&mut self, rule: usize, case: &Case<'_>, spark: &Spark, blind: bool) {
+    fn enter(
+        &mut self,
+        rule: usize,
+        case: &Case<'_>,
+        spark: &Spark,
+        blind: bool,
+        wait: Option<Wait>,
+    ) {
         let flow = case.judged.flow;
         let key = Key {
             rule,
@@ -195,8 +203,9 @@ impl<'p> Audit<'p> {
         // Most flows of a finding are not its first, and a group of one is not made for them.
         if let Some(group) = ledger.find(&slot, port) {
             group.add(case, spark, blind);
+            group.wait = group.wait.take().max(wait);
         } else {
-            let group = Group { blind: u64::from(blind), ..Group::of(case, spark) };
+            let group = Group { blind: u64::from(blind), wait, ..Group::of(case, spark) };
             ledger.add(slot, port, group);
         }
     }
@@ -223,7 +232,7 @@ impl<'p> Audit<'p> {
             };
             let case = Case::of(&judged, lookup, Deployment::NONE);
             if let Some(spark) = media_outside_range::never_came(&case) {
-                self.enter(rule, &case, &spark, false);
+                self.enter(rule, &case, &spark, false, None);
             }
         }
     }
@@ -240,15 +249,21 @@ impl<'p> Audit<'p> {
         let Some(rule) = RULES.iter().position(|rule| rule.name == name) else { return };
         let lookup: &dyn Lookup = self.lookup;
         let deployment = Arc::clone(&self.deployment);
+        // Hosts that ask each other at the same time do so for the same media, which count once.
+        let mut by_media: BTreeMap<FrameRef, Vec<(Tied, Box<Kept>)>> = BTreeMap::new();
         for (tied, media) in self.ties.take_untold(until) {
+            by_media.entry(media.judged().flow.first_frame).or_default().push((tied, media));
+        }
+        for (tied, media) in by_media.values().filter_map(|all| Some((all, &all.first()?.1))) {
             let judged = media.judged();
             let case = Case::of(&judged, lookup, &deployment);
-            let Some(held_up) = held_up(&tied, &case) else { continue };
-            let spark = media_waits_for_ipsec::late(&case, &held_up);
-            for (row, sight) in held_up.rows {
+            let all: Vec<_> = tied.iter().filter_map(|(tied, _)| held_up(tied, &case)).collect();
+            let Some(spark) = media_waits_for_ipsec::late(&case, &all) else { continue };
+            let wait = all.iter().map(|held_up| held_up.wait.clone()).max();
+            for (row, sight) in all.into_iter().flat_map(|held_up| held_up.rows) {
                 self.watch.see(row.key, sight, lookup);
             }
-            self.enter(rule, &case, &spark, false);
+            self.enter(rule, &case, &spark, false, wait);
         }
         if !lookup.strict() {
             return;
@@ -274,15 +289,20 @@ impl<'p> Audit<'p> {
             let judged = kept.judged();
             let case = Case::of(&judged, lookup, &deployment);
             let negotiated = self.ties.knows(&case);
-            for hidden in self.later.hidden(&case, &self.exempt, negotiated) {
-                let spark = esp_resembles_media::late(&case, &hidden);
-                for (row, sight) in hidden.sights {
+            let wait = self.ties.hidden_wait(&case);
+            let mut telling = Vec::new();
+            for mut hidden in self.later.hidden(&case, &self.exempt, negotiated) {
+                for (row, mut sight) in hidden.sights.drain(..) {
+                    sight.wait_for(wait);
                     self.watch.see(row, sight, lookup);
                 }
                 // What resembles nothing is no finding, strict as the reading may be.
                 if hidden.ground != Ground::Hidden {
-                    self.enter(rule, &case, &spark, false);
+                    telling.push(hidden);
                 }
+            }
+            if let Some(spark) = esp_resembles_media::late(&case, &telling) {
+                self.enter(rule, &case, &spark, false, None);
             }
         }
     }
@@ -467,7 +487,6 @@ mod tests {
     use super::*;
     use crate::findings::testbed::{AUDIO, DNS, EXEMPT_IN, SIP, Sample, Testbed, WEB, flow};
     use crate::findings::{MAX_ADDRESSES, MAX_FRAMES};
-    use crate::flow::FrameRef;
 
     fn unexpected(from: &str, to: &str) -> Sample {
         flow(from, to).class(Class::Unexpected).nearest(WEB, Misfit::Port)

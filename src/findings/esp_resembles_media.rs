@@ -19,26 +19,28 @@ pub(super) const RULE: Rule = Rule {
     message,
 };
 
-/// What the rule says once all flows are known.
-pub(super) fn late(case: &Case<'_>, hidden: &Hidden<'_>) -> Spark {
-    let (severity, confidence) = hidden.ground.level(case.judged.flow.packets()).grade();
-    Spark {
+/// What the rule says once all flows are known, of the directions of a flow; ESP in UDP has two.
+pub(super) fn late(case: &Case<'_>, all: &[Hidden<'_>]) -> Option<Spark> {
+    let surest = all.iter().max_by_key(|hidden| hidden.ground)?;
+    let (severity, confidence) = surest.ground.level(case.judged.flow.packets()).grade();
+    let rows = || all.iter().flat_map(|hidden| &hidden.rows).copied();
+    Some(Spark {
         severity,
         confidence,
-        expectation: case.lead(hidden.rows.iter().copied()),
-        rows: hidden.rows.iter().map(|row| row.key).collect(),
+        expectation: case.lead(rows()),
+        rows: rows().map(|row| row.key).collect(),
         misfit: None,
         range: Some("esp"),
         frame: None,
-        detail: Some(hidden.detail.clone().into()),
-    }
+        detail: Some(surest.detail.clone().into()),
+    })
 }
 
 fn message(telling: &Telling<'_>) -> String {
     format!(
         "ESP {} has {}; its content is hidden; {} media between them",
         telling.way(),
-        telling.details(),
+        telling.alternatives(),
         telling.rows_do("exempts", "exempt"),
     )
 }

@@ -14,6 +14,9 @@ use crate::identify::Confidence;
 use crate::input::Timestamp;
 use crate::policy::{Announcement, ExpectationId, Misfit, Party};
 
+/// How long media waited, in ns, and how it went.
+pub(super) type Wait = (i64, String);
+
 /// Flows about which one rule says the same.
 #[derive(Debug, Clone)]
 pub(super) struct Group {
@@ -45,6 +48,8 @@ pub(super) struct Group {
     pub(super) announced: Option<Announcement>,
     /// Ports that initiated; the lowest [`MAX_OWN_PORTS`].
     pub(super) own_ports: BTreeSet<u16>,
+    /// The longest that any of them waited for a negotiation, in ns, and how that went.
+    pub(super) wait: Option<Wait>,
     /// The IPsec that flows came in.
     pub(super) wraps: Wraps,
     /// Some flow came with a VLAN tag, which BPF must be told.
@@ -77,6 +82,7 @@ impl Group {
             outcomes: BTreeSet::from([case.judged.outcome]),
             announced: announcement(case).cloned(),
             own_ports: own_port(case).into_iter().collect(),
+            wait: None,
             wraps: Wraps::of(flow),
             tagged: !flow.vlans().is_empty(),
         };
@@ -139,6 +145,7 @@ impl Group {
         self.outcomes.extend(&other.outcomes);
         self.announce(other.announced.as_ref());
         merge_lowest(&mut self.own_ports, &other.own_ports, MAX_OWN_PORTS);
+        self.wait = self.wait.take().max(other.wait.clone());
         self.wraps.merge(&other.wraps);
         self.tagged |= other.tagged;
     }

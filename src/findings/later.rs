@@ -138,7 +138,12 @@ impl Later {
             let sights = rows.iter().map(|row| (row.key, sight(row))).collect();
             let takes_over =
                 if ground == Ground::Switch { ", from where media in clear ends" } else { "" };
-            let detail = format!("{sealed}{takes_over}");
+            let context = if with_call && ground == Ground::RhythmInContext {
+                ", and began within 10 s after signalling"
+            } else {
+                ""
+            };
+            let detail = format!("{sealed}{takes_over}{context}");
             (!rows.is_empty()).then_some(Hidden { ground, detail, rows, sights })
         };
         sealed(case).into_iter().filter_map(say).collect()

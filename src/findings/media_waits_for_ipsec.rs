@@ -1,6 +1,6 @@
 //! A negotiation that media caused, or that began with it, though the hosts are to leave media alone.
 
-use super::ipsec::HeldUp;
+use super::ipsec::{Ground, HeldUp};
 use super::{Case, Rule, Severity, Sight, Spark, Telling};
 
 pub(super) const RULE: Rule = Rule {
@@ -20,32 +20,35 @@ pub(super) const RULE: Rule = Rule {
     message,
 };
 
-/// What the rule says once all flows are known.
-pub(super) fn late(case: &Case<'_>, held_up: &HeldUp<'_>) -> Spark {
-    let (severity, confidence) = held_up.ground.level(case.judged.flow.packets()).grade();
-    Spark {
+/// What the rule says once all flows are known, of media and the negotiations that came with it: more than one where
+/// both hosts ask at once.
+pub(super) fn late(case: &Case<'_>, all: &[HeldUp<'_>]) -> Option<Spark> {
+    let ground: Ground = all.iter().map(|held_up| held_up.ground).max()?;
+    let (severity, confidence) = ground.level(case.judged.flow.packets()).grade();
+    let rows = || all.iter().flat_map(|held_up| &held_up.rows).map(|(row, _)| *row);
+    Some(Spark {
         severity,
         confidence,
-        expectation: case.lead(held_up.rows.iter().map(|(row, _)| *row)),
-        rows: held_up.rows.iter().map(|(row, _)| row.key).collect(),
+        expectation: case.lead(rows()),
+        rows: rows().map(|row| row.key).collect(),
         misfit: None,
         range: Some("media-range"),
-        frame: Some(held_up.frame),
-        detail: Some(held_up.detail.clone().into()),
-    }
+        frame: all.iter().map(|held_up| held_up.frame).min(),
+        detail: None,
+    })
 }
 
 fn message(telling: &Telling<'_>) -> String {
-    let number = match telling.flows() {
-        0 | 1 => "an IPsec negotiation".to_owned(),
-        flows => format!("{flows} IPsec negotiations"),
+    let (number, longest) = match telling.flows() {
+        0 | 1 => ("an IPsec negotiation".to_owned(), ", "),
+        flows => (format!("{flows} IPsec negotiations"), "; the longest wait was for one "),
     };
     format!(
-        "{number} came with media between {} and {} on {}, {}; {} it",
+        "{number} came with media between {} and {} on {}{longest}{}; {} it",
         telling.initiator(),
         telling.responder(),
         telling.service(),
-        telling.details(),
+        telling.longest_wait(),
         telling.rows_do("exempts", "exempt"),
     )
 }
@@ -76,7 +79,11 @@ mod tests {
     }
 
     fn media(first: i64) -> Sample {
-        let sample = flow("10.20.0.101:50020", "10.0.1.31:49200").udp().protocol("rtp");
+        media_of("10.20.0.101:50020", first)
+    }
+
+    fn media_of(client: &str, first: i64) -> Sample {
+        let sample = flow(client, "10.0.1.31:49200").udp().protocol("rtp");
         let sign = MediaSign::Content;
         sample
             .exempt(&[(EXEMPT_IN, sign), (EXEMPT_OUT, sign)])
@@ -95,6 +102,41 @@ mod tests {
             finding.message,
             "an IPsec negotiation came with media between client 10.20.0.101 and mediation med01 on \
              udp/49200, which nobody answered; media fell back to clear after 3000.000 ms; X05 exempts it"
+        );
+    }
+
+    /// Each of these asks another twice, half a second apart.
+    fn both(asking: [[&str; 2]; 2]) -> Testbed {
+        let mut negotiations = Negotiations::default();
+        for (nth, [from, to]) in asking.into_iter().enumerate() {
+            for turn in 0..2 {
+                let told = Told { cookie: nth as u64 + 1, ..Told::default() };
+                let time = Timestamp((BEGIN + turn * 500) * 1_000_000);
+                let frame = at(nth as u64 * 2 + turn.unsigned_abs() + 4);
+                negotiations.take(&message(&told), end(from), end(to), frame, time);
+            }
+        }
+        Testbed { negotiations, ..Testbed::default() }
+    }
+
+    #[test]
+    fn media_for_which_both_hosts_ask_count_once() {
+        let asking = [["10.20.0.101", "10.0.1.31"], ["10.0.1.31", "10.20.0.101"]];
+        let finding = both(asking).only_finding(&media(3_000));
+        assert_eq!((finding.flows, finding.packets, finding.bytes), (1, 80, 8_000));
+        assert!(finding.message.ends_with("; X05, X06 exempt it"), "{}", finding.message);
+    }
+
+    #[test]
+    fn of_several_the_longest_wait_is_told() {
+        let bed = both([["10.20.0.101", "10.0.1.31"], ["10.20.0.102", "10.0.1.31"]]);
+        let samples = [media(900), media_of("10.20.0.102:50020", 3_000).frame(9)];
+        let [finding] = bed.findings(&samples).try_into().expect("one finding");
+        assert_eq!(
+            finding.message,
+            "2 IPsec negotiations came with media between client hosts 10.20.0.101, 10.20.0.102 and \
+             mediation med01 on udp/49200; the longest wait was for one which nobody answered; media \
+             fell back to clear after 3000.000 ms; X05 exempts it"
         );
     }
 

@@ -109,6 +109,17 @@ impl<'a> Telling<'a> {
         details.join(" and ")
     }
 
+    /// What was seen, where each flow has one of several.
+    pub(super) fn alternatives(&self) -> String {
+        let details: Vec<&str> = self.group.details.iter().map(AsRef::as_ref).collect();
+        details.join(", or ")
+    }
+
+    /// How it went that made media wait longest.
+    pub(super) fn longest_wait(&self) -> &str {
+        self.group.wait.as_ref().map_or("", |(_, words)| words)
+    }
+
     /// `from` one side `to` the other for what goes one way, such as ESP, else `between` them.
     pub(super) fn way(&self) -> String {
         let (initiator, responder) = (self.initiator(), self.responder());

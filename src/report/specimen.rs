@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::{CaptureReport, Format, Grade, Overall, Report, SeemingRole, ServiceSeen, Style};
 use crate::decode::{Layer, Transport};
 use crate::findings::audit::{ClassTotals, Configured, Exemption, Expected, ExpectedState, Peers};
-use crate::findings::negotiations::{Course, Families, Media, Negotiation, Tied};
+use crate::findings::negotiations::{Course, Families, Media, Negotiation, Others, Tied};
 use crate::findings::{Finding, PartyGroup, Severity, Summary};
 use crate::flow::{Counters, DirectionBy, Endpoint, Flow, FrameRef, TcpSeen};
 use crate::identify::Confidence;
@@ -186,7 +186,7 @@ fn negotiated() -> Tied {
         clear: Some(media),
         other_triggers: 1,
         icmp_triggers: 0,
-        other_began: None,
+        others: Others::default(),
         kept: None,
         trigger_frames: BTreeSet::from([FrameRef { capture: 0, frame: 39 }]),
     }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::clear::respected;
 use super::configured::{Asking, Configured, Said, Seen};
 use super::ground::{Ground, Level};
+use super::held_up::shown;
 use super::protected::{Protected, Told, protected};
 use super::sealed::{Sealed, sealed};
 use crate::decode::Transport;
@@ -98,6 +99,21 @@ pub(in crate::findings) struct Sight {
     pub(in crate::findings) text: String,
     /// What exported rules are asked about, if it is media that can be named.
     pub(in crate::findings) asking: Option<Asking>,
+}
+
+impl Sight {
+    /// Notes how long hidden packets waited for a negotiation, and where that began, if they are likely media.
+    pub(in crate::findings) fn wait_for(&mut self, wait: Option<(i64, FrameRef)>) {
+        let likely = self.ground.level(self.packets) >= Level::Likely;
+        if let Some((delay, frame)) = wait.filter(|_| likely) {
+            self.delay = Some(delay);
+            let (shown, place) = (shown(delay), place(frame));
+            self.text = format!(
+                "{}; if they are media, they waited {shown} ms for the negotiation at {place}",
+                self.text
+            );
+        }
+    }
 }
 
 impl Watch {
@@ -488,8 +504,8 @@ mod tests {
         assert_eq!(finding.rule, "esp-resembles-media");
         assert_eq!(
             finding.message,
-            "ESP from client 10.20.0.101 to mediation med01 has the rhythm and size of audio; its \
-             content is hidden; X05 exempts media between them"
+            "ESP from client 10.20.0.101 to mediation med01 has the rhythm and size of audio, and \
+             began within 10 s after signalling; its content is hidden; X05 exempts media between them"
         );
     }
 

@@ -139,7 +139,7 @@ impl Ground {
                 "Hidden content with the rhythm and size of audio: over 100 packets and 2 s, at least 80 % of the gaps are 20 ms, or nearly all are short and multiples of 20 ms; packets are small (possible)."
             }
             Self::Triggered => {
-                "A negotiation as media began, and other traffic of the two hosts began with it or waited as well, or the association only renewed an older one (possible)."
+                "A negotiation as media began that something else may have caused: other traffic of the two hosts began with it, waited as well or was under way; the same host asks at other times without media too; the port may be that of other traffic; one of the hosts is unknown; or the association only renewed an older one (possible)."
             }
             Self::SharedRange => {
                 "Inside readable IPsec on a UDP port of a media range that other traffic uses too, both ways, or on a TCP port on which a connection was seen to be opened. 100 packets make it likely, fewer possible."

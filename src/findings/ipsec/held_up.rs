@@ -21,7 +21,8 @@ pub(in crate::findings) struct HeldUp<'a> {
     pub(in crate::findings) rows: Vec<(Row<'a>, Sight)>,
     /// The first message.
     pub(in crate::findings) frame: FrameRef,
-    pub(in crate::findings) detail: String,
+    /// How long media waited, in ns, and how it went.
+    pub(in crate::findings) wait: (i64, String),
 }
 
 /// Says it, of a negotiation between hosts with media of exempted rows; `case` is that media.
@@ -29,8 +30,7 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
     let negotiation = &tied.negotiation;
     let gateways = [negotiation.initiator, negotiation.responder].map(|host| case.is_gateway(host));
     let delay = tied.media_delay()?;
-    let unaffected = tied.media_stays_clear() || tied.media_came_later();
-    if gateways.contains(&true) || delay > LONGEST_WAIT || unaffected {
+    if gateways.contains(&true) || tied.media_stays_clear() || !tied.media_waited() {
         return None;
     }
     let known = [negotiation.initiator, negotiation.responder].map(|host| case.is_known(host));
@@ -38,13 +38,18 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
     let device = negotiation.vendors.make_gateways() && known.contains(&false);
     let knocks = !known[0] && !negotiation.answered;
     let strangers = known == [false; 2] || device || knocks;
-    let ground = ground(tied, case).filter(|_| !strangers)?;
+    let ground = match ground(tied, case).filter(|_| !strangers)? {
+        // Of a peer that nobody knows it is unknown as well what else it asks for.
+        _ if known.contains(&false) => Ground::Triggered,
+        ground => ground,
+    };
     let agreed = matches!(tied.outcome(), Outcome::Association);
     let senders = [Side::A, Side::B].into_iter().filter(|side| {
         let address = case.judged.flow.ends[side.index()].address.to_canonical();
         agreed || address == negotiation.initiator
     });
     let detail = detail(tied, delay);
+    let second = if tied.is_second_phase() { " in a second phase alone" } else { "" };
     let seen = |sender: Side| {
         [sender, sender.other()].map(|side| {
             let address = case.judged.flow.ends[side.index()].address.to_canonical();
@@ -64,7 +69,7 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
         peer: peer(case, sender, row),
         delay: Some(delay),
         text: format!(
-            "{} negotiates with {}{detail}, {}",
+            "{} negotiates with {}{second}{detail}, {}",
             negotiation.initiator,
             negotiation.responder,
             place(negotiation.first_frame)
@@ -78,7 +83,7 @@ pub(in crate::findings) fn held_up<'a>(tied: &Tied, case: &Case<'a>) -> Option<H
         })
         .collect();
     let frame = negotiation.first_frame;
-    (!rows.is_empty()).then_some(HeldUp { ground, rows, frame, detail: words(tied, delay) })
+    (!rows.is_empty()).then(|| HeldUp { ground, rows, frame, wait: (delay, words(tied, delay)) })
 }
 
 /// What a completed negotiation says strictly: rows leave nothing of their hosts' TCP and UDP to negotiate for, so
@@ -95,7 +100,7 @@ pub(in crate::findings) fn negotiated<'a>(
     );
     // A gateway for remote users is a peer that nobody knows.
     let known = initiator.roles.0 != 0 && responder.roles.0 != 0;
-    if !completed || tied.icmp_triggers > 0 || !known {
+    if !completed || tied.may_be_for_icmp() || !known {
         return Vec::new();
     }
     let sight = |row: &Row<'_>| Sight {
@@ -130,9 +135,11 @@ fn ground(tied: &Tied, case: &Case<'_>) -> Option<Ground> {
         return None;
     }
     let [a, b] = case.judged.flow.ends.map(|end| end.address);
-    // An association that is older is renewed, whatever is said meanwhile.
+    // An association that is older is renewed, whatever is said meanwhile; but for a second phase alone, which is told
+    // only where none was in use.
     let older = |stream: Option<&Stream>| stream.is_some_and(|s| s.first < negotiation.first);
-    let renews = older(case.deployment.stream(a, b)) || older(case.deployment.stream(b, a));
+    let renews = !tied.is_second_phase()
+        && (older(case.deployment.stream(a, b)) || older(case.deployment.stream(b, a)));
     if tied.may_be_for_others() || renews {
         return Some(Ground::Triggered);
     }
@@ -158,7 +165,7 @@ fn ground(tied: &Tied, case: &Case<'_>) -> Option<Ground> {
 fn detail(tied: &Tied, delay: i64) -> String {
     let took = tied.took().map(|took| format!("negotiation {} ms", shown(took)));
     let gap = tied.gap().map(|gap| format!("silence at the change to ESP {} ms", shown(gap)));
-    let others = tied.may_be_for_others().then(|| "other traffic began with it".to_owned());
+    let others = tied.cause().map(str::to_owned);
     let parts = [Some(words(tied, delay)), took, gap, others];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     format!(", {}", parts.join(", "))
@@ -185,19 +192,17 @@ fn words(tied: &Tied, delay: i64) -> String {
 }
 
 /// Nanoseconds as milliseconds with three digits behind the point.
-fn shown(nanoseconds: i64) -> String {
+pub(in crate::findings) fn shown(nanoseconds: i64) -> String {
     let micros = nanoseconds.saturating_add(500) / 1_000;
     format!("{}.{:03}", micros / 1_000, micros % 1_000)
 }
-
-/// How long after the first message media may begin and still have waited for it, in ns.
-const LONGEST_WAIT: i64 = 10_000_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::findings::Deployment;
     use crate::findings::case::Lookup;
+    use crate::findings::kept::Kept;
     use crate::findings::negotiations::testing::{Told, at, end, message};
     use crate::findings::negotiations::{Negotiations, Ties};
     use crate::findings::testbed::{DNS, EXEMPT_IN, EXEMPT_OUT, GATEWAYS, Sample, Testbed, flow};
@@ -299,11 +304,21 @@ mod tests {
         let judged = kept.judged();
         let found = held_up(&tied, &Case::of(&judged, &bed, &deployment))?;
         let rows = found.rows.iter().map(|(row, _)| row.id.to_owned()).collect();
-        Some((found.ground, rows, found.detail))
+        Some((found.ground, rows, found.wait.1))
     }
 
     fn of_the_client(said: &[Said], samples: &[Sample]) -> Option<Verdict> {
         verdict([CLIENT, SERVER], said, samples)
+    }
+
+    /// Of several negotiations.
+    fn grounds(said: &[Said], samples: &[Sample]) -> Vec<Ground> {
+        let bed = Testbed::default();
+        let untold = tied([CLIENT, SERVER], said, samples).take_untold(Timestamp(i64::MAX));
+        let ground = |(tied, kept): &(Tied, Box<Kept>)| {
+            held_up(tied, &Case::of(&kept.judged(), &bed, Deployment::NONE)).map(|it| it.ground)
+        };
+        untold.iter().filter_map(ground).collect()
     }
 
     fn ground_of(said: &[Said], samples: &[Sample]) -> Option<Ground> {
@@ -359,6 +374,97 @@ mod tests {
     }
 
     #[test]
+    fn what_was_under_way_or_asks_at_other_times_may_have_caused_it_as_well() {
+        let trunk =
+            |last| flow("10.20.0.101:50001", "10.0.1.31:5070").during(BEGIN - 19_000, BEGIN + last);
+        for said in [answered(), refused(), unanswered(2)] {
+            for last in [-1_000, 60_000] {
+                let found = ground_of(&said, &[media(4_000, 9_000), trunk(last)]);
+                assert_eq!(found, Some(Ground::Triggered), "{last}");
+            }
+        }
+        let over = ground_of(&answered(), &[media(4_000, 9_000), trunk(-1_001)]);
+        assert_eq!(over, Some(Ground::CausedByMedia));
+        // Tried in vain and without media, forty seconds before.
+        let before = |cookie| {
+            let told = Told { cookie, ..first() };
+            [0, 500].map(|ms| (ms, false, told)).to_vec()
+        };
+        let now: Vec<Said> =
+            unanswered(2).into_iter().map(|(ms, b, t)| (ms + 40_000, b, t)).collect();
+        let call = [media(44_000, 60_000)];
+        assert_eq!(grounds(&now, &call), [Ground::CausedByMedia]);
+        assert_eq!(grounds(&[before(9), now.clone()].concat(), &call), [Ground::Triggered]);
+        // That the other host tries says nothing of this one.
+        let back = before(9).into_iter().map(|(ms, _, told)| (ms, true, told)).collect();
+        assert_eq!(grounds(&[back, now].concat(), &call), [Ground::CausedByMedia]);
+    }
+
+    #[test]
+    fn on_ports_that_others_use_too_anything_may_have_caused_it() {
+        let on_range = |sign| {
+            let sample = flow("10.20.0.101:50020", "10.0.1.31:49200").udp();
+            sample.exempt(&[(EXEMPT_IN, sign)]).during(BEGIN + 9, BEGIN + 99)
+        };
+        for (sign, expected) in [
+            (MediaSign::SharedPort, Ground::Triggered),
+            (MediaSign::SharedRange, Ground::Triggered),
+            (MediaSign::OwnRange, Ground::CausedByMedia),
+            (MediaSign::Content, Ground::CausedByMedia),
+        ] {
+            assert_eq!(ground_of(&answered(), &[on_range(sign)]), Some(expected), "{sign:?}");
+        }
+        // Media that is surely media goes before it, but does not clear it.
+        let with = |ms| ground_of(&answered(), &[on_range(MediaSign::SharedRange), media(ms, 99)]);
+        assert_eq!([with(8), with(9)], [Some(Ground::CausedByMedia), Some(Ground::Triggered)]);
+        // What was not answered is nothing, nor is a connection without content.
+        let mut empty = on_range(MediaSign::SharedRange);
+        empty.flow.transport = crate::decode::Transport::TCP;
+        for nothing in [on_range(MediaSign::SharedRange).packets(5, 0), empty] {
+            assert_eq!(grounds(&answered(), &[nothing]), []);
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_association_or_the_failure() {
+        let inside = |ms: i64| media(ms, ms + 900).inside_ah([9, 9]);
+        let late = |tries: &[i64], end: Said| {
+            let tries = tries.iter().map(|ms| (*ms, false, first()));
+            tries.chain([end]).collect::<Vec<Said>>()
+        };
+        let again = late(&[0, 7_000, 15_000], (15_005, true, answer()));
+        let (ground, _, detail) = of_the_client(&again, &[inside(15_100)]).unwrap();
+        assert_eq!(ground, Ground::CausedByMedia);
+        assert_eq!(detail, "which succeeded; media began 15100.000 ms after it");
+        // All had been said long before the association was used.
+        assert_eq!(ground_of(&answered(), &[inside(15_100)]), None);
+        let no = Told { exchange: 5, id: 9, error: Some(14), ..answer() };
+        let failed = late(&[0, 11_000], (11_005, true, no));
+        assert!(ground_of(&failed, &[media(12_000, 13_000)]).is_some());
+        assert_eq!(ground_of(&failed, &[media(12_001, 13_000)]), None);
+    }
+
+    #[test]
+    fn a_second_phase_alone_is_a_negotiation_where_no_association_was_in_use() {
+        let quick = Told { exchange: 32, id: 7, answered: true, knows: false, ..first() };
+        let body = |body| Told { body, ..quick };
+        let said = [(0, false, body(1)), (5, true, body(2)), (9, false, body(3))];
+        let inside = media(60, 900).inside_ah([9, 9]);
+        let (ground, rows, detail) = of_the_client(&said, std::slice::from_ref(&inside)).unwrap();
+        assert_eq!((ground, rows), (Ground::CausedByMedia, vec!["X05".into(), "X06".into()]));
+        assert_eq!(detail, "which succeeded; media began 60.000 ms after it");
+        let with = |ms| grounds(&said, &[inside.clone(), esp(SERVER, CLIENT, ms)]);
+        // It is used for half a second, and in use for a minute more.
+        assert_eq!(with(-60_500), []);
+        assert_eq!(with(-60_501), [Ground::CausedByMedia]);
+        // Without an answer, without an association at once, or without media.
+        assert_eq!(grounds(&said[..2], &[inside]), []);
+        assert_eq!(grounds(&said, &[media(1_010, 2_000).inside_ah([9, 9])]), []);
+        assert_eq!(grounds(&said, &[media(60, 900)]), []);
+        assert_eq!(tied([CLIENT, SERVER], &said, &[esp(CLIENT, SERVER, 60)]).iter().count(), 0);
+    }
+
+    #[test]
     fn a_second_phase_that_fails_is_an_exemption_of_one_side() {
         let (ground, rows, detail) = of_the_client(&refused(), &[media(600, 9_000)]).unwrap();
         assert_eq!((ground, rows), (Ground::Asymmetric, vec!["X05".to_owned()]));
@@ -391,10 +497,14 @@ mod tests {
             (media(2, 1_090), esp(SERVER, CLIENT, 90)),
             (media(3_000, 9_000), esp(CLIENT, SERVER, 90)),
             (media(1_091, 1_095), esp(CLIENT, SERVER, 90)),
+            // Short as they are, they began when there was nothing to wait for.
+            (media(291, 295), esp(CLIENT, SERVER, 90)),
         ] {
             assert_eq!(ground_of(&completed(), &[media, esp]), None);
         }
-        let soon = [media(1_080, 1_085), esp(CLIENT, SERVER, 90)];
+        let crossing = [media(290, 295), esp(CLIENT, SERVER, 90)];
+        assert_eq!(ground_of(&completed(), &crossing), Some(Ground::CausedByMedia));
+        let soon = [media(1_080, 1_085).inside_ah([9, 9]), esp(CLIENT, SERVER, 90)];
         assert_eq!(ground_of(&completed(), &soon), Some(Ground::CausedByMedia));
         // Or one was there before.
         let renewed = [media(80, 900), esp(CLIENT, SERVER, -5), esp(SERVER, CLIENT, 70)];
@@ -413,6 +523,10 @@ mod tests {
         assert_eq!(between([CLIENT, GATEWAYS[1]]), None);
         assert_eq!(between(STRANGERS), None);
         assert_eq!(between([STRANGERS[0], SERVER]), Some(vec!["I01".into(), "X05".into()]));
+        let stranger = [STRANGERS[0], SERVER];
+        let (ground, ..) =
+            verdict(stranger, &answered(), &[media_between(stranger, 600, 9_000)]).unwrap();
+        assert_eq!(ground, Ground::Triggered, "what else a stranger asks for is unknown");
         assert_eq!(between([CLIENT, STRANGERS[0]]), Some(vec!["I01".into()]));
         // Of no row.
         assert_eq!(between([CLIENT, "10.0.1.41"]), Some(vec!["I01".into()]));

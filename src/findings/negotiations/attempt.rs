@@ -30,7 +30,7 @@ pub(super) struct Telling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) count: u64,
-    pub(super) first: Timestamp,
+    pub(super) first: Mark,
 }
 
 /// The families of messages, as a set.
@@ -112,7 +112,7 @@ impl Attempt {
             setup: (message.phase == Phase::Setup).then_some([at, at]),
             families: if informs { Families::default() } else { Families::of(message.family) },
             messages: if side == 0 { [1, 0] } else { [0, 1] },
-            told: BTreeMap::from([(telling, Told { count: 1, first: at.0 })]),
+            told: BTreeMap::from([(telling, Told { count: 1, first: at })]),
             vendors: message.vendors,
             moved,
             answered: message.responder != 0,
@@ -161,6 +161,7 @@ impl Attempt {
         marks.extend(self.initiator.as_mut().map(|(mark, _)| mark));
         marks.extend(self.setup.iter_mut().flatten());
         marks.extend(self.error.as_mut().map(|(mark, _)| mark));
+        marks.extend(self.told.values_mut().map(|told| &mut told.first));
         for (_, frame) in marks {
             if frame.capture == capture {
                 frame.frame += offset;

@@ -3,7 +3,8 @@
 //!
 //! A host that tries again after a failure uses a new cookie, and Windows asks in `IKEv1` and `AuthIP` at the same time.
 //! So a setup that begins while the same host still sets up with the same peer, or within [`QUIET`] of that, is
-//! the same negotiation. Further security associations under a cookie are renewals of what was negotiated.
+//! the same negotiation. Further security associations under a cookie are renewals of what was negotiated, or made
+//! anew once the first had gone unused: which of the two, the packets around them tell (`ties`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -46,7 +47,8 @@ pub struct Negotiation {
     pub first: Timestamp,
     /// Its frame.
     pub first_frame: FrameRef,
-    /// The last message of its setups.
+    /// The last message of its setups and of the second phases that belong to them; there, of messages that are
+    /// sent again, the first counts.
     pub last: Timestamp,
     /// Cookies.
     pub attempts: u64,
@@ -82,7 +84,7 @@ pub(super) fn fold(attempts: &BTreeMap<(Pair, u64), Attempt>) -> Vec<Negotiation
     let mut folded: Vec<Negotiation> = Vec::new();
     for (pair, initiator, [first, last], attempt) in setups {
         let (initiator, responder) = (pair[initiator], pair[1 - initiator]);
-        let new = Negotiation::of(attempt, initiator, responder, first, last.0);
+        let new = Negotiation::of(attempt, initiator, responder, first, last);
         match folded.last_mut() {
             Some(open)
                 if (open.initiator, open.responder) == (initiator, responder)
@@ -100,15 +102,24 @@ pub(super) fn fold(attempts: &BTreeMap<(Pair, u64), Attempt>) -> Vec<Negotiation
     folded
 }
 
+/// Second phases under cookies whose setup is older, or was not captured.
+pub(super) fn second_phases(attempts: &BTreeMap<(Pair, u64), Attempt>) -> Vec<Negotiation> {
+    let of = |((pair, _), attempt): (&(Pair, u64), _)| View::of(attempt).second_phases(*pair);
+    let mut all: Vec<Negotiation> = attempts.iter().flat_map(of).collect();
+    all.sort_by_key(|one| (one.first, one.first_frame, one.initiator));
+    all
+}
+
 impl Negotiation {
     fn of(
         attempt: &Attempt,
         initiator: IpAddr,
         responder: IpAddr,
         (first, first_frame): Mark,
-        last: Timestamp,
+        last: Mark,
     ) -> Self {
         let view = View::of(attempt);
+        let (last, _) = view.own().map(|(_, told)| told.first).fold(last, Mark::max);
         Self {
             initiator,
             responder,
@@ -173,7 +184,13 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn of(attempt: &'a Attempt) -> Self {
         let quick = attempt.told.iter().filter(|(telling, _)| telling.exchange == QUICK_MODE);
+        let soon = |told: &Told| {
+            attempt
+                .setup
+                .is_none_or(|[_, (last, _)]| told.first.0.0.saturating_sub(last.0) <= QUIET)
+        };
         let first = quick.min_by_key(|(telling, told)| (told.first, telling.id));
+        let first = first.filter(|(_, told)| soon(told));
         Self {
             attempt,
             initiator: attempt.initiator(),
@@ -209,6 +226,51 @@ impl<'a> View<'a> {
         let further = all.filter(|telling| !self.is_first_quick(telling));
         let ids: BTreeSet<(u8, u32)> = further.map(|told| (told.exchange, told.id)).collect();
         ids.len() as u64
+    }
+
+    /// The second phases that are not the setup's own, of those that were answered.
+    fn second_phases(&self, pair: Pair) -> Vec<Negotiation> {
+        let mut by_id: BTreeMap<(u8, u32), Vec<(&Telling, &Told)>> = BTreeMap::new();
+        for (telling, told) in &self.attempt.told {
+            let own = self.attempt.setup.is_some() && self.is_first_quick(telling);
+            if telling.phase == Phase::Child && !own {
+                by_id.entry((telling.exchange, telling.id)).or_default().push((telling, told));
+            }
+        }
+        by_id.values().filter_map(|said| self.second_phase(pair, said)).collect()
+    }
+
+    /// A second phase of which these messages are, if they are all that it takes: `IKEv2` asks once, and the other
+    /// families speak again when they are answered.
+    fn second_phase(&self, pair: Pair, said: &[(&Telling, &Told)]) -> Option<Negotiation> {
+        let firsts = || said.iter().map(|(telling, told)| (told.first, telling.side));
+        let ((first, first_frame), initiator) = firsts().min()?;
+        let ((last, _), _) = firsts().max()?;
+        let by = |side| {
+            said.iter().filter(|(told, _)| told.side == side && !told.continues).count() as u64
+        };
+        let asks = if self.attempt.families.has(Family::Ike2) { 1 } else { 2 };
+        let round_trips = by(initiator).min(by(1 - initiator));
+        let messages = said.iter().map(|(_, told)| told.count).fold(0, u64::saturating_add);
+        (round_trips > 0 && by(initiator) >= asks).then(|| Negotiation {
+            initiator: pair[initiator],
+            responder: pair[1 - initiator],
+            families: self.attempt.families,
+            start_seen: true,
+            first,
+            first_frame,
+            last,
+            attempts: 1,
+            messages,
+            retransmits: messages.saturating_sub(said.len() as u64),
+            round_trips,
+            renewals: 0,
+            vendors: self.attempt.vendors,
+            behind_nat: self.attempt.moved,
+            answered: true,
+            error: None,
+            course: Course::Completed,
+        })
     }
 
     fn answered(&self) -> bool {
@@ -342,6 +404,48 @@ mod tests {
         all.extend([(90_000, true, quick(6, 20)), (90_010, false, quick(6, 21))]);
         let one = only(&all);
         assert_eq!((one.messages, one.renewals, one.round_trips), (11, 1, 4));
+    }
+
+    #[test]
+    fn second_phases_of_their_own_are_those_that_no_setup_has() {
+        let second = |messages: &[(i64, bool, Told)]| -> Vec<(u64, IpAddr, i64, FrameRef)> {
+            let mut all = Negotiations::default();
+            let ends = [end("10.0.0.9"), end("10.0.0.1")];
+            for (nth, (ms, back, told)) in messages.iter().enumerate() {
+                let (from, to) = (ends[usize::from(*back)], ends[usize::from(!*back)]);
+                all.take(
+                    &message(told),
+                    from,
+                    to,
+                    at(nth as u64 + 1),
+                    Timestamp(ms * SECOND / 1000),
+                );
+            }
+            let found = all.second_phases().into_iter();
+            found
+                .map(|one| (one.messages, one.initiator, one.last.0 - one.first.0, one.first_frame))
+                .collect()
+        };
+        let [client, server] = ["10.0.0.9", "10.0.0.1"].map(|host| host.parse().unwrap());
+        let phase = |ms: i64, id, back: bool| {
+            [
+                (ms, back, quick(id, id * 8 + 1)),
+                (ms + 10, !back, quick(id, id * 8 + 2)),
+                (ms + 20, back, quick(id, id * 8 + 3)),
+            ]
+        };
+        let mut all = [main_mode(), phase(60, 5, false).to_vec()].concat();
+        assert_eq!(second(&all), []);
+        all.extend(phase(600_000, 6, true));
+        assert_eq!(second(&all), [(3, server, 20_000_000, at(10))]);
+        // A setup that was long ago has none.
+        let late = [main_mode(), phase(30_051, 5, false).to_vec()].concat();
+        assert_eq!(second(&late), [(3, client, 20_000_000, at(7))]);
+        // Whoever began it was not answered.
+        assert_eq!(second(&phase(0, 5, false)[..2]), []);
+        let child = |body| Told { family: Family::Ike2, exchange: 36, id: 4, ..main(body) };
+        assert_eq!(second(&[(0, false, child(1)), (80, true, child(2))]).len(), 1);
+        assert_eq!(second(&[(0, false, child(1)), (80, false, child(1))]), []);
     }
 
     #[test]

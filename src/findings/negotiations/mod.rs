@@ -4,10 +4,12 @@
 //!
 //! [`Negotiations`] collects messages by host pair and initiator's cookie while captures are read. What it holds is
 //! joined from parts exactly (`attempt`); a part that ran out of room is read again. In the end it is folded
-//! into [`Negotiation`]s (`fold`), to which the audit ties security associations and media (`ties`).
+//! into [`Negotiation`]s (`fold`), to which the audit ties security associations and media (`ties`); what belongs to one
+//! of them, and what that says, is in `tied`.
 
 mod attempt;
 mod fold;
+mod tied;
 mod ties;
 
 use std::collections::BTreeMap;
@@ -20,8 +22,10 @@ use crate::input::Timestamp;
 
 pub use attempt::Families;
 pub use fold::{Course, Negotiation};
-pub use ties::{Fallback, Media, Outcome, Tied};
+pub use tied::{Fallback, Media, Outcome, Tied};
 
+#[cfg(test)]
+pub(crate) use tied::Others;
 pub(super) use ties::Ties;
 
 use attempt::Attempt;
@@ -190,6 +194,11 @@ impl Negotiations {
     /// is there, or renew what was negotiated before.
     pub fn negotiations(&self) -> Vec<Negotiation> {
         fold::fold(&self.attempts)
+    }
+
+    /// Second phases under older cookies, by time: they renew an association, or make a new one when the last is gone.
+    pub(super) fn second_phases(&self) -> Vec<Negotiation> {
+        fold::second_phases(&self.attempts)
     }
 
     /// Between whom security associations in UDP began, and when.

@@ -3,289 +3,52 @@
 //!
 //! Adding flows is commutative: of everything the earliest is kept, or a sum, or the lowest few.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Range;
 
-use super::{Course, Negotiation, Negotiations, Pair, pair_of};
+use super::attempt::Mark;
+use super::tied::{BEFORE, MEDIA, Media, Tied};
+use super::{Negotiation, Negotiations, Pair, pair_of};
 use crate::decode::{IKE_PORT, Transport};
 use crate::findings::Case;
 use crate::findings::kept::Kept;
-use crate::flow::{Endpoint, Flow, FrameRef};
+use crate::flow::{Endpoint, FrameRef, Outcome as Answer, TcpSeen};
 use crate::input::Timestamp;
-use crate::policy::{ExpectationId, MediaSign};
-
-/// What became of a negotiation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// Packets of a new security association followed.
-    Association,
-    /// It was brought to an end, and no packet of an association was seen.
-    Completed,
-    /// It was brought to an end, and media came in clear all the same: Windows can be told to authenticate only.
-    NoEncapsulation,
-    /// It failed.
-    Failed,
-    /// It was tried several times and not answered.
-    TimedOut,
-    /// It was not answered; there was one message only.
-    Unanswered,
-    /// It was answered, and its end was not captured.
-    Unfinished,
-}
-
-impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 7] = [
-        Self::Association,
-        Self::Completed,
-        Self::NoEncapsulation,
-        Self::Failed,
-        Self::TimedOut,
-        Self::Unanswered,
-        Self::Unfinished,
-    ];
-
-    /// The stable name used in machine output.
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::Association => "sa",
-            Self::Completed => "completed",
-            Self::NoEncapsulation => "no-encapsulation",
-            Self::Failed => "failed",
-            Self::TimedOut => "timeout",
-            Self::Unanswered => "unanswered",
-            Self::Unfinished => "unfinished",
-        }
-    }
-}
-
-/// When media in clear begin, beside a negotiation: at once, or after the time that a host waits for it before it does
-/// without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fallback {
-    /// Within 50 ms.
-    Parallel,
-    /// After half a second: Windows with the Simple Policy update.
-    HalfASecond,
-    /// After three seconds: Windows without it.
-    ThreeSeconds,
-}
-
-impl Fallback {
-    /// Every class.
-    pub const ALL: [Self; 3] = [Self::Parallel, Self::HalfASecond, Self::ThreeSeconds];
-
-    /// The stable name used in machine output.
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::Parallel => "parallel",
-            Self::HalfASecond => "soft-500ms",
-            Self::ThreeSeconds => "soft-3s",
-        }
-    }
-
-    /// The class of media that begin so many nanoseconds after the negotiation.
-    fn of(delay: i64) -> Option<Self> {
-        match delay {
-            -50_000_000..=50_000_000 => Some(Self::Parallel),
-            400_000_000..=700_000_000 => Some(Self::HalfASecond),
-            2_700_000_000..=3_500_000_000 => Some(Self::ThreeSeconds),
-            _ => None,
-        }
-    }
-}
-
-/// A flow of media between the hosts of a negotiation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Media {
-    /// The first packet.
-    pub first: Timestamp,
-    /// Its frame.
-    pub first_frame: FrameRef,
-    /// The last packet.
-    pub last: Timestamp,
-    /// The transport.
-    pub transport: Transport,
-    /// The ends, who initiates first.
-    pub ends: [Endpoint; 2],
-    /// What it speaks, where that is known.
-    pub protocol: Option<&'static str>,
-    /// Packets of both sides.
-    pub packets: u64,
-    /// Exemption rows whose media it is, and what tells so.
-    pub rows: Vec<(ExpectationId, MediaSign)>,
-}
-
-impl Media {
-    fn of(case: &Case<'_>) -> Self {
-        let flow = case.judged.flow;
-        Self {
-            first: flow.first,
-            first_frame: flow.first_frame,
-            last: flow.last,
-            transport: flow.transport,
-            ends: flow.ends,
-            protocol: case.judged.identification.protocol,
-            packets: flow.packets(),
-            rows: case.judged.verdict.exempt.clone(),
-        }
-    }
-
-    /// The part of it that came in clear: all of it, or what came before it went on inside IPsec.
-    fn in_clear(&self, flow: &Flow) -> Option<Self> {
-        let Some(inside) = flow.associations.as_ref().and_then(|known| known.earliest()) else {
-            return Some(self.clone());
-        };
-        let last = inside.before.filter(|before| *before < inside.first)?;
-        (flow.first < inside.first).then(|| Self { last, ..self.clone() })
-    }
-
-    /// Keeps the earlier of two. No two flows begin in one frame.
-    fn keep(kept: &mut Option<Self>, new: &Self) -> bool {
-        let earlier = |kept: &Self| (new.first, new.first_frame) < (kept.first, kept.first_frame);
-        let keep = kept.as_ref().is_none_or(earlier);
-        if keep {
-            *kept = Some(new.clone());
-        }
-        keep
-    }
-}
-
-/// A negotiation with what belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tied {
-    /// Who negotiated, and how far they got.
-    pub negotiation: Negotiation,
-    /// The first packet of a security association that it made.
-    pub association: Option<Timestamp>,
-    /// The first media between the hosts, from a second before its first message to a minute after it.
-    pub media: Option<Media>,
-    /// The first of those that came in clear.
-    pub clear: Option<Media>,
-    /// Other flows between the hosts that began in the second before its first message, and so may have caused it.
-    pub other_triggers: u64,
-    /// Those of them that are ICMP.
-    pub icmp_triggers: u64,
-    /// When the first flow between the hosts began that is neither media nor IPsec, from a second before the first
-    /// message to ten seconds after it: traffic that waited may have caused it too.
-    pub(crate) other_began: Option<Timestamp>,
-    /// Where those begin, the first five.
-    pub trigger_frames: BTreeSet<FrameRef>,
-    /// The first media once more, with all that is known of it, until it was told.
-    pub(crate) kept: Option<Box<Kept>>,
-}
-
-impl Tied {
-    fn of(negotiation: Negotiation) -> Self {
-        Self {
-            negotiation,
-            association: None,
-            media: None,
-            clear: None,
-            other_triggers: 0,
-            icmp_triggers: 0,
-            other_began: None,
-            trigger_frames: BTreeSet::new(),
-            kept: None,
-        }
-    }
-
-    /// Nanoseconds from the first message to something.
-    fn since(&self, time: Timestamp) -> i64 {
-        time.0.saturating_sub(self.negotiation.first.0)
-    }
-
-    /// How long it took, in nanoseconds: from its first message, if that was captured, to the first packet of its
-    /// association.
-    pub fn took(&self) -> Option<i64> {
-        self.association.filter(|_| self.negotiation.start_seen).map(|time| self.since(time))
-    }
-
-    /// How long media came after its first message, if that was captured, in nanoseconds; 0 when they came before.
-    pub fn media_delay(&self) -> Option<i64> {
-        let media = self.media.as_ref().filter(|_| self.negotiation.start_seen);
-        media.map(|media| self.since(media.first).max(0))
-    }
-
-    /// How long nothing was sent when media went from clear to protected, in nanoseconds: from the last packet of
-    /// the clear flow to the first of the association. None unless the clear flow begins before the association
-    /// and ends with it; the peer's packets may cross it by a fifth of a second.
-    pub fn gap(&self) -> Option<i64> {
-        let (clear, association) = (self.clear.as_ref()?, self.association?);
-        let ends = clear.last.0 <= association.0.saturating_add(CROSSING);
-        (clear.first < association && ends)
-            .then(|| association.0.saturating_sub(clear.last.0).max(0))
-    }
-
-    /// When media in clear begin, as a host does that falls back to them.
-    pub fn fallback(&self) -> Option<Fallback> {
-        Fallback::of(self.since(self.clear.as_ref()?.first))
-    }
-
-    /// What became of it.
-    pub fn outcome(&self) -> Outcome {
-        match self.negotiation.course {
-            _ if self.association.is_some() => Outcome::Association,
-            Course::Completed if self.clear.is_some() => Outcome::NoEncapsulation,
-            Course::Completed => Outcome::Completed,
-            Course::Failed => Outcome::Failed,
-            Course::TimedOut => Outcome::TimedOut,
-            Course::Unanswered => Outcome::Unanswered,
-            Course::Unfinished => Outcome::Unfinished,
-        }
-    }
-
-    /// Whether other traffic of the two hosts may have caused it: some began with it, or after it and no later than
-    /// the media.
-    pub(crate) fn may_be_for_others(&self) -> bool {
-        let media = self.media.as_ref().map(|media| media.first);
-        self.other_triggers > 0 || self.other_began.is_some_and(|began| Some(began) <= media)
-    }
-
-    /// Whether the media went on in clear once the association was there, so that it does not cover them.
-    pub(crate) fn media_stays_clear(&self) -> bool {
-        let Some(association) = self.association else { return false };
-        let after = |clear: &Media| clear.last.0.saturating_sub(association.0) >= BEFORE;
-        self.clear.as_ref().is_some_and(after)
-    }
-
-    /// Whether the media began long after the association was there, and had nothing to wait for.
-    pub(crate) fn media_came_later(&self) -> bool {
-        let began = self.media.as_ref().map(|media| media.first.0);
-        let came = |(began, association): (i64, Timestamp)| began - association.0 > BEFORE;
-        began.zip(self.association).is_some_and(came)
-    }
-
-    fn place(&self) -> (Timestamp, FrameRef) {
-        (self.negotiation.first, self.negotiation.first_frame)
-    }
-}
+use crate::policy::MediaSign;
 
 /// Every negotiation, by hosts and time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ties {
-    pairs: BTreeMap<Pair, Vec<Tied>>,
-    known: usize,
-    /// Negotiations for which there was no room.
-    left_out: u64,
+    whole: Known,
+    /// Second phases under cookies that are older. Of those only they are told that stand alone.
+    second: Known,
     /// Messages that were left out of the negotiations.
     untold: u64,
 }
 
-impl Ties {
-    /// Takes the negotiations as they stand. To be told before the flows of their time are added; what was told
-    /// before stays, and is brought up to date.
-    pub(crate) fn heed(&mut self, negotiations: &Negotiations) {
-        self.untold = negotiations.left_out();
+/// Negotiations of one kind.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    pairs: BTreeMap<Pair, Vec<Tied>>,
+    count: usize,
+    /// Those for which there was no room.
+    left_out: u64,
+}
+
+impl Known {
+    /// Takes them as they stand. What was told before stays, and is brought up to date.
+    fn heed(&mut self, negotiations: Vec<Negotiation>, second: bool) {
         let mut left_out = 0;
-        for negotiation in negotiations.negotiations() {
+        for negotiation in negotiations {
             let pair = pair_of(negotiation.initiator, negotiation.responder);
-            let full = self.known >= MAX_KNOWN;
+            let full = self.count >= MAX_KNOWN;
             if full && !self.pairs.contains_key(&pair) {
                 left_out += 1;
                 continue;
             }
             let list = self.pairs.entry(pair).or_default();
-            let new = Tied::of(negotiation);
+            let new = Tied::of(negotiation, second);
             match list.binary_search_by_key(&new.place(), Tied::place) {
                 Ok(at) => {
                     if let Some(known) = list.get_mut(at) {
@@ -295,54 +58,38 @@ impl Ties {
                 Err(_) if full => left_out += 1,
                 Err(at) => {
                     list.insert(at, new);
-                    self.known += 1;
+                    self.count += 1;
                 }
             }
         }
         self.left_out = self.left_out.max(left_out);
-        for (pair, time) in negotiations.associations() {
-            self.sa_began(pair, time);
-        }
     }
 
-    /// Tells that a security association of two hosts began: its first packet was seen. It belongs to the latest
-    /// negotiation before it, one that was answered if there is one.
-    pub(crate) fn sa_began(&mut self, pair: Pair, time: Timestamp) {
+    /// An association belongs to the latest negotiation before it, one that was answered if there is one, and to
+    /// that which was not over as that one began, a second before it or less: hosts may ask each other at once.
+    fn sa_began(&mut self, pair: Pair, time: Timestamp) {
         let Some(list) = self.pairs.get_mut(&pair) else { return };
         let soonest = Timestamp(time.0.saturating_sub(AFTER));
         let recent = between(list, soonest, Timestamp(time.0.saturating_sub(1)));
         let latest = match recent.iter().rposition(|tied| tied.negotiation.answered) {
-            Some(at) => recent.get_mut(at),
-            None => recent.last_mut(),
+            Some(at) => recent.get(at),
+            None => recent.last(),
         };
-        if let Some(tied) = latest {
+        let Some(latest) = latest.map(|tied| tied.negotiation.clone()) else { return };
+        let at_once = Timestamp(latest.first.0.saturating_sub(BEFORE))..=latest.first;
+        let its = |one: &Negotiation| {
+            at_once.contains(&one.first)
+                && one.last >= latest.first
+                && one.answered == latest.answered
+        };
+        for tied in recent.iter_mut().filter(|tied| its(&tied.negotiation)) {
             let first = tied.association.map_or(time, |known| known.min(time));
             tied.association = Some(first);
         }
     }
 
-    /// Adds a judged flow.
-    pub(crate) fn add(&mut self, case: &Case<'_>) {
-        if self.pairs.is_empty() {
-            return;
-        }
-        let flow = case.judged.flow;
-        for (_, inside) in flow.associations.iter().flat_map(|around| around.iter()) {
-            self.sa_began(pair_of(inside.ends.0, inside.ends.1), inside.first);
-        }
-        let pair = pair_of(flow.ends[0].address, flow.ends[1].address);
-        match flow.transport {
-            Transport::ESP | Transport::AH | Transport::WESP => self.sa_began(pair, flow.first),
-            Transport::TCP | Transport::UDP | Transport::ICMP | Transport::ICMPV6
-                if !is_of_ipsec(case) =>
-            {
-                self.add_clear(pair, case);
-            }
-            _ => {}
-        }
-    }
-
-    fn add_clear(&mut self, pair: Pair, case: &Case<'_>) {
+    /// Ties a flow that is not IPsec's own.
+    fn add(&mut self, pair: Pair, case: &Case<'_>) {
         let Some(list) = self.pairs.get_mut(&pair) else { return };
         let flow = case.judged.flow;
         let media = is_media(case).then(|| Media::of(case));
@@ -356,15 +103,22 @@ impl Ties {
                 if let Some(clear) = media.in_clear(flow) {
                     Media::keep(&mut tied.clear, &clear);
                 }
-                continue;
             }
+        }
+        let mark = (flow.first, flow.first_frame);
+        let until = Timestamp(flow.last.0.saturating_add(BEFORE));
+        if media.is_some_and(|media| media.is_sure()) {
+            spans(list, mark, until, |tied| &mut tied.others.media);
+            return;
+        }
+        let icmp = [Transport::ICMP, Transport::ICMPV6].contains(&flow.transport);
+        for tied in between(list, soonest, latest) {
             if flow.first.0 <= tied.negotiation.first.0.saturating_add(WAITING) {
-                let known = tied.other_began.unwrap_or(flow.first);
-                tied.other_began = Some(known.min(flow.first));
+                let known = tied.others.began.unwrap_or(flow.first);
+                tied.others.began = Some(known.min(flow.first));
             }
             if flow.first <= tied.negotiation.first {
                 tied.other_triggers += 1;
-                let icmp = [Transport::ICMP, Transport::ICMPV6].contains(&flow.transport);
                 tied.icmp_triggers += u64::from(icmp);
                 tied.trigger_frames.insert(flow.first_frame);
                 if tied.trigger_frames.len() > MAX_TRIGGERS {
@@ -372,46 +126,165 @@ impl Ties {
                 }
             }
         }
+        spans(list, mark, until, |tied| &mut tied.others.under_way);
+        if icmp {
+            spans(list, mark, until, |tied| &mut tied.others.icmp);
+        }
+    }
+
+    /// Tells that a security association was in use from one packet to another.
+    fn in_use(&mut self, pair: Pair, first: Mark, last: Timestamp) {
+        if let Some(list) = self.pairs.get_mut(&pair) {
+            let until = Timestamp(last.0.saturating_add(IDLE));
+            spans(list, first, until, |tied| &mut tied.others.protected);
+        }
+    }
+
+    /// Those of two hosts to which an association may belong that began at a time.
+    fn recent(&self, pair: Pair, time: Timestamp) -> &[Tied] {
+        let Some(list) = self.pairs.get(&pair) else { return &[] };
+        let soonest = Timestamp(time.0.saturating_sub(AFTER.saturating_add(BEFORE)));
+        list.get(range(list, soonest, time)).unwrap_or_default()
+    }
+
+    /// Takes out those that began before a time and have media that are not told yet.
+    fn take_untold(&mut self, until: Timestamp) -> Vec<(Tied, Box<Kept>)> {
+        let mut untold = Vec::new();
+        for list in self.pairs.values_mut() {
+            note_habits(list);
+            let due = list.iter_mut().filter(|tied| tied.negotiation.first < until);
+            for tied in due {
+                untold.extend(tied.kept.take().map(|kept| (tied.clone(), kept)));
+            }
+        }
+        untold
+    }
+}
+
+impl Ties {
+    /// Takes the negotiations as they stand. To be told before the flows of their time are added; what was told
+    /// before stays, and is brought up to date.
+    pub(crate) fn heed(&mut self, negotiations: &Negotiations) {
+        self.untold = negotiations.left_out();
+        self.whole.heed(negotiations.negotiations(), false);
+        self.second.heed(negotiations.second_phases(), true);
+        for (pair, time) in negotiations.associations() {
+            self.sa_began(pair, time);
+        }
+    }
+
+    /// Tells that a security association of two hosts began: its first packet was seen.
+    pub(crate) fn sa_began(&mut self, pair: Pair, time: Timestamp) {
+        self.whole.sa_began(pair, time);
+        self.second.sa_began(pair, time);
+    }
+
+    /// Tells that packets of a security association were seen, from a first to a last.
+    fn sa_used(&mut self, pair: Pair, first: Mark, last: Timestamp) {
+        self.sa_began(pair, first.0);
+        self.second.in_use(pair, first, last);
+    }
+
+    /// Adds a judged flow.
+    pub(crate) fn add(&mut self, case: &Case<'_>) {
+        if self.whole.pairs.is_empty() && self.second.pairs.is_empty() {
+            return;
+        }
+        let flow = case.judged.flow;
+        for (_, inside) in flow.associations.iter().flat_map(|around| around.iter()) {
+            let pair = pair_of(inside.ends.0, inside.ends.1);
+            self.sa_used(pair, (inside.first, inside.first_frame), flow.last);
+        }
+        let pair = pair_of(flow.ends[0].address, flow.ends[1].address);
+        match flow.transport {
+            Transport::ESP | Transport::AH | Transport::WESP => {
+                self.sa_used(pair, (flow.first, flow.first_frame), flow.last);
+            }
+            Transport::TCP | Transport::UDP | Transport::ICMP | Transport::ICMPV6
+                if !is_of_ipsec(case) =>
+            {
+                self.whole.add(pair, case);
+                self.second.add(pair, case);
+            }
+            // All associations in UDP are one flow: how they follow each other it does not show.
+            Transport::UDP if flow.paces.is_some() => {
+                self.second.in_use(pair, (flow.first, flow.first_frame), flow.last);
+            }
+            _ => {}
+        }
     }
 
     /// Takes out the media of negotiations that began before a time, each with its negotiation.
     pub(crate) fn take_untold(&mut self, until: Timestamp) -> Vec<(Tied, Box<Kept>)> {
-        let all = self.pairs.values_mut().flatten();
-        all.filter(|tied| tied.negotiation.first < until)
-            .filter_map(|tied| Some(tied.kept.take()).flatten().map(|kept| (tied.clone(), kept)))
-            .collect()
+        let mut untold = self.whole.take_untold(until);
+        let second = self.second.take_untold(until);
+        untold.extend(second.into_iter().filter(|(tied, _)| self.stands_alone(tied)));
+        untold
+    }
+
+    /// Whether a second phase is a negotiation of its own: an association and media came of it, and it belongs to no
+    /// setup.
+    fn stands_alone(&self, tied: &Tied) -> bool {
+        let media = tied.media.as_ref().is_some_and(Media::is_sure) && tied.media_waited();
+        media && self.is_new(tied)
+    }
+
+    /// Whether an association came of a negotiation, and of a second phase one that no setup made.
+    fn is_new(&self, tied: &Tied) -> bool {
+        let pair = pair_of(tied.negotiation.initiator, tied.negotiation.responder);
+        let of_setup = || {
+            let whole = self.whole.recent(pair, tied.association.unwrap_or_default());
+            whole.iter().any(|whole| whole.association == tied.association)
+        };
+        tied.made_association() && !(tied.is_second_phase() && of_setup())
+    }
+
+    /// How long what the hosts of a flow hide had waited as it began, in nanoseconds, and for which negotiation: one
+    /// that made the association, and that nothing else may have caused. None where media of theirs were seen.
+    pub(crate) fn hidden_wait(&self, case: &Case<'_>) -> Option<(i64, FrameRef)> {
+        let flow = case.judged.flow;
+        let paces = flow.paces.iter().flat_map(|paces| paces.iter());
+        let began = paces.filter_map(|pace| pace.times).map(|(first, _)| first).min();
+        let began = began.unwrap_or(flow.first);
+        let pair = pair_of(flow.ends[0].address, flow.ends[1].address);
+        let all =
+            [&self.whole, &self.second].into_iter().flat_map(|known| known.recent(pair, began));
+        let its = |tied: &&Tied| {
+            let begins = |first: Timestamp| (0..=BEFORE).contains(&began.0.saturating_sub(first.0));
+            tied.association.is_some_and(begins) && tied.shows_no_media() && tied.cause().is_none()
+        };
+        let found = all.filter(its).find(|tied| self.is_new(tied))?;
+        Some((found.took()?, found.negotiation.first_frame))
     }
 
     /// Whether any negotiation of the hosts of a flow is known.
     pub(crate) fn knows(&self, case: &Case<'_>) -> bool {
         let [a, b] = case.judged.flow.ends.map(|end| end.address);
-        self.pairs.contains_key(&pair_of(a, b))
+        [&self.whole, &self.second].iter().any(|known| known.pairs.contains_key(&pair_of(a, b)))
     }
 
     /// Whether the hosts of a flow negotiated nothing as it began.
     pub(crate) fn is_quiet(&self, case: &Case<'_>) -> bool {
-        if self.pairs.is_empty() {
-            return true;
-        }
         let flow = case.judged.flow;
         let pair = pair_of(flow.ends[0].address, flow.ends[1].address);
         let near = |tied: &Tied| {
             tied.negotiation.first.0.saturating_sub(QUIET) <= flow.first.0
                 && flow.first.0 <= tied.negotiation.last.0.saturating_add(QUIET)
         };
-        !self.pairs.get(&pair).is_some_and(|list| list.iter().any(near))
+        !self.whole.pairs.get(&pair).is_some_and(|list| list.iter().any(near))
     }
 
     /// Every negotiation with what belongs to it, in no order of time.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Tied> {
-        self.pairs.values().flatten()
+        let second = self.second.pairs.values().flatten().filter(|tied| self.stands_alone(tied));
+        self.whole.pairs.values().flatten().chain(second)
     }
 
     /// The first of them by time, as many as are listed, and how many there are beyond those.
     pub(crate) fn listed(&self) -> (Vec<Tied>, u64) {
         let mut all: Vec<&Tied> = self.iter().collect();
         all.sort_by_key(|tied| (tied.place(), tied.negotiation.initiator));
-        let rest = all.len().saturating_sub(MAX_LISTED) as u64 + self.left_out;
+        let rest = all.len().saturating_sub(MAX_LISTED) as u64 + self.whole.left_out;
         (all.into_iter().take(MAX_LISTED).cloned().collect(), rest)
     }
 
@@ -423,9 +296,14 @@ impl Ties {
 
 /// Negotiations that began within a time, both ends included.
 fn between(list: &mut [Tied], soonest: Timestamp, latest: Timestamp) -> &mut [Tied] {
+    let range = range(list, soonest, latest);
+    list.get_mut(range).unwrap_or_default()
+}
+
+fn range(list: &[Tied], soonest: Timestamp, latest: Timestamp) -> Range<usize> {
     let from = list.partition_point(|tied| tied.negotiation.first < soonest);
     let until = list.partition_point(|tied| tied.negotiation.first <= latest);
-    list.get_mut(from..until).unwrap_or_default()
+    from..until
 }
 
 /// Whether a flow is IPsec's own: key exchange, or what shares its port behind a NAT.
@@ -440,27 +318,67 @@ fn is_of_ipsec(case: &Case<'_>) -> bool {
             || flow.ends.iter().any(own))
 }
 
-/// Whether a flow is media: as it speaks, or on ports that an exemption is for. The strict reading exempts
-/// every port, so that there only the content tells.
+/// Tells a flow, by its mark, to the negotiations that began after its first packet and until a time. Of all flows the
+/// earliest is kept, and what began before one that knows it knows it as well: so the walk ends there, and many long
+/// flows cost no more than one.
+fn spans(
+    list: &mut [Tied],
+    flow: Mark,
+    until: Timestamp,
+    place: impl Fn(&mut Tied) -> &mut Option<Mark>,
+) {
+    let after = Timestamp(flow.0.0.saturating_add(1));
+    for tied in between(list, after, until).iter_mut().rev() {
+        let known = place(tied);
+        if known.is_some_and(|known| known <= flow) {
+            break;
+        }
+        *known = Some(flow);
+    }
+}
+
+/// Notes of negotiations of two hosts whether the same host asks at other times too, though no media is about.
+fn note_habits(list: &mut [Tied]) {
+    let mut idle: BTreeMap<IpAddr, u64> = BTreeMap::new();
+    for tied in list.iter().filter(|tied| tied.was_for_nothing()) {
+        *idle.entry(tied.negotiation.initiator).or_default() += 1;
+    }
+    for tied in list {
+        let all = idle.get(&tied.negotiation.initiator).copied().unwrap_or_default();
+        tied.others.asks_anyway = all > u64::from(tied.was_for_nothing());
+    }
+}
+
+/// Whether a flow may be media: as it speaks, or on ports that an exemption is for, if it was answered there and
+/// carries something. The strict reading exempts every port, so that there only the content tells.
 fn is_media(case: &Case<'_>) -> bool {
     let exempt = &case.judged.verdict.exempt;
-    speaks_media(case) || exempt.iter().any(|(_, sign)| *sign != MediaSign::AnyPort)
+    let by_port = exempt.iter().any(|(_, sign)| *sign != MediaSign::AnyPort);
+    speaks_media(case) || (by_port && carries_anything(case))
+}
+
+fn carries_anything(case: &Case<'_>) -> bool {
+    let flow = case.judged.flow;
+    let answered = flow.counters.iter().all(|side| side.packets > 0);
+    let carries =
+        flow.transport != Transport::TCP || flow.tcp.iter().any(|seen| seen.any(TcpSeen::DATA));
+    match case.judged.outcome {
+        Answer::Refused | Answer::Unanswered | Answer::Prohibited => false,
+        Answer::OneSided => carries,
+        Answer::Established | Answer::MidStream | Answer::Datagram => answered && carries,
+    }
 }
 
 fn speaks_media(case: &Case<'_>) -> bool {
     case.judged.identification.protocol.is_some_and(|name| MEDIA.contains(&name))
 }
 
-/// What media speak, and what prepares them.
-const MEDIA: [&str; 3] = ["rtp", "rtcp", "stun"];
-/// How long before the first message media, or what else caused a negotiation, may begin, in nanoseconds.
-const BEFORE: i64 = 1_000_000_000;
 /// How long after the first message an association, or media, may begin, in nanoseconds.
 const AFTER: i64 = 60_000_000_000;
 /// How long after the first message other traffic may begin that had waited for it, in nanoseconds.
 const WAITING: i64 = 10_000_000_000;
-/// How long after an association's first packet the peer's packets in clear may still arrive, in nanoseconds.
-const CROSSING: i64 = 200_000_000;
+/// How long after its last packet an association is still in use, in nanoseconds.
+const IDLE: i64 = 60_000_000_000;
 /// Media that begin further away from a negotiation did not need it, in nanoseconds.
 const QUIET: i64 = 5_000_000_000;
 /// Frames kept of other triggers.
@@ -473,6 +391,7 @@ const MAX_LISTED: usize = 1_000;
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Told, at, end, message};
+    use super::super::{Fallback, Outcome};
     use super::*;
     use crate::findings::testbed::{EXEMPT_IN, Sample, Testbed, flow};
 
@@ -595,6 +514,70 @@ mod tests {
     }
 
     #[test]
+    fn an_association_belongs_to_both_negotiations_that_were_begun_at_once() {
+        let outcomes = |apart: i64| -> Vec<Outcome> {
+            let mut all = Negotiations::default();
+            let hosts = [end(CLIENT), end(SERVER)];
+            for (cookie, begin, [from, to]) in [(1, 0, hosts), (2, apart, [hosts[1], hosts[0]])] {
+                for (step, answered) in [(0, false), (2_000, true)] {
+                    let told =
+                        Told { cookie, answered, knows: false, body: step, ..Told::default() };
+                    let (from, to) = if answered { (to, from) } else { (from, to) };
+                    let time = Timestamp((BEGIN + begin + i64::from(step)) * MS);
+                    all.take(&message(&told), from, to, at(cookie * 2 + u64::from(answered)), time);
+                }
+            }
+            let mut ties = Ties::default();
+            ties.heed(&all);
+            tie(ties, &[esp(BEGIN + 5_000)]).iter().map(Tied::outcome).collect()
+        };
+        assert_eq!(outcomes(1_000), [Outcome::Association; 2]);
+        assert_eq!(outcomes(1_001), [Outcome::Unfinished, Outcome::Association]);
+    }
+
+    #[test]
+    fn of_what_was_under_way_the_earliest_is_known() {
+        let begin: Vec<(i64, bool)> = (0..4).map(|nth| (BEGIN + nth * 40_000, true)).collect();
+        let smb = |first: i64, last: i64| {
+            timed(flow("10.20.0.101:50001", "10.0.1.31:445"), BEGIN + first, BEGIN + last)
+        };
+        let under_way = |samples: &[Sample]| -> Vec<Option<i64>> {
+            let all = tie(negotiated(&begin), samples);
+            let of = |tied: &Tied| tied.others.under_way.map(|(time, _)| time.0 / MS - BEGIN);
+            all.iter().map(of).collect()
+        };
+        let long = [smb(-9_000, 40_500), smb(-8_000, 79_000), smb(70_000, 200_000)];
+        assert_eq!(under_way(&long), [Some(-9_000), Some(-9_000), Some(-8_000), Some(70_000)]);
+        assert_eq!(under_way(&[smb(5_000, 38_999)]), [None; 4]);
+        // Media are no other traffic.
+        assert_eq!(under_way(&[rtp(BEGIN - 9_000, BEGIN + 90_000)]), [None; 4]);
+    }
+
+    #[test]
+    fn hidden_traffic_waited_for_the_negotiation_that_made_its_association() {
+        let wait = |others: &[Sample], first: i64| {
+            let bed = Testbed::default();
+            let mut ties = negotiated(&[(BEGIN, true)]);
+            let hidden = esp(BEGIN + first);
+            for sample in others.iter().chain([&hidden]) {
+                ties.add(&Case::of(&sample.judged(), &bed, &bed.deployment));
+            }
+            let found = ties.hidden_wait(&Case::of(&hidden.judged(), &bed, &bed.deployment));
+            found.map(|(wait, frame)| (wait / MS, frame))
+        };
+        assert_eq!(wait(&[], 250), Some((250, at(1))));
+        let back = timed(flow("10.20.0.101:0", "10.0.1.31:0").esp(9), BEGIN + 240, BEGIN + 900);
+        assert_eq!(wait(std::slice::from_ref(&back), 250), Some((240, at(1))));
+        // It began later, or so did the association, or media is seen elsewhere, or other traffic.
+        assert_eq!(wait(&[back], 1_241), None);
+        assert_eq!(wait(&[], 1_002), None);
+        let smb = timed(flow("10.20.0.101:50001", "10.0.1.31:445"), BEGIN - 3, BEGIN + 5);
+        for other in [rtp(BEGIN - 5, BEGIN + 60), rtp(BEGIN - 9_000, BEGIN + 60), smb] {
+            assert_eq!(wait(&[other], 250), None);
+        }
+    }
+
+    #[test]
     fn other_traffic_just_before_may_have_caused_it() {
         let smb = |ms| timed(flow("10.20.0.101:50001", "10.0.1.31:445"), ms, ms + 5);
         assert_eq!(one(&[smb(BEGIN - 1001), smb(BEGIN + 1)]).other_triggers, 0);
@@ -621,7 +604,7 @@ mod tests {
 
     #[test]
     fn only_so_many_are_known_and_listed_and_the_rest_is_counted() {
-        let heed = |ties: &mut Ties, hosts: std::ops::Range<u32>| {
+        let heed = |ties: &mut Ties, hosts: Range<u32>| {
             let mut all = Negotiations::default();
             for host in hosts {
                 let from = end(&std::net::Ipv4Addr::from(host).to_string());
@@ -634,7 +617,7 @@ mod tests {
         heed(&mut ties, 1..60_001);
         heed(&mut ties, 60_001..70_001);
         heed(&mut ties, 60_001..70_001);
-        assert_eq!((ties.known, ties.pairs.len()), (MAX_KNOWN, MAX_KNOWN));
+        assert_eq!((ties.whole.count, ties.whole.pairs.len()), (MAX_KNOWN, MAX_KNOWN));
         let (listed, rest) = ties.listed();
         assert_eq!((listed.len(), rest), (MAX_LISTED, 70_000 - MAX_LISTED as u64));
     }
