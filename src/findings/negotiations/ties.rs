@@ -382,10 +382,12 @@ impl Ties {
             .collect()
     }
 
-    /// Whether any negotiation of the hosts of a flow is known.
+    /// Whether the hosts of a flow were seen to negotiate with each other: both, for a question that nobody answers
+    /// tells of one only.
     pub(crate) fn knows(&self, case: &Case<'_>) -> bool {
         let [a, b] = case.judged.flow.ends.map(|end| end.address);
-        self.pairs.contains_key(&pair_of(a, b))
+        let known = self.pairs.get(&pair_of(a, b)).into_iter().flatten();
+        known.into_iter().any(|tied| tied.negotiation.answered)
     }
 
     /// Whether the hosts of a flow negotiated nothing as it began.
