@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn the_numbers_of_an_association_rise_by_small_steps() {
-        let spaced = |step: u32| numbered((0..200).map(|n| (7, 100 + n * step)));
+        let spaced =
+            |step: u32| numbered((0..200_u32).map(|n| (7, n.wrapping_mul(step).wrapping_add(100))));
         assert!(spaced(1).is_association() && spaced(STEP).is_association());
         assert!(!spaced(0).is_association() && !spaced(STEP + 1).is_association());
         assert!(!spaced(u32::MAX).is_association());

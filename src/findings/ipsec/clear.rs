@@ -61,9 +61,11 @@ pub(in crate::findings) fn is_decrypted(case: &Case<'_>, sender: Side) -> bool {
 /// Whether what a side sends ends where hidden packets to the same host begin: it was in clear only until there was
 /// an association.
 fn goes_on_hidden(case: &Case<'_>, sender: Side) -> bool {
-    let last = case.judged.flow.last.0;
-    let begins = last.saturating_sub(CROSSING)..=last.saturating_add(BESIDE);
-    hidden_stream(case, sender).is_some_and(|stream| begins.contains(&stream.first.0))
+    let flow = case.judged.flow;
+    let last = flow.last.0;
+    let ends = last.saturating_sub(CROSSING)..=last.saturating_add(BESIDE);
+    hidden_stream(case, sender)
+        .is_some_and(|stream| stream.first > flow.first && ends.contains(&stream.first.0))
 }
 
 /// What a side's host sends the other's, if it cannot be read.
