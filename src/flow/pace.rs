@@ -137,7 +137,7 @@ impl Pace {
 
     /// Whether the packets are those of an association: nearly all go on with the index of the one before, and
     /// with a number a little higher. Other content of port 4500 has other things there: RTP a number that
-    /// changes with each packet, WireGuard a type and the same receiver, text its letters.
+    /// changes with each packet, `WireGuard` a type and the same receiver, text its letters.
     pub fn is_association(&self) -> bool {
         let gone_on = self.packets.saturating_sub(1).saturating_sub(self.changes);
         // What is captured may lack packets, or have some in another order.

@@ -179,9 +179,9 @@ mod tests {
     }
 
     /// Audio on the port of ESP, one way or both.
-    fn on_4500(paces: [Pace; 2]) -> Sample {
+    fn on_4500(there: Pace, back: Pace) -> Sample {
         let mut sample = flow("10.20.0.101:4500", "10.0.1.31:4500").udp();
-        sample.flow.paces = Some(Box::new(paces));
+        sample.flow.paces = Some(Box::new([there, back]));
         sample
     }
 
@@ -191,7 +191,7 @@ mod tests {
             let (bed, judged) = (Testbed::default(), sample.judged());
             is_surely_esp(&Case::of(&judged, &bed, &bed.deployment), negotiated)
         };
-        let both = |there, back| on_4500([audio(there), audio(back)]);
+        let both = |there, back| on_4500(audio(there), audio(back));
         assert!(sure(&both((7, 7), (9, 9)), false));
         // Two rekeyings; others begin with the same word both ways, sooner or later.
         assert!(sure(&both((7, 8), (9, 10)), false));
@@ -199,7 +199,7 @@ mod tests {
             assert!(!sure(&both(there, back), false), "{there:?} {back:?}");
             assert!(sure(&both(there, back), true), "{there:?} {back:?}");
         }
-        let one_way = on_4500([audio((7, 7)), Pace::default()]);
+        let one_way = on_4500(audio((7, 7)), Pace::default());
         assert!(!sure(&one_way, false) && sure(&one_way, true));
         assert!(sure(&one_way.protocol("ike-tcp"), false));
         assert!(sure(&flow("10.20.0.101:0", "10.0.1.31:0").esp(9), false));
