@@ -363,6 +363,157 @@ fn negotiation(client: SocketAddr, server: SocketAddr, cookie: u32) -> Timed {
     ]
 }
 
+/// Six seconds of audio both ways that nobody can read, marked as audio; of each side in an association of this index.
+fn hidden_call(client: SocketAddr, server: SocketAddr, spis: [u32; 2]) -> [Timed; 2] {
+    let ways = [audio(client, server, 300), later(audio(server, client, 300), 3)];
+    [0, 1].map(|way| {
+        let numbered = (1..).zip(ways[way].clone());
+        numbered.map(|(n, (ms, packet))| (ms, packet.dscp(46).esp(spis[way], n))).collect()
+    })
+}
+
+fn on_4500(packets: Timed) -> Timed {
+    packets.into_iter().map(|(ms, packet)| (ms, packet.in_udp(4500, 4500))).collect()
+}
+
+/// The grounds of a row.
+fn grounds(report: &Value, row: &str) -> Value {
+    let all = report["ipsec"]["exemptions"].as_array().unwrap();
+    all.iter().find(|answer| answer["row"] == row).unwrap()["grounds"].clone()
+}
+
+#[test]
+fn what_a_host_shows_decrypted_speaks_for_the_hidden_media_and_not_against() {
+    let (client, server) = (at("10.20.0.5:50020"), at("10.0.1.31:49200"));
+    let [there, back] = hidden_call(client, server, [0xC0FF_EE01, 0xC0FF_EE02]);
+    for in_udp in [false, true] {
+        let hidden = [there.clone(), back.clone()].concat();
+        let hidden = if in_udp { on_4500(hidden) } else { hidden };
+        let with = |shown: u16| [hidden.clone(), audio(client, server, shown)].concat();
+        let report = check(with(300), "", &[]);
+        assert_eq!(rows(&report, "likely"), set(&["X05", "X06", "X15"]), "{in_udp}");
+        assert_eq!(grounds(&report, "X05"), json!(["shown-decrypted"]));
+        assert_eq!(grounds(&report, "X06"), json!(["audio-rhythm-in-context"]));
+        // Of which only a part was shown.
+        let report = check(with(200), "", &[]);
+        assert_eq!(rows(&report, "likely"), set(&["X05", "X06", "X15"]), "{in_udp}");
+        assert_eq!(grounds(&report, "X05"), json!(["audio-rhythm-in-context"]));
+    }
+}
+
+#[test]
+fn esp_in_udp_is_believed_by_its_numbers_or_by_an_answered_negotiation() {
+    let (client, server) = (at("10.20.0.5:50020"), at("10.0.1.31:49200"));
+    let call = |spis| on_4500(hidden_call(client, server, spis).concat());
+    let (alike, unlike) = ([0xC0FF_EE01; 2], [0xC0FF_EE01, 0xC0FF_EE02]);
+    let wanted = set(&["X05", "X06", "X15"]);
+    assert_eq!(rows(&check(call(unlike), "", &[]), "likely"), wanted);
+    assert_eq!(rows(&check(call(alike), "", &[]), "possible"), wanted);
+    let ike = negotiation(at("10.20.0.5:500"), at("10.0.1.31:500"), 7);
+    let with = |messages: &[(u64, Packet)]| {
+        let call = later(call(alike), 6_000);
+        check([messages.to_vec(), call].concat(), "", &[])
+    };
+    assert_eq!(rows(&with(&ike[..1]), "possible"), wanted);
+    assert_eq!(rows(&with(&ike), "likely"), wanted);
+}
+
+/// The same as a stream of frames (RFC 9329, 3), each in a segment of its own.
+fn hidden_call_in_tcp() -> Timed {
+    let (client, server) = (at("10.20.0.5:40500"), at("10.0.1.31:4500"));
+    let mut packets = vec![
+        (0, tcp(client, server).flags(SYN).numbers(99, 0)),
+        (1, tcp(server, client).flags(SYN | ACK).numbers(499, 100)),
+        (2, tcp(client, server).flags(ACK).numbers(100, 500)),
+        (3, tcp(client, server).flags(PSH | ACK).numbers(100, 500).payload(b"IKETCP")),
+    ];
+    for n in 0..300_u32 {
+        let frame = |spi: u32| {
+            let esp = [spi.to_be_bytes(), (n + 1).to_be_bytes()].concat();
+            [&[0, 10 + 180][..], &esp, &noise(n ^ spi, 180)].concat()
+        };
+        let (sent, received) = (106 + n * 190, 500 + n * 190);
+        let there = tcp(client, server).flags(PSH | ACK).numbers(sent, received).dscp(46);
+        let back = tcp(server, client).flags(PSH | ACK).numbers(received, sent + 190).dscp(46);
+        let ms = 20 + u64::from(n) * 20;
+        packets.push((ms, there.payload(frame(0xC0FF_EE01))));
+        packets.push((ms + 3, back.payload(frame(0xC0FF_EE02))));
+    }
+    packets
+}
+
+#[test]
+fn hidden_audio_in_tcp_counts_like_any_other() {
+    let wanted = set(&["X05", "X06", "X15"]);
+    let report = check(hidden_call_in_tcp(), "", &[]);
+    assert_eq!(rows(&report, "likely"), wanted);
+    let [finding] = fired(&report, "esp-resembles-media")[..] else { panic!("{report:#}") };
+    assert_eq!(finding["severity"], "warning");
+    let evidence = report["ipsec"]["exemptions"][4]["evidence"][0].as_str().unwrap();
+    assert!(
+        evidence.starts_with("esp in TCP 10.20.0.5 -> 10.0.1.31, SPI 0xc0ffee01"),
+        "{evidence}"
+    );
+}
+
+#[test]
+fn hidden_audio_beside_other_media_in_clear_stays_possible_by_its_marking() {
+    let (client, server) = (at("10.20.0.5:50020"), at("10.0.1.11:49200"));
+    let hidden = || hidden_call(client, server, [0xC0FF_EE01, 0xC0FF_EE02]).concat();
+    let video = (at("10.20.0.5:50040"), at("10.0.1.11:58000"));
+    let clear = || [audio(video.0, video.1, 300), later(audio(video.1, video.0, 300), 7)].concat();
+    let wanted = set(&["X09", "X10", "X15"]);
+    let partly = |report: &Value| {
+        let all = report["ipsec"]["exemptions"].as_array().unwrap().iter();
+        let partly = all.filter(|row| row["partly_exempt"] == true);
+        partly.map(|row| row["row"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(rows(&check([hidden(), clear()].concat(), "", &[]), "exempt-seen"), set(&[]));
+    let report = check([hidden(), clear()].concat(), "", &[]);
+    assert_eq!((rows(&report, "possible"), partly(&report)), (wanted.clone(), wanted.clone()));
+    assert_eq!(grounds(&report, "X09"), json!(["marked-as-media", "clear-media"]));
+    // Checks that the path of other media works are no stream of media: the rhythm counts.
+    let checks = (0..7_u8).flat_map(|n| {
+        let message = |kind: u8| [&[kind, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], &[n; 12]].concat();
+        let ms = u64::from(n) * 1_000;
+        let asks = udp(video.0, video.1).payload(message(0));
+        [(ms, asks), (ms + 4, udp(video.1, video.0).payload(message(1)))]
+    });
+    let report = check([hidden(), checks.collect()].concat(), "", &[]);
+    assert_eq!((rows(&report, "likely"), partly(&report)), (wanted.clone(), wanted));
+}
+
+#[test]
+fn other_protocols_on_the_port_of_esp_are_no_ipsec() {
+    let (client, server) = (at("10.20.0.5:4500"), at("10.0.1.11:4500"));
+    let ike = negotiation(at("10.20.0.5:500"), at("10.0.1.11:500"), 7);
+    let wireguard = |n: u32, back: bool| {
+        let (kind, receiver) =
+            if n == 0 { (1 + u8::from(back), n) } else { (4, 64 + u32::from(back)) };
+        let head = [&[kind, 0, 0, 0][..], &receiver.to_le_bytes(), &u64::from(n).to_le_bytes()];
+        [head.concat(), noise(n, 180)].concat()
+    };
+    let text = |n: u32, _: bool| format!("PING{n:04} {:100}", "").into_bytes();
+    let markup = |n: u32, _: bool| format!("<r n=\"{n:04}\"/>{:100}", "").into_bytes();
+    let kinds: [&dyn Fn(u32, bool) -> Vec<u8>; 3] = [&wireguard, &text, &markup];
+    for (nth, payload) in kinds.iter().enumerate() {
+        let talk: Timed = (0..300_u32)
+            .flat_map(|n| {
+                let ms = u64::from(n) * 20;
+                let there = udp(client, server).dscp(46).payload(payload(n, false));
+                let back = udp(server, client).dscp(46).payload(payload(n, true));
+                [(ms, there), (ms + 3, back)]
+            })
+            .collect();
+        assert_eq!(check(talk.clone(), "", &[])["ipsec"]["deployed"], false, "{nth}");
+        // A question that nobody answers makes it none.
+        let asked = [ike[..1].to_vec(), later(talk, 3_000)].concat();
+        let report = check(asked, "", &["--strict"]);
+        assert_eq!(touched(&report), set(&[]), "{nth}");
+        assert!(fired(&report, "esp-resembles-media").is_empty(), "{nth}");
+    }
+}
+
 /// Minutes in which thirty hosts call two servers inside IPsec of every kind, with negotiations and rekeyings, beside so
 /// much other traffic that each of seven threads has a share to read.
 fn busy() -> Timed {

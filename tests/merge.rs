@@ -123,6 +123,7 @@ fn packet(small: &Small, frame: u64) -> Packet<'_> {
         vlans: Inline::new(0),
         layers,
         shield: small.ah.then(|| shield(small)),
+        framed: (transport == Transport::TCP && small.ah).then(|| sealed(small)),
         first_fragment: small.place == Some(0),
         identification: small.sequence,
         hop_limit: 64,

@@ -59,6 +59,7 @@ pub(super) fn packet<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
         vlans,
         layers: Layers::new(Layer::IpInIp),
         shield: None,
+        framed: None,
         first_fragment: false,
         identification: header.identification,
         hop_limit: header.hop_limit,

@@ -45,6 +45,7 @@ fn packet<'a>(frame: &Frame<'a>, span: Span<'a>, path: &mut Path) -> Result<Pack
         vlans: path.vlans,
         layers: path.layers,
         shield: path.shield,
+        framed: ipsec::framed(&datagram),
         first_fragment: datagram.fragment == Fragment::First,
         identification: datagram.identification,
         hop_limit: datagram.hop_limit,

@@ -107,6 +107,15 @@ pub(super) fn udp_encapsulation(
     }
 }
 
+/// ESP in a TCP segment on port 4500 (RFC 9329, 3), as it looks; None where there is none of the shape.
+pub(super) fn framed(datagram: &Datagram<'_>) -> Option<Sealed> {
+    if datagram.transport != Transport::TCP || !may_be_encapsulation(datagram.body) {
+        return None;
+    }
+    let esp = lone_frame(datagram.body)?;
+    Some(sealed(esp.u32(0)?, esp.u32(4)?, datagram))
+}
+
 /// What ESP or wrapped ESP holds in clear, and its SPI; None where it is encrypted, cut or in pieces.
 pub(super) fn open<'a>(datagram: &Datagram<'a>) -> Option<(Shield, Clear<'a>)> {
     if datagram.fragment != Fragment::Whole {
@@ -459,5 +468,27 @@ mod tests {
             panic!("no ESP");
         };
         assert_eq!((esp.spi, esp.sequence), (256, 1));
+    }
+
+    #[test]
+    fn a_segment_on_port_4500_that_is_one_frame_may_be_esp() {
+        let segment = |ports: &str, payload: &str| {
+            let header = hex("00000064 00000001 5018 2000 0000 0000");
+            let bytes = [hex(ports), header, hex(payload)].concat();
+            let packet = ipv4(6, &bytes);
+            raw(&packet).framed.map(|sealed| (sealed.spi, sealed.sequence, sealed.whole))
+        };
+        let esp = "000e c0ffee01 00000009 9a7b3c5d";
+        assert_eq!(segment("1194 e000", esp), Some((0xC0FF_EE01, 9, true)));
+        assert_eq!(segment("e000 1194", esp), Some((0xC0FF_EE01, 9, true)));
+        assert_eq!(segment("e000 1195", esp), None);
+        // Shorter or longer than it says, a frame of key exchange, half an ESP header.
+        assert_eq!(segment("1194 e000", "000d c0ffee01 00000009 9a7b3c5d"), None);
+        assert_eq!(segment("1194 e000", "000f c0ffee01 00000009 9a7b3c5d"), None);
+        assert_eq!(segment("1194 e000", "000e 00000000 00000009 9a7b3c5d"), None);
+        assert_eq!(segment("1194 e000", "0008 c0ffee01 0000"), None);
+        assert_eq!(segment("1194 e000", ""), None);
+        let udp = ipv4(17, &hex("1194 e000 0016 0000 000e c0ffee01 00000009 9a7b3c5d"));
+        assert_eq!(raw(&udp).framed, None);
     }
 }

@@ -319,6 +319,8 @@ pub struct Packet<'a> {
     pub layers: Layers,
     /// The IPsec around it.
     pub shield: Option<Shield>,
+    /// ESP in a TCP segment (RFC 9329), as it looks, whose content cannot be read.
+    pub framed: Option<Sealed>,
     /// Whether this is the first fragment of a larger datagram; [`fragments`] tells of which.
     pub first_fragment: bool,
     /// Identification of the innermost IPv4 header; 0 for IPv6 without a fragment header.

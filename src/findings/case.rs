@@ -102,6 +102,13 @@ impl<'a> Case<'a> {
         self.lookup.party(address).roles.0 != 0
     }
 
+    /// Whether media is a matter of both ends, by the rows about their roles.
+    pub(super) fn may_be_media(&self) -> bool {
+        [&self.initiator, &self.responder]
+            .iter()
+            .all(|party| party.roles.0 != 0 && self.lookup.carries_media(party.roles))
+    }
+
     /// Whether the strict reading is in force.
     pub(super) fn strict(&self) -> bool {
         self.lookup.strict()
@@ -280,6 +287,8 @@ pub(super) trait Lookup: fmt::Debug + Sync {
     fn required(&self) -> &[Required];
     /// Exemption rows and whether the topology has a host of the role.
     fn exemptions(&self) -> Vec<(ExpectationId, bool)>;
+    /// Whether a media row or an exemption row names one of some roles.
+    fn carries_media(&self, roles: RoleSet) -> bool;
     /// What each exemption row asks of the topology's hosts.
     fn needs(&self) -> Vec<Need<'_>>;
     /// The IPsec policies that hosts were found to have.
@@ -323,6 +332,12 @@ impl Lookup for Policy {
 
     fn exemptions(&self) -> Vec<(ExpectationId, bool)> {
         Self::exemptions(self)
+    }
+
+    fn carries_media(&self, roles: RoleSet) -> bool {
+        let names = |row: &Expectation| (row.from.0 | row.to.0) & roles.0 != 0;
+        self.expectations().iter().any(|row| row.media && names(row))
+            || self.exemptions().iter().any(|(id, _)| names(self.expectation(*id)))
     }
 
     fn needs(&self) -> Vec<Need<'_>> {

@@ -5,28 +5,49 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::ipsec::Ground;
+use super::ipsec::clear::is_decrypted;
 use super::ipsec::exemptions::{Sight, peer, sealed_text};
-use super::ipsec::sealed::{Sealed, sealed};
+use super::ipsec::protected::covers;
+use super::ipsec::sealed::{Sealed, is_surely_esp, sealed};
 use super::kept::Kept;
 use super::{Case, Row};
-use crate::decode::Transport;
-use crate::flow::FrameRef;
+use crate::flow::{FrameRef, Side};
 use crate::input::Timestamp;
 use crate::policy::{ExpectationId, MediaSign};
 
 /// What waits, and what it waits for.
 #[derive(Debug, Default)]
 pub(super) struct Later {
-    /// By first frame; the earliest [`MAX_KEPT`].
-    kept: BTreeMap<FrameRef, Kept>,
+    /// Those that resemble media before those that only others could explain, each by first frame; the first
+    /// [`MAX_KEPT`].
+    kept: BTreeMap<(Likely, FrameRef), Kept>,
     /// When signalling began, by a host that is no server, or by a pair of servers.
     signalling: BTreeMap<Hosts, BTreeSet<Timestamp>>,
-    /// From when to when media of two hosts were in clear; the earliest [`MAX_TIMES`].
-    clear: BTreeMap<Hosts, BTreeSet<(Timestamp, Timestamp)>>,
+    /// From when to when media of two hosts were in clear, and whether they were a stream; the earliest
+    /// [`MAX_TIMES`].
+    clear: BTreeMap<Hosts, BTreeSet<(Timestamp, Timestamp, bool)>>,
+    /// Media in clear that may be what a host decrypted, by sender and receiver; the earliest [`MAX_TIMES`].
+    decrypted: BTreeMap<(IpAddr, IpAddr), BTreeSet<Decrypted>>,
 }
 
 /// One host, or two, the lower address first.
 type Hosts = (IpAddr, Option<IpAddr>);
+
+/// Whether a flow resembles media, or only others could explain it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Likely {
+    Media,
+    Anything,
+}
+
+/// What one host sends another in clear, and the rows that it is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Decrypted {
+    first: Timestamp,
+    last: Timestamp,
+    packets: u64,
+    rows: Vec<ExpectationId>,
+}
 
 /// Hidden traffic about which something can be said.
 pub(super) struct Hidden<'r> {
@@ -44,11 +65,16 @@ impl Later {
         }
         self.note_signalling(case);
         self.note_clear_media(case);
-        let matters = |sealed: &Sealed<'_>| {
-            sealed.ground(case, false).is_some() && !sealed.rows(case, rows).is_empty()
+        let about = |sealed: &Sealed<'_>| {
+            if sealed.rows(case, rows).is_empty() {
+                return None;
+            }
+            let resembles = sealed.ground(case, false).is_some();
+            let enough = (sealed.pace.packets >= MIN_DECRYPTED).then_some(Likely::Anything);
+            if resembles { Some(Likely::Media) } else { enough }
         };
-        if sealed(case).iter().any(matters) {
-            self.kept.insert(case.judged.flow.first_frame, Kept::of(&case.judged));
+        if let Some(likely) = sealed(case).iter().filter_map(about).min() {
+            self.kept.insert((likely, case.judged.flow.first_frame), Kept::of(&case.judged));
             if self.kept.len() > MAX_KEPT {
                 self.kept.pop_last();
             }
@@ -84,16 +110,42 @@ impl Later {
     fn note_clear_media(&mut self, case: &Case<'_>) {
         let flow = case.judged.flow;
         let media = case.exempt.iter().any(|(_, sign)| *sign == MediaSign::Content);
-        let [a, b] = ends(case);
-        let key = pair(a, b);
-        let room = self.clear.len() < MAX_HOSTS || self.clear.contains_key(&key);
-        if !media || flow.associations.is_some() || flow.packets() < MIN_MEDIA || !room {
+        if !media || flow.associations.is_some() || flow.packets() < MIN_MEDIA {
             return;
         }
+        for sender in [Side::A, Side::B] {
+            if flow.counters[sender.index()].packets > 0 && is_decrypted(case, sender) {
+                return self.note_decrypted(case, sender);
+            }
+        }
+        let [a, b] = ends(case);
+        let key = pair(a, b);
+        if self.clear.len() >= MAX_HOSTS && !self.clear.contains_key(&key) {
+            return;
+        }
+        let lasted = flow.last.0.saturating_sub(flow.first.0);
+        let streams = flow.packets().saturating_mul(SLOWEST) >= lasted.unsigned_abs();
         let times = self.clear.entry(key).or_default();
-        times.insert((flow.first, flow.last));
+        times.insert((flow.first, flow.last, streams));
         if times.len() > MAX_TIMES {
             times.pop_last();
+        }
+    }
+
+    fn note_decrypted(&mut self, case: &Case<'_>, sender: Side) {
+        let flow = case.judged.flow;
+        let (packets, key) = (flow.counters[sender.index()].packets, way(case, sender));
+        let room = self.decrypted.len() < MAX_HOSTS || self.decrypted.contains_key(&key);
+        if packets < MIN_DECRYPTED || !room {
+            return;
+        }
+        let about = |row: &Row<'_>| covers(row, case, sender);
+        let media = case.exempt.iter().filter(|(_, sign)| *sign == MediaSign::Content);
+        let rows = media.map(|(row, _)| row).filter(|row| about(row)).map(|row| row.key).collect();
+        let all = self.decrypted.entry(key).or_default();
+        all.insert(Decrypted { first: flow.first, last: flow.last, packets, rows });
+        if all.len() > MAX_TIMES {
+            all.pop_last();
         }
     }
 
@@ -102,70 +154,99 @@ impl Later {
         std::mem::take(&mut self.kept).into_values().collect()
     }
 
-    /// What can be said of a flow that waited, by direction. ESP in UDP between hosts that were not seen to
-    /// negotiate (`negotiated`) may be anything.
+    /// What can be said of a flow that waited, by direction; `negotiated` where its hosts were seen to negotiate.
     pub(super) fn hidden<'r>(
         &self,
         case: &Case<'_>,
         rows: &[Row<'r>],
         negotiated: bool,
     ) -> Vec<Hidden<'r>> {
-        let sure = case.judged.flow.transport != Transport::UDP || negotiated;
+        let sure = is_surely_esp(case, negotiated);
         let say = |sealed: Sealed<'_>| {
             let (first, last) =
                 sealed.pace.times.unwrap_or((case.judged.flow.first, case.judged.flow.last));
+            let decrypted = self.decrypted(case, &sealed, first, last);
+            // The rhythm may be that of something else, as media is in clear meanwhile.
+            let beside = sealed.has_rhythm() && self.is_clear_beside(case, first, last);
+            let sealed = if beside { sealed.without_rhythm() } else { sealed };
             let with_call = sure && self.call_began(case, first);
-            let ground = match sealed.ground(case, with_call)? {
-                // Media that is in clear meanwhile is not what ESP hides.
-                _ if sealed.has_rhythm() && self.is_clear_beside(case, first, last) => return None,
-                Ground::Rhythm | Ground::RhythmInContext if self.clear_ends_at(case, first) => {
+            let ground = match sealed.ground(case, with_call) {
+                _ if decrypted.is_some() => Ground::Decrypted,
+                None => return None,
+                Some(Ground::Rhythm | Ground::RhythmInContext)
+                    if self.clear_ends_at(case, first) =>
+                {
                     Ground::Switch
                 }
-                Ground::RhythmInContext if !sure => Ground::Rhythm,
-                ground => ground,
+                Some(Ground::RhythmInContext) if !sure => Ground::Rhythm,
+                Some(ground) => ground,
             };
-            let rows = sealed.rows(case, rows);
+            let mut rows = sealed.rows(case, rows);
+            if let Some(decrypted) = decrypted {
+                rows.retain(|row| decrypted.rows.contains(&row.key));
+            }
             let call = if with_call { "; a call began with it" } else { "" };
+            let shown = if decrypted.is_some() { "; shown decrypted beside it" } else { "" };
             let sight = |row: &Row<'_>| Sight {
                 ground,
                 packets: sealed.pace.packets,
                 frame: case.judged.flow.first_frame,
                 peer: peer(case, sealed.sender, row),
                 delay: None,
-                text: format!("{}{call}", sealed_text(case, &sealed)),
+                text: format!("{}{call}{shown}", sealed_text(case, &sealed)),
                 asking: None,
             };
             let sights = rows.iter().map(|row| (row.key, sight(row))).collect();
-            let takes_over =
-                if ground == Ground::Switch { ", from where media in clear ends" } else { "" };
-            let context = if with_call && ground == Ground::RhythmInContext {
-                ", and began within 10 s after signalling"
-            } else {
-                ""
+            let detail = match ground {
+                Ground::Switch => format!("{sealed}, from where media in clear ends"),
+                Ground::Decrypted => {
+                    "the number and the times of media that its receiver shows decrypted".to_owned()
+                }
+                Ground::RhythmInContext if with_call => {
+                    format!("{sealed}, and began within 10 s after signalling")
+                }
+                _ => sealed.to_string(),
             };
-            let detail = format!("{sealed}{takes_over}{context}");
             (!rows.is_empty()).then_some(Hidden { ground, detail, rows, sights })
         };
         sealed(case).into_iter().filter_map(say).collect()
     }
 
-    /// Whether media of the same hosts was in clear for a while between two times.
+    /// Media in clear that has as many packets as hidden packets have, at the same times.
+    fn decrypted(
+        &self,
+        case: &Case<'_>,
+        sealed: &Sealed<'_>,
+        first: Timestamp,
+        last: Timestamp,
+    ) -> Option<&Decrypted> {
+        let near = |a: Timestamp, b: Timestamp| a.0.abs_diff(b.0) <= DECRYPTING;
+        let packets = sealed.pace.packets;
+        let mut all = self.decrypted.get(&way(case, sealed.sender)).into_iter().flatten();
+        all.find(|media| {
+            let differ = media.packets.abs_diff(packets);
+            near(media.first, first) && near(media.last, last) && differ <= packets / 50
+        })
+    }
+
+    /// Whether a stream of media of the same hosts was in clear for a while between two times.
     fn is_clear_beside(&self, case: &Case<'_>, first: Timestamp, last: Timestamp) -> bool {
-        let beside = |&(from, until): &(Timestamp, Timestamp)| {
-            until.min(last).0.saturating_sub(from.max(first).0) >= BESIDE
-        };
-        self.clear_media(case).any(beside)
+        self.clear_media(case).any(|&(from, until, streams)| {
+            streams && until.min(last).0.saturating_sub(from.max(first).0) >= BESIDE
+        })
     }
 
-    /// Whether media of the same hosts that was in clear for a while ended at a time.
+    /// Whether media of the same hosts that was in clear ended at a time.
     fn clear_ends_at(&self, case: &Case<'_>, time: Timestamp) -> bool {
-        let range = time.0.saturating_sub(BESIDE)..=time.0.saturating_add(CROSSING);
-        // What is in clear for long needs no negotiation.
-        let brief = |from: &Timestamp, until: &Timestamp| until.0 - from.0 <= BRIEFLY;
-        self.clear_media(case).any(|(from, until)| range.contains(&until.0) && brief(from, until))
+        let since = |time: i64, by: i64| time.saturating_sub(by)..=time.saturating_add(CROSSING);
+        self.clear_media(case).any(|(from, until, _)| {
+            // What is in clear for long needs no negotiation, and may just end, but not at the very moment.
+            let brief = until.0.saturating_sub(from.0) <= BRIEFLY;
+            since(time.0, if brief { BESIDE } else { CROSSING }).contains(&until.0)
+        })
     }
 
-    fn clear_media(&self, case: &Case<'_>) -> impl Iterator<Item = &(Timestamp, Timestamp)> {
+    fn clear_media(&self, case: &Case<'_>) -> impl Iterator<Item = &(Timestamp, Timestamp, bool)> {
         let [a, b] = ends(case);
         self.clear.get(&pair(a, b)).into_iter().flatten()
     }
@@ -195,6 +276,12 @@ fn ends(case: &Case<'_>) -> [IpAddr; 2] {
     case.judged.flow.ends.map(|end| end.address.to_canonical())
 }
 
+/// From whom to whom a side sends.
+fn way(case: &Case<'_>, sender: Side) -> (IpAddr, IpAddr) {
+    let [a, b] = ends(case);
+    if sender == Side::A { (a, b) } else { (b, a) }
+}
+
 fn pair(a: IpAddr, b: IpAddr) -> Hosts {
     (a.min(b), Some(a.max(b)))
 }
@@ -208,10 +295,18 @@ const BEFORE_MEDIA: i64 = 10_000_000_000;
 const BESIDE: i64 = 1_000_000_000;
 /// How long media is in clear at most before ESP takes it over, in ns: the longest wait for a negotiation, doubled.
 const BRIEFLY: i64 = 6_000_000_000;
-/// How long after the first packet of ESP the peer's packets in clear may still arrive, in ns.
+/// How long after the first packet of ESP the peer's packets in clear may still arrive, and how long before it the
+/// last one may be of a call that was long in clear, in ns.
 const CROSSING: i64 = 200_000_000;
 /// Packets that show media.
 const MIN_MEDIA: u64 = 3;
+/// How far apart the packets of a stream of media are at most, in the mean, in ns. Checks that a path still works
+/// (RFC 7675) take seconds.
+const SLOWEST: u64 = 100_000_000;
+/// Packets from which on their number and times are hardly those of other packets by chance.
+const MIN_DECRYPTED: u64 = 50;
+/// How long a host takes to decrypt and show a packet at most, in ns.
+const DECRYPTING: u64 = 1_000_000;
 /// Flows kept, some 4 MB.
 const MAX_KEPT: usize = 8192;
 /// Hosts and pairs whose signalling is kept.
@@ -236,6 +331,7 @@ mod tests {
     fn hidden_from(first: i64, even: u64, marked: Marked) -> Sample {
         let pace = Pace {
             sequences: Some((1, 200)),
+            steps: 199,
             packets: 200,
             even: even * 199 / 1000,
             short: 199,
@@ -395,10 +491,67 @@ mod tests {
         };
         let with = |first, last| grounds(&[clear(first, last), audio(20_000)]);
         assert_eq!(with(19_000, 19_900), [Ground::Switch]);
-        assert_eq!(with(14_000, 20_000), [Ground::Switch]);
-        assert_eq!(with(13_999, 20_000), [Ground::Rhythm]);
+        assert_eq!(with(13_000, 19_000), [Ground::Switch]);
+        assert_eq!(with(12_999, 19_000), [Ground::Rhythm]);
+        assert_eq!(with(9_000, 19_799), [Ground::Rhythm]);
+        // At the very moment.
+        assert_eq!(with(9_000, 19_800), [Ground::Switch]);
+        assert_eq!(with(9_000, 20_200), [Ground::Switch]);
         assert_eq!(with(17_000, 18_999), [Ground::Rhythm]);
-        // Beside it, the media are not what it hides.
-        assert_eq!(with(19_000, 21_000), []);
+    }
+
+    /// Media in clear.
+    fn in_clear(first: i64, last: i64, packets: [u64; 2]) -> Sample {
+        let sample = flow("10.20.0.101:50020", "10.0.1.31:49200").udp();
+        let sample = sample.exempt(&[(EXEMPT_IN, MediaSign::Content)]);
+        sample.packets(packets[0], packets[1]).during(first, last)
+    }
+
+    #[test]
+    fn beside_a_stream_of_media_in_clear_only_a_marking_speaks_for_media() {
+        let expedited = Marked { audio: 150, ..Marked::default() };
+        let with = |clear: Sample| {
+            let marked = hidden_from(20_000, 1000, expedited);
+            [audio(20_000), marked].map(|hidden| grounds(&[clear.clone(), hidden]))
+        };
+        let clear = |last, packets| with(in_clear(19_000, last, [packets, packets]));
+        assert_eq!(clear(21_000, 150), [vec![], vec![Ground::Marked]]);
+        assert_eq!(clear(21_000, 10), [vec![], vec![Ground::Marked]]);
+        // Checks that a path still works are no stream.
+        let in_context = [vec![Ground::Rhythm], vec![Ground::RhythmInContext]];
+        assert_eq!(clear(21_000, 9), in_context);
+        assert_eq!(clear(20_999, 150), in_context);
+        let strict = Testbed { strict: true, ..Testbed::default() };
+        let beside = [in_clear(19_000, 24_000, [150, 150]), audio(20_000)];
+        assert_eq!(told(&strict, &beside)[0].0, Ground::Hidden);
+    }
+
+    #[test]
+    fn media_that_a_host_shows_decrypted_are_what_is_hidden() {
+        let with = |clear: Sample| grounds(&[clear, noise(Marked::default())]);
+        assert_eq!(with(in_clear(20_000, 24_000, [200, 0])), [Ground::Decrypted]);
+        assert_eq!(with(in_clear(20_001, 24_001, [196, 0])), [Ground::Decrypted]);
+        for other in [
+            in_clear(20_002, 24_000, [200, 0]),
+            in_clear(20_000, 23_998, [200, 0]),
+            in_clear(20_000, 24_000, [195, 0]),
+            in_clear(20_000, 24_000, [205, 0]),
+            in_clear(20_000, 24_000, [200, 1]),
+            in_clear(20_000, 24_000, [0, 200]),
+            in_clear(20_000, 24_000, [200, 0]).exempt(&[(EXEMPT_IN, MediaSign::OwnRange)]),
+        ] {
+            assert_eq!(with(other.clone()), [], "{:?}", other.flow);
+        }
+        let samples = [in_clear(20_000, 24_000, [200, 0]), audio(20_000)];
+        let (_, rows, text) = told(&Testbed::default(), &samples).remove(0);
+        assert_eq!(rows, ["X05"]);
+        assert!(text.ends_with("; shown decrypted beside it"), "{text}");
+        // Of another number it rules no rhythm out either.
+        let some = [in_clear(20_000, 24_000, [150, 0]), audio(20_000)];
+        assert_eq!(grounds(&some), [Ground::Rhythm]);
+        // What is about no row of the hidden flow says nothing.
+        let elsewhere =
+            in_clear(20_000, 24_000, [200, 0]).exempt(&[(EXEMPT_OUT, MediaSign::Content)]);
+        assert_eq!(with(elsewhere), []);
     }
 }

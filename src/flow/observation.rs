@@ -79,7 +79,7 @@ impl Around {
             Detail::Security(sealed) | Detail::UdpEncapsulation(UdpEncapsulation::Esp(sealed)) => {
                 Some(sealed)
             }
-            _ => None,
+            _ => packet.framed,
         };
         let nothing = packet.layers.as_slice().is_empty() && sealed.is_none();
         let (layers, shield) = (packet.layers, packet.shield);

@@ -33,6 +33,10 @@ pub struct Pace {
     pub marked: Marked,
     /// The lowest and the highest sequence number.
     pub sequences: Option<(u32, u32)>,
+    /// Sequence numbers of the first and the last packet, in the order of the capture.
+    pub numbers: Option<(u32, u32)>,
+    /// Packets that go on with the index of the one before and a number a little higher.
+    pub steps: u64,
     /// Times of the first and the last packet, in the order of the capture.
     pub times: Option<(Timestamp, Timestamp)>,
 }
@@ -58,7 +62,7 @@ impl Pace {
     /// Counts a packet.
     pub(super) fn add(&mut self, packet: &Sealed, time: Timestamp) {
         self.follow(time);
-        self.continue_as((packet.spi, packet.spi));
+        self.continue_as((packet.spi, packet.spi), (packet.sequence, packet.sequence));
         self.packets += 1;
         self.cut += u64::from(!packet.whole);
         self.ip_bytes += u64::from(packet.ip_len);
@@ -78,10 +82,11 @@ impl Pace {
         if let Some((first, _)) = next.times {
             self.follow(first);
         }
-        if let Some(spis) = next.spis {
-            self.continue_as(spis);
+        if let (Some(spis), Some(numbers)) = (next.spis, next.numbers) {
+            self.continue_as(spis, numbers);
         }
         self.changes += next.changes;
+        self.steps += next.steps;
         self.packets += next.packets;
         self.cut += next.cut;
         self.ip_bytes += next.ip_bytes;
@@ -100,9 +105,16 @@ impl Pace {
         }
     }
 
-    fn continue_as(&mut self, (next_first, last): (u32, u32)) {
-        self.changes += u64::from(self.spis.is_some_and(|(_, before)| before != next_first));
-        self.spis = Some((self.spis.map_or(next_first, |(first, _)| first), last));
+    /// Goes on with packets, of which indexes and numbers are those of the first and the last.
+    fn continue_as(&mut self, spis: (u32, u32), numbers: (u32, u32)) {
+        if let (Some((_, spi)), Some((_, number))) = (self.spis, self.numbers) {
+            let same = spi == spis.0;
+            self.changes += u64::from(!same);
+            let step = numbers.0.wrapping_sub(number);
+            self.steps += u64::from(same && (1..=STEP).contains(&step));
+        }
+        self.spis = Some((self.spis.map_or(spis.0, |(first, _)| first), spis.1));
+        self.numbers = Some((self.numbers.map_or(numbers.0, |(first, _)| first), numbers.1));
     }
 
     /// Looks at the gap before a packet. Clocks may step back; that is no gap.
@@ -123,10 +135,14 @@ impl Pace {
         self.spis.map(|(first, _)| first)
     }
 
-    /// Whether the packets are those of an association: nearly all go on with the index of the one before.
-    /// Other content of port 4500, such as RTP, has a number there that changes with each.
+    /// Whether the packets are those of an association: nearly all go on with the index of the one before, and
+    /// with a number a little higher. Other content of port 4500 has other things there: RTP a number that
+    /// changes with each packet, `WireGuard` a type and the same receiver, text its letters.
     pub fn is_association(&self) -> bool {
-        self.packets >= 2 && self.changes <= self.packets / 4
+        let gone_on = self.packets.saturating_sub(1).saturating_sub(self.changes);
+        // What is captured may lack packets, or have some in another order.
+        let missteps = gone_on.saturating_sub(self.steps);
+        self.steps > 0 && self.changes <= self.packets / 4 && missteps <= gone_on / 16
     }
 
     /// Packets of the association that are missing, by its numbers; None where several associations took turns. A
@@ -148,6 +164,9 @@ fn widen(known: Option<(u32, u32)>, (low, high): (u32, u32)) -> (u32, u32) {
 
 /// The time between two packets of audio, in ns.
 const FRAME: i64 = 20_000_000;
+/// How much higher the next number is at most, where packets are missing. Digits of a text take longer steps, each
+/// tenth time at the latest.
+const STEP: u32 = 16;
 /// By how much it varies, in ns.
 const SLACK: i64 = 5_000_000;
 
@@ -187,27 +206,67 @@ mod tests {
         assert_eq!(counted(&[199]), [0, 1, 1]);
     }
 
+    /// The pace of packets with these indexes and numbers.
+    fn numbered(packets: impl IntoIterator<Item = (u32, u32)>) -> Pace {
+        let mut pace = Pace::default();
+        for (spi, sequence) in packets {
+            pace.add(&packet(spi, sequence, 0, true, 100), Timestamp(0));
+        }
+        pace
+    }
+
     #[test]
     fn an_association_goes_on_with_its_index() {
-        let of = |spis: &[u32]| {
-            let mut pace = Pace::default();
-            for spi in spis {
-                pace.add(&packet(*spi, 1, 0, true, 100), Timestamp(0));
-            }
-            pace
-        };
+        let of = |spis: &[u32]| numbered(spis.iter().copied().zip(1..));
         assert!(!of(&[]).is_association() && !of(&[7]).is_association());
         assert!(of(&[7, 7]).is_association() && !of(&[7, 8]).is_association());
         // A rekeying changes it once, and RTP with each packet.
         assert!(of(&[7, 7, 8, 8]).is_association() && !of(&[7, 8, 9, 10]).is_association());
         assert_eq!(of(&[7, 8, 9]).spi(), Some(7));
+        let rekeyed = [(7, 900), (7, 901), (8, 1), (8, 2), (8, 3)];
+        assert!(numbered(rekeyed).is_association());
+    }
+
+    #[test]
+    fn the_numbers_of_an_association_rise_by_small_steps() {
+        let spaced =
+            |step: u32| numbered((0..200_u32).map(|n| (7, n.wrapping_mul(step).wrapping_add(100))));
+        assert!(spaced(1).is_association() && spaced(STEP).is_association());
+        assert!(!spaced(0).is_association() && !spaced(STEP + 1).is_association());
+        assert!(!spaced(u32::MAX).is_association());
+        // The lower half of a number of 64 bits begins again.
+        assert!(numbered([(7, u32::MAX - 1), (7, u32::MAX), (7, 0)]).is_association());
+        // A gap now and then, or packets in another order.
+        let torn = (1..200_u32).map(|n| (7, n + n / 20 * 1_000));
+        assert!(numbered(torn).is_association());
+        let shuffled = (1..200_u32).map(|n| (7, if n % 40 < 2 { n ^ 1 } else { n }));
+        assert!(numbered(shuffled).is_association());
+    }
+
+    #[test]
+    fn what_else_is_sent_to_the_port_of_esp_has_other_numbers() {
+        let words = |text: String| {
+            let word =
+                |at: usize| u32::from_be_bytes(text.as_bytes()[at..at + 4].try_into().unwrap());
+            (word(0), word(4))
+        };
+        let wireguard = [(0x0100_0000, 5), (0x0200_0000, 9)].into_iter();
+        let wireguard = wireguard.chain((0..200).map(|_| (0x0400_0000, 9)));
+        let texts = ["PING", "<r n=\""]
+            .map(|lead| numbered((0..200_u32).map(|n| words(format!("{lead}{n:04} and more")))));
+        let by_twos = numbered((0..200_u32).map(|n| words(format!("PING{:04}", n * 2))));
+        let hexadecimal = numbered((0..200_u32).map(|n| words(format!("PING{n:04x}"))));
+        let [ping, xml] = texts;
+        for other in [numbered(wireguard), ping, xml, by_twos, hexadecimal] {
+            assert!(!other.is_association(), "{other:?}");
+        }
     }
 
     proptest! {
         #[test]
         fn parts_joined_in_order_are_the_whole(
             packets in prop::collection::vec(
-                (0..3_u32, any::<u32>(), 0..6_usize, any::<bool>(), 60..1500_u32, -40..300_i64),
+                (0..3_u32, prop_oneof![any::<u32>(), 0..60_u32], 0..6_usize, any::<bool>(), 60..1500_u32, -40..300_i64),
                 0..40,
             ),
             cuts in prop::collection::vec(0..40_usize, 0..4),

@@ -1,6 +1,7 @@
 //! Which exemption rows a flow of clear media respects: only between hosts that use IPsec, and only where the
 //! clear packets are not those of a host that shows what it decrypted.
 
+use super::deployment::Stream;
 use super::protected::covers;
 use crate::findings::{Case, Row};
 use crate::flow::Side;
@@ -25,7 +26,8 @@ pub(super) fn respected<'a>(case: &Case<'a>, quiet: bool) -> Vec<(Row<'a>, Side)
     let sides = [Side::A, Side::B].into_iter().filter(|sender| {
         let packets = flow.counters[sender.index()].packets;
         let clear = packets > 0 && inside(*sender) == 0;
-        clear && (packets >= MIN_PACKETS || lasts) && !is_decrypted(case, *sender)
+        let shows = clear && (packets >= MIN_PACKETS || lasts);
+        shows && !is_decrypted(case, *sender) && !goes_on_hidden(case, *sender)
     });
     let rows = case.exempt.iter().filter(|(_, sign)| *sign == MediaSign::Content);
     sides
@@ -49,17 +51,35 @@ fn outlasts(case: &Case<'_>) -> bool {
 
 /// Whether what a side sends may be the content of ESP once more: a host that captures its own traffic
 /// shows packets that come in before and after it decrypts them, and those that go out only encrypted.
-fn is_decrypted(case: &Case<'_>, sender: Side) -> bool {
+pub(in crate::findings) fn is_decrypted(case: &Case<'_>, sender: Side) -> bool {
     let flow = case.judged.flow;
-    let [from, to] = [sender, sender.other()].map(|side| flow.ends[side.index()].address);
     let one_way = flow.counters[sender.other().index()].packets == 0;
-    let stream = case.deployment.stream(from, to).filter(|stream| stream.pace.is_some());
+    let stream = hidden_stream(case, sender);
     one_way && stream.is_some_and(|stream| stream.first <= flow.last && stream.last >= flow.first)
+}
+
+/// Whether what a side sends ends where hidden packets to the same host begin: it was in clear only until there was
+/// an association.
+fn goes_on_hidden(case: &Case<'_>, sender: Side) -> bool {
+    let flow = case.judged.flow;
+    let last = flow.last.0;
+    let ends = last.saturating_sub(CROSSING)..=last.saturating_add(BESIDE);
+    hidden_stream(case, sender)
+        .is_some_and(|stream| stream.first > flow.first && ends.contains(&stream.first.0))
+}
+
+/// What a side's host sends the other's, if it cannot be read.
+fn hidden_stream<'a>(case: &Case<'a>, sender: Side) -> Option<&'a Stream> {
+    let ends = case.judged.flow.ends;
+    let [from, to] = [sender, sender.other()].map(|side| ends[side.index()].address);
+    case.deployment.stream(from, to).filter(|stream| stream.pace.is_some())
 }
 
 /// How long media goes on in clear beside an association that does not cover it, in ns: what was on its way as
 /// the association began has long come.
 const BESIDE: i64 = 1_000_000_000;
+/// How long after the first hidden packet others may still arrive in clear, in ns.
+const CROSSING: i64 = 200_000_000;
 /// Packets of media that show it flowing.
 const MIN_PACKETS: u64 = 50;
 /// Or this long, in ns.
@@ -145,7 +165,7 @@ mod tests {
         assert_eq!(rows(&one_way, &[esp(client, server)]), []);
         // The other direction is hidden, or it was at another time, or its content could be read.
         assert_eq!(rows(&one_way, &[esp(server, client)]), [inbound()]);
-        for (first, last) in [(8_000, 9_999), (11_001, 12_000)] {
+        for (first, last) in [(8_000, 9_999), (12_001, 13_000)] {
             let earlier_or_later = esp(client, server).during(first, last);
             assert_eq!(rows(&one_way, &[earlier_or_later]), [inbound()]);
         }
@@ -154,5 +174,20 @@ mod tests {
         }
         let read = flow("10.20.0.101:1", "10.0.1.31:445").inside_ah([5, 0]).during(10_500, 10_600);
         assert_eq!(rows(&one_way, &[read]), [inbound()]);
+    }
+
+    #[test]
+    fn media_that_were_in_clear_until_an_association_began_respect_nothing() {
+        let (client, server) = ("10.20.0.101", "10.0.1.31");
+        let with = |hidden: &[Sample]| rows(&media([50, 50]), hidden);
+        for first in [10_800, 11_000, 12_000] {
+            let there = esp(client, server).during(first, 20_000);
+            assert_eq!(with(std::slice::from_ref(&there)), [outbound()], "{first}");
+            assert_eq!(with(&[there, esp(server, client).during(first, 20_000)]), [], "{first}");
+        }
+        for first in [10_799, 12_001] {
+            let there = esp(client, server).during(first, 20_000);
+            assert_eq!(with(&[there]), [inbound(), outbound()], "{first}");
+        }
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::decode::Transport;
 use crate::flow::{Flow, Pace, Side};
 use crate::input::Timestamp;
 
@@ -87,12 +86,13 @@ impl Stream {
 
 /// The sides of a flow that send what IPsec hides, and how.
 pub(in crate::findings) fn sealed_sides(flow: &Flow) -> impl Iterator<Item = (Side, &Pace)> {
-    let in_udp = flow.transport == Transport::UDP;
+    // The port that UDP and TCP share with ESP carries other things too.
+    let in_port = !flow.transport.is_security_association();
     let paces = flow.paces.iter().flat_map(|paces| [Side::A, Side::B].into_iter().zip(&**paces));
     // Test traffic of the same protocol number has one number in all packets.
     let rises = |pace: &Pace| pace.packets < 2 || pace.sequences.is_some_and(|(a, b)| a < b);
     paces.filter(move |(_, pace)| {
-        pace.packets > 0 && rises(pace) && (!in_udp || pace.is_association())
+        pace.packets > 0 && rises(pace) && (!in_port || pace.is_association())
     })
 }
 
@@ -129,7 +129,8 @@ mod tests {
 
     fn pace(packets: u64, changes: u64) -> Pace {
         let sequences = Some((1, packets as u32));
-        Pace { packets, changes, spis: Some((7, 7)), sequences, ..Pace::default() }
+        let steps = packets - 1 - changes;
+        Pace { packets, changes, steps, spis: Some((7, 7)), sequences, ..Pace::default() }
     }
 
     #[test]

@@ -330,14 +330,18 @@ fn clear_sight(case: &Case<'_>, sender: Side) -> Sight {
 pub(in crate::findings) fn sealed_text(case: &Case<'_>, sealed: &Sealed<'_>) -> String {
     let flow = case.judged.flow;
     let [from, to] = [sealed.sender, sealed.sender.other()].map(|side| flow.ends[side.index()]);
-    let in_udp = if flow.transport == Transport::UDP { " in UDP" } else { "" };
+    let carried = match flow.transport {
+        Transport::UDP => " in UDP",
+        Transport::TCP => " in TCP",
+        _ => "",
+    };
     let hidden = if sealed.is_cut() { "cut or in fragments" } else { "hidden" };
     let lost = match sealed.pace.lost() {
         None | Some(0) => String::new(),
         Some(lost) => format!(" and {lost} not captured, by their numbers,"),
     };
     format!(
-        "esp{in_udp} {} -> {}, SPI 0x{:08x}, content {hidden}, {sealed}, {} packets{lost} of {} bytes in the mean, {}",
+        "esp{carried} {} -> {}, SPI 0x{:08x}, content {hidden}, {sealed}, {} packets{lost} of {} bytes in the mean, {}",
         from.address,
         to.address,
         sealed.pace.spi().unwrap_or(0),

@@ -66,6 +66,8 @@ pub(in crate::findings) enum Ground {
     RhythmInContext,
     /// Media that began in clear and went on hidden.
     Switch,
+    /// Hidden, and a host shows media beside it that is its content.
+    Decrypted,
     /// Strictly: readable, on any port.
     AnyPort,
     /// Readable, and by a port that only media has.
@@ -91,7 +93,8 @@ impl Ground {
         match self {
             Self::Content | Self::OwnRange | Self::AnyPort if packets >= PROOF => Level::Proven,
             Self::SharedRange if packets >= SERIES => Level::Likely,
-            Self::Switch
+            Self::Decrypted
+            | Self::Switch
             | Self::RhythmInContext
             | Self::CausedByMedia
             | Self::Asymmetric
@@ -102,7 +105,7 @@ impl Ground {
     }
 
     /// Every ground, the weakest first.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::ClearMedia,
         Self::Hidden,
         Self::SharedPort,
@@ -115,6 +118,7 @@ impl Ground {
         Self::CausedByMedia,
         Self::RhythmInContext,
         Self::Switch,
+        Self::Decrypted,
         Self::AnyPort,
         Self::OwnRange,
         Self::Content,
@@ -154,10 +158,13 @@ impl Ground {
                 "A negotiation as media began, and nothing else between the two hosts that could have caused it. Also one that failed or that nobody answered: media waited all the same (likely)."
             }
             Self::RhythmInContext => {
-                "Hidden content with the rhythm and size of audio between known hosts, and marked as audio (DSCP 46) or begun within 10 s of signalling (likely)."
+                "Hidden content with the rhythm and size of audio between known hosts whose roles carry media, and marked as audio (DSCP 46) or begun within 10 s of signalling (likely). In UDP or TCP 4500, which others use too, the hosts were seen to negotiate, or each has an association of its own."
             }
             Self::Switch => {
                 "Media that began in clear and ended as hidden content with the same rhythm, or a new association, began (likely)."
+            }
+            Self::Decrypted => {
+                "Hidden content, and beside it the same number of packets in clear, one way only and from the same moment to the same moment, that are media: a host that captures its own traffic shows what it has decrypted (likely)."
             }
             Self::AnyPort => {
                 "Strictly: inside readable IPsec on any port of a host of the role. Two packets prove it, one makes it possible."
@@ -186,6 +193,7 @@ impl Ground {
             Self::CausedByMedia => "negotiation-by-media",
             Self::RhythmInContext => "audio-rhythm-in-context",
             Self::Switch => "clear-then-hidden",
+            Self::Decrypted => "shown-decrypted",
             Self::AnyPort => "any-port",
             Self::OwnRange => "media-port",
             Self::Content => "media-content",
@@ -265,7 +273,7 @@ mod tests {
     #[test]
     fn every_word_has_a_meaning_of_its_own() {
         let all: Vec<&str> = words().collect();
-        assert_eq!(all.len(), 27);
+        assert_eq!(all.len(), 28);
         for (nth, word) in all.iter().enumerate() {
             assert!(!all[..nth].contains(word), "{word} stands twice");
             assert!(meaning(word).is_some_and(|text| text.ends_with('.')), "{word}");

@@ -13,7 +13,7 @@
 //! | `exemptions` | what is the answer per row |
 
 mod audio;
-mod clear;
+pub(super) mod clear;
 mod configured;
 pub(super) mod deployment;
 pub(super) mod exemptions;

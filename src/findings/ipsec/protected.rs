@@ -48,7 +48,7 @@ pub(in crate::findings) fn protected<'a>(case: &Case<'a>) -> Vec<Protected<'a>> 
 }
 
 /// Whether a row is about what `sender` sends.
-pub(super) fn covers(row: &Row<'_>, case: &Case<'_>, sender: Side) -> bool {
+pub(in crate::findings) fn covers(row: &Row<'_>, case: &Case<'_>, sender: Side) -> bool {
     let flow = case.judged.flow;
     let (from, to, port) = match sender {
         Side::A => (&case.initiator, &case.responder, flow.initiator().port),

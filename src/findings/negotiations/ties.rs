@@ -257,10 +257,13 @@ impl Ties {
         Some((found.took()?, found.negotiation.first_frame))
     }
 
-    /// Whether any negotiation of the hosts of a flow is known.
+    /// Whether the hosts of a flow were seen to negotiate with each other: both, for a question that nobody answers
+    /// tells of one only.
     pub(crate) fn knows(&self, case: &Case<'_>) -> bool {
         let [a, b] = case.judged.flow.ends.map(|end| end.address);
-        [&self.whole, &self.second].iter().any(|known| known.pairs.contains_key(&pair_of(a, b)))
+        let known = [&self.whole, &self.second].into_iter();
+        let known = known.filter_map(|known| known.pairs.get(&pair_of(a, b))).flatten();
+        known.into_iter().any(|tied| tied.negotiation.answered)
     }
 
     /// Whether the hosts of a flow negotiated nothing as it began.
