@@ -124,7 +124,9 @@ impl Extra {
 
     /// The SPI of ESP in UDP, of the first side that has any.
     pub(super) fn spi(&self) -> Option<u32> {
-        self.paces.as_ref()?.iter().find_map(Pace::spi)
+        let mut paces = self.paces.as_ref()?.iter();
+        // One packet shows no number that goes on.
+        paces.find(|pace| pace.packets == 1 || pace.is_association()).and_then(Pace::spi)
     }
 
     /// Appends that of the following part, but for the numbers of packets.
