@@ -39,7 +39,7 @@ impl Level {
 }
 
 /// What was seen of an exemption, the weakest first. Each stands for one line of the decision table in
-/// `docs/ipsec.md`.
+/// `docs/ipsec-evidence.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::findings) enum Ground {
     /// Clear media between hosts that use IPsec.
