@@ -289,9 +289,11 @@ impl<'p> Audit<'p> {
             let judged = kept.judged();
             let case = Case::of(&judged, lookup, &deployment);
             let negotiated = self.ties.knows(&case);
-            let wait = self.ties.hidden_wait(&case);
             let mut telling = Vec::new();
             for mut hidden in self.later.hidden(&case, &self.exempt, negotiated) {
+                let likely = hidden.ground.is_likely_hidden();
+                let decrypted = hidden.ground == Ground::Decrypted;
+                let wait = likely.then(|| self.ties.hidden_wait(&case, decrypted)).flatten();
                 for (row, mut sight) in hidden.sights.drain(..) {
                     sight.wait_for(wait);
                     self.watch.see(row, sight, lookup);

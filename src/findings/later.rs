@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::ipsec::Ground;
-use super::ipsec::clear::is_decrypted;
+use super::ipsec::clear::{TURN, is_as_large, is_as_many, is_mostly_decrypted};
 use super::ipsec::exemptions::{Sight, peer, sealed_text};
 use super::ipsec::protected::covers;
 use super::ipsec::sealed::{Sealed, is_surely_esp, sealed};
 use super::kept::Kept;
 use super::{Case, Row};
-use crate::flow::{FrameRef, Side};
+use crate::flow::{Counters, FrameRef, Side};
 use crate::input::Timestamp;
 use crate::policy::{ExpectationId, MediaSign};
 
@@ -45,7 +45,9 @@ enum Likely {
 struct Decrypted {
     first: Timestamp,
     last: Timestamp,
-    packets: u64,
+    /// How far the hidden packets may be away from these, in ns.
+    within: u64,
+    counters: Counters,
     rows: Vec<ExpectationId>,
 }
 
@@ -113,10 +115,14 @@ impl Later {
         if !media || flow.associations.is_some() || flow.packets() < MIN_MEDIA {
             return;
         }
-        for sender in [Side::A, Side::B] {
-            if flow.counters[sender.index()].packets > 0 && is_decrypted(case, sender) {
-                return self.note_decrypted(case, sender);
+        let senders = [Side::A, Side::B];
+        let sends = |side: &Side| flow.counters[side.index()].packets > 0;
+        let decrypted = |side: &Side| is_mostly_decrypted(case, *side);
+        if senders.iter().filter(|side| sends(side)).all(decrypted) {
+            for sender in senders {
+                self.note_decrypted(case, sender);
             }
+            return;
         }
         let [a, b] = ends(case);
         let key = pair(a, b);
@@ -143,7 +149,10 @@ impl Later {
         let media = case.exempt.iter().filter(|(_, sign)| *sign == MediaSign::Content);
         let rows = media.map(|(row, _)| row).filter(|row| about(row)).map(|row| row.key).collect();
         let all = self.decrypted.entry(key).or_default();
-        all.insert(Decrypted { first: flow.first, last: flow.last, packets, rows });
+        let counters = flow.counters[sender.index()];
+        let both_ways = flow.counters.iter().all(|side| side.packets > 0);
+        let within = if both_ways { TURN } else { DECRYPTING };
+        all.insert(Decrypted { first: flow.first, last: flow.last, within, counters, rows });
         if all.len() > MAX_TIMES {
             all.pop_last();
         }
@@ -162,6 +171,7 @@ impl Later {
         negotiated: bool,
     ) -> Vec<Hidden<'r>> {
         let sure = is_surely_esp(case, negotiated);
+        let known = ends(case).into_iter().all(|end| case.is_known(end));
         let say = |sealed: Sealed<'_>| {
             let (first, last) =
                 sealed.pace.times.unwrap_or((case.judged.flow.first, case.judged.flow.last));
@@ -171,7 +181,7 @@ impl Later {
             let sealed = if beside { sealed.without_rhythm() } else { sealed };
             let with_call = sure && self.call_began(case, first);
             let ground = match sealed.ground(case, with_call) {
-                _ if decrypted.is_some() => Ground::Decrypted,
+                _ if decrypted.is_some() && sure && known => Ground::Decrypted,
                 None => return None,
                 Some(Ground::Rhythm | Ground::RhythmInContext)
                     if self.clear_ends_at(case, first) =>
@@ -198,7 +208,7 @@ impl Later {
             };
             let sights = rows.iter().map(|row| (row.key, sight(row))).collect();
             let detail = match ground {
-                Ground::Switch => format!("{sealed}, from where media in clear ends"),
+                Ground::Switch => format!("{sealed}, and begins where media in clear ends"),
                 Ground::Decrypted => {
                     "the number and the times of media that its receiver shows decrypted".to_owned()
                 }
@@ -220,12 +230,13 @@ impl Later {
         first: Timestamp,
         last: Timestamp,
     ) -> Option<&Decrypted> {
-        let near = |a: Timestamp, b: Timestamp| a.0.abs_diff(b.0) <= DECRYPTING;
-        let packets = sealed.pace.packets;
         let mut all = self.decrypted.get(&way(case, sealed.sender)).into_iter().flatten();
         all.find(|media| {
-            let differ = media.packets.abs_diff(packets);
-            near(media.first, first) && near(media.last, last) && differ <= packets / 50
+            let near = |a: Timestamp, b: Timestamp| a.0.abs_diff(b.0) <= media.within;
+            near(media.first, first)
+                && near(media.last, last)
+                && is_as_many(&media.counters, sealed.pace)
+                && is_as_large(&media.counters, sealed.pace)
         })
     }
 
@@ -546,9 +557,11 @@ mod tests {
         let (_, rows, text) = told(&Testbed::default(), &samples).remove(0);
         assert_eq!(rows, ["X05"]);
         assert!(text.ends_with("; shown decrypted beside it"), "{text}");
-        // Of another number it rules no rhythm out either.
-        let some = [in_clear(20_000, 24_000, [150, 0]), audio(20_000)];
-        assert_eq!(grounds(&some), [Ground::Rhythm]);
+        // Of a somewhat smaller number it rules no rhythm out either.
+        for (packets, heard) in [(160, vec![Ground::Rhythm]), (159, vec![])] {
+            let some = [in_clear(20_000, 24_000, [packets, 0]), audio(20_000)];
+            assert_eq!(grounds(&some), heard);
+        }
         // What is about no row of the hidden flow says nothing.
         let elsewhere =
             in_clear(20_000, 24_000, [200, 0]).exempt(&[(EXEMPT_OUT, MediaSign::Content)]);

@@ -41,7 +41,7 @@ pub(super) fn late(case: &Case<'_>, all: &[HeldUp<'_>]) -> Option<Spark> {
 fn message(telling: &Telling<'_>) -> String {
     let (number, longest) = match telling.flows() {
         0 | 1 => ("an IPsec negotiation".to_owned(), ", "),
-        flows => (format!("{flows} IPsec negotiations"), "; the longest wait was for one "),
+        flows => (format!("{flows} IPsec negotiations"), "; media waited longest for one "),
     };
     format!(
         "{number} came with media between {} and {} on {}{longest}{}; {} it",
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(
             finding.message,
             "2 IPsec negotiations came with media between client hosts 10.20.0.101, 10.20.0.102 and \
-             mediation med01 on udp/49200; the longest wait was for one which nobody answered; media \
+             mediation med01 on udp/49200; media waited longest for one which nobody answered; media \
              fell back to clear after 3000.000 ms; X05 exempts it"
         );
     }

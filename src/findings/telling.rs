@@ -112,7 +112,10 @@ impl<'a> Telling<'a> {
     /// What was seen, where each flow has one of several.
     pub(super) fn alternatives(&self) -> String {
         let details: Vec<&str> = self.group.details.iter().map(AsRef::as_ref).collect();
-        details.join(", or ")
+        // Of two that begin alike the longer says both.
+        let said =
+            |one: &&str| !details.iter().any(|other| other != one && other.starts_with(*one));
+        details.iter().copied().filter(said).collect::<Vec<_>>().join(", or ")
     }
 
     /// How it went that made media wait longest.

@@ -57,7 +57,7 @@ pub struct Endpoint {
 }
 
 /// What one side sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
 pub struct Counters {
     /// Frames.
     pub packets: u64,

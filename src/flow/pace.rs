@@ -135,14 +135,14 @@ impl Pace {
         self.spis.map(|(first, _)| first)
     }
 
-    /// Whether the packets are those of an association: nearly all go on with the index of the one before, and
-    /// with a number a little higher. Other content of port 4500 has other things there: RTP a number that
+    /// Whether the packets are those of an association: many go on with the index of the one before, where several
+    /// associations take turns, and nearly all of these with a number a little higher. Other content of port 4500 has other things there: RTP a number that
     /// changes with each packet, `WireGuard` a type and the same receiver, text its letters.
     pub fn is_association(&self) -> bool {
         let gone_on = self.packets.saturating_sub(1).saturating_sub(self.changes);
         // What is captured may lack packets, or have some in another order.
         let missteps = gone_on.saturating_sub(self.steps);
-        self.steps > 0 && self.changes <= self.packets / 4 && missteps <= gone_on / 16
+        self.steps > 0 && gone_on >= self.packets / 4 && missteps <= gone_on / 16
     }
 
     /// Packets of the association that are missing, by its numbers; None where several associations took turns. A

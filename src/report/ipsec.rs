@@ -154,7 +154,7 @@ fn gap_words(row: &RowAnswer) -> String {
 }
 
 /// The most pieces of a gap, and the most names, that are shown to people.
-const FEW_PIECES: usize = 2;
+const FEW_PIECES: usize = 3;
 
 /// Rules that would do and have no effect, by the reason.
 fn held_back(row: &RowAnswer) -> Vec<String> {

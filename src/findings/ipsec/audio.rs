@@ -35,6 +35,11 @@ impl Likeness {
     }
 }
 
+/// Whether packets have the rhythm of audio or a marking of media.
+pub(super) fn resembles_media(pace: &Pace) -> bool {
+    Likeness::of(pace) == Likeness::Audio || marking(pace).is_some()
+}
+
 /// The code point that most packets have, if it is one of media.
 pub(super) fn marking(pace: &Pace) -> Option<Marking> {
     let most = |count: u64| count > pace.packets / 2;

@@ -1,10 +1,12 @@
 //! Which exemption rows a flow of clear media respects: only between hosts that use IPsec, and only where the
 //! clear packets are not those of a host that shows what it decrypted.
 
+use super::audio::resembles_media;
 use super::deployment::Stream;
 use super::protected::covers;
 use crate::findings::{Case, Row};
-use crate::flow::Side;
+use crate::flow::{Counters, Pace, Side};
+use crate::input::Timestamp;
 use crate::policy::MediaSign;
 
 /// The rows that a flow respects, with who sent the media. The hosts negotiated nothing as it began (`quiet`), or
@@ -50,22 +52,93 @@ fn outlasts(case: &Case<'_>) -> bool {
 }
 
 /// Whether what a side sends may be the content of ESP once more: a host that captures its own traffic
-/// shows packets that come in before and after it decrypts them, and those that go out only encrypted.
+/// shows packets that come in before and after it decrypts them, and those that go out only encrypted. So nothing is in
+/// clear the other way, unless both hosts captured: then each way has its twin.
 pub(in crate::findings) fn is_decrypted(case: &Case<'_>, sender: Side) -> bool {
-    let flow = case.judged.flow;
-    let one_way = flow.counters[sender.other().index()].packets == 0;
-    let stream = hidden_stream(case, sender);
-    one_way && stream.is_some_and(|stream| stream.first <= flow.last && stream.last >= flow.first)
+    let one_way = case.judged.flow.counters[sender.other().index()].packets == 0;
+    if one_way {
+        return may_be_inside(case, sender);
+    }
+    [Side::A, Side::B].into_iter().all(|side| is_twin(case, side))
 }
 
-/// Whether what a side sends ends where hidden packets to the same host begin: it was in clear only until there was
-/// an association.
+/// The same where the hidden packets are little else: what they resemble, they resemble for it.
+pub(in crate::findings) fn is_mostly_decrypted(case: &Case<'_>, sender: Side) -> bool {
+    let clear = case.judged.flow.counters[sender.index()].packets;
+    let little_else = |stream: &Stream| {
+        stream.pace.is_some_and(|pace| {
+            let counters = &case.judged.flow.counters[sender.index()];
+            pace.packets <= clear.saturating_add(clear / 4) || is_as_many(counters, &pace)
+        })
+    };
+    is_decrypted(case, sender) && hidden_stream(case, sender).is_some_and(little_else)
+}
+
+/// Whether hidden packets of the same time are as many and as large as those of a side, or more.
+fn may_be_inside(case: &Case<'_>, sender: Side) -> bool {
+    let flow = case.judged.flow;
+    let clear = &flow.counters[sender.index()];
+    hidden_stream(case, sender).is_some_and(|stream| {
+        let meets = stream.first <= flow.last && stream.last >= flow.first;
+        let holds = |pace: &Pace| {
+            let some_lost = clear.packets - clear.packets / 10;
+            pace.packets >= some_lost && fits_inside(clear, pace)
+        };
+        meets && stream.pace.as_ref().is_some_and(holds)
+    })
+}
+
+/// Whether hidden packets are as many as those of a side, of the same time, and larger by what ESP adds.
+fn is_twin(case: &Case<'_>, sender: Side) -> bool {
+    let flow = case.judged.flow;
+    let clear = &flow.counters[sender.index()];
+    let near = |a: Timestamp, b: Timestamp| a.0.abs_diff(b.0) <= TURN;
+    hidden_stream(case, sender).and_then(|stream| stream.pace.as_ref()).is_some_and(|pace| {
+        let times = pace
+            .times
+            .is_some_and(|(first, last)| near(first, flow.first) && near(last, flow.last));
+        times && is_as_many(clear, pace) && is_as_large(clear, pace)
+    })
+}
+
+/// Whether hidden packets are as many as clear ones, but for some that one of the two lacks, or twice as many: of
+/// captures of both hosts each shows every hidden packet.
+pub(in crate::findings) fn is_as_many(clear: &Counters, pace: &Pace) -> bool {
+    let like = |hidden: u64| clear.packets.abs_diff(hidden) <= hidden / 50;
+    clear.packets > 0 && (like(pace.packets) || like(pace.packets / 2))
+}
+
+/// Whether the mean sizes differ by what ESP adds: header, initialization vector, padding and check value, in
+/// UDP or in a tunnel as well.
+pub(in crate::findings) fn is_as_large(clear: &Counters, pace: &Pace) -> bool {
+    let (hidden, clear) = (mean(pace.ip_bytes, pace.packets), mean(ip_bytes(clear), clear.packets));
+    (clear + LEAST_ADDED..=clear + MOST_ADDED).contains(&hidden)
+}
+
+/// Whether all that is in clear has room in hidden packets.
+fn fits_inside(clear: &Counters, pace: &Pace) -> bool {
+    pace.ip_bytes >= ip_bytes(clear) / 10 * 9
+}
+
+/// Bytes of IP in frames, which have a link header of 14 bytes or, where a host captures on all interfaces, some more.
+fn ip_bytes(clear: &Counters) -> u64 {
+    clear.bytes.saturating_sub(clear.packets.saturating_mul(LINK_HEADER))
+}
+
+fn mean(bytes: u64, packets: u64) -> u64 {
+    bytes.checked_div(packets).unwrap_or_default()
+}
+
+/// Whether what a side sends ends where hidden packets to the same host begin that resemble media: it was in clear
+/// only until there was an association.
 fn goes_on_hidden(case: &Case<'_>, sender: Side) -> bool {
     let flow = case.judged.flow;
     let last = flow.last.0;
     let ends = last.saturating_sub(CROSSING)..=last.saturating_add(BESIDE);
-    hidden_stream(case, sender)
-        .is_some_and(|stream| stream.first > flow.first && ends.contains(&stream.first.0))
+    hidden_stream(case, sender).is_some_and(|stream| {
+        let begins = stream.first > flow.first && ends.contains(&stream.first.0);
+        begins && stream.pace.is_some_and(|pace| resembles_media(&pace))
+    })
 }
 
 /// What a side's host sends the other's, if it cannot be read.
@@ -75,6 +148,14 @@ fn hidden_stream<'a>(case: &Case<'a>, sender: Side) -> Option<&'a Stream> {
     case.deployment.stream(from, to).filter(|stream| stream.pace.is_some())
 }
 
+/// Bytes of an Ethernet header.
+const LINK_HEADER: u64 = 14;
+/// Bytes that ESP adds to a packet at least, less what link headers longer than Ethernet's and tags hide.
+const LEAST_ADDED: u64 = 2;
+/// The same at most: a tunnel over IPv6, in UDP, with padding to 16 bytes and a check value of 32.
+const MOST_ADDED: u64 = 136;
+/// How far the ends of the two ways of one conversation lie apart, in ns.
+pub(in crate::findings) const TURN: u64 = 100_000_000;
 /// How long media goes on in clear beside an association that does not cover it, in ns: what was on its way as
 /// the association began has long come.
 const BESIDE: i64 = 1_000_000_000;
@@ -90,6 +171,7 @@ mod tests {
     use super::*;
     use crate::findings::Deployment;
     use crate::findings::testbed::{EXEMPT_IN, EXEMPT_OUT, Sample, Testbed, flow};
+    use crate::flow::Marked;
 
     const BOTH: [(Row<'_>, MediaSign); 2] =
         [(EXEMPT_IN, MediaSign::Content), (EXEMPT_OUT, MediaSign::Content)];
@@ -100,9 +182,24 @@ mod tests {
         sample.packets(packets[0], packets[1]).during(10_000, 11_000)
     }
 
+    /// ESP with the marking of audio.
     fn esp(from: &str, to: &str) -> Sample {
+        hidden(from, to, 50, (10_500, 10_600))
+    }
+
+    /// So many packets of ESP from one time to another, in ms, each 42 bytes longer than those of the media.
+    fn hidden(from: &str, to: &str, packets: u64, (first, last): (i64, i64)) -> Sample {
         let end = |host| format!("{host}:0");
-        flow(&end(from), &end(to)).esp(9).during(10_500, 10_600)
+        let pace = Pace {
+            packets,
+            ip_bytes: packets * 128,
+            spis: Some((9, 9)),
+            sequences: Some((1, 50)),
+            marked: Marked { audio: packets, ..Marked::default() },
+            times: Some((Timestamp(first * 1_000_000), Timestamp(last * 1_000_000))),
+            ..Pace::default()
+        };
+        flow(&end(from), &end(to)).esp(9).paced(pace).during(first, last)
     }
 
     fn rows(media: &Sample, others: &[Sample]) -> Vec<(String, Side)> {
@@ -166,14 +263,37 @@ mod tests {
         // The other direction is hidden, or it was at another time, or its content could be read.
         assert_eq!(rows(&one_way, &[esp(server, client)]), [inbound()]);
         for (first, last) in [(8_000, 9_999), (12_001, 13_000)] {
-            let earlier_or_later = esp(client, server).during(first, last);
+            let earlier_or_later = hidden(client, server, 50, (first, last));
             assert_eq!(rows(&one_way, &[earlier_or_later]), [inbound()]);
         }
         for (first, last) in [(8_000, 10_000), (11_000, 12_000)] {
-            assert_eq!(rows(&one_way, &[esp(client, server).during(first, last)]), []);
+            assert_eq!(rows(&one_way, &[hidden(client, server, 50, (first, last))]), []);
         }
+        // Fewer packets cannot hold it, nor smaller ones.
+        let few = hidden(client, server, 44, (10_000, 11_000));
+        assert_eq!(rows(&one_way, &[few]), [inbound()]);
+        let mut small = one_way.clone();
+        small.flow.counters[0].bytes = 50 * 200;
+        assert_eq!(rows(&small, &[esp(client, server)]), [inbound()]);
         let read = flow("10.20.0.101:1", "10.0.1.31:445").inside_ah([5, 0]).during(10_500, 10_600);
         assert_eq!(rows(&one_way, &[read]), [inbound()]);
+    }
+
+    #[test]
+    fn captures_of_both_hosts_show_both_ways_decrypted() {
+        let (client, server) = ("10.20.0.101", "10.0.1.31");
+        let both = |there: u64, back: u64, until: i64| {
+            let hidden = [
+                hidden(client, server, there, (10_000, until)),
+                hidden(server, client, back, (10_020, 10_990)),
+            ];
+            rows(&media([50, 50]), &hidden)
+        };
+        assert_eq!(both(50, 50, 11_000), []);
+        assert_eq!(both(100, 51, 11_000), [], "each host shows the hidden packets");
+        for (there, back, until) in [(60, 50, 11_000), (50, 45, 11_000), (50, 50, 11_101)] {
+            assert_eq!(both(there, back, until), [inbound(), outbound()], "{there} {back} {until}");
+        }
     }
 
     #[test]
@@ -181,13 +301,16 @@ mod tests {
         let (client, server) = ("10.20.0.101", "10.0.1.31");
         let with = |hidden: &[Sample]| rows(&media([50, 50]), hidden);
         for first in [10_800, 11_000, 12_000] {
-            let there = esp(client, server).during(first, 20_000);
+            let there = hidden(client, server, 50, (first, 20_000));
             assert_eq!(with(std::slice::from_ref(&there)), [outbound()], "{first}");
-            assert_eq!(with(&[there, esp(server, client).during(first, 20_000)]), [], "{first}");
+            assert_eq!(with(&[there, hidden(server, client, 50, (first, 20_000))]), [], "{first}");
         }
         for first in [10_799, 12_001] {
-            let there = esp(client, server).during(first, 20_000);
+            let there = hidden(client, server, 50, (first, 20_000));
             assert_eq!(with(&[there]), [inbound(), outbound()], "{first}");
         }
+        // What begins at its end and resembles no media is something else.
+        let farewell = flow("10.20.0.101:0", "10.0.1.31:0").esp(9).during(11_000, 12_000);
+        assert_eq!(with(&[farewell]), [inbound(), outbound()]);
     }
 }

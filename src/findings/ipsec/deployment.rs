@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn in_udp_only_what_keeps_its_index_is_an_association() {
         for (pace, is_one) in
-            [(pace(1, 0), false), (pace(2, 0), true), (pace(8, 2), true), (pace(8, 3), false)]
+            [(pace(1, 0), false), (pace(2, 0), true), (pace(8, 3), true), (pace(8, 6), false)]
         {
             let all = told(&[flow("10.20.0.101:4500", "10.0.1.31:4500").udp().paced(pace)]);
             assert_eq!(all.uses(ip(CLIENT)), is_one, "{pace:?}");

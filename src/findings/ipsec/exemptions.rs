@@ -102,10 +102,9 @@ pub(in crate::findings) struct Sight {
 }
 
 impl Sight {
-    /// Notes how long hidden packets waited for a negotiation, and where that began, if they are likely media.
+    /// Notes how long hidden packets waited for a negotiation, and where that began.
     pub(in crate::findings) fn wait_for(&mut self, wait: Option<(i64, FrameRef)>) {
-        let likely = self.ground.level(self.packets) >= Level::Likely;
-        if let Some((delay, frame)) = wait.filter(|_| likely) {
+        if let Some((delay, frame)) = wait {
             self.delay = Some(delay);
             let (shown, place) = (shown(delay), place(frame));
             self.text = format!(
@@ -366,10 +365,12 @@ pub(in crate::findings) fn peer(case: &Case<'_>, sender: Side, row: &Row<'_>) ->
 }
 
 /// Key exchange (RFC 7296, section 2; RFC 3948; RFC 9329).
+/// Whether hosts negotiate: one message that nobody answers is a stranger's knock.
 fn is_ike(case: &Case<'_>) -> bool {
-    case.judged.flow.transport == Transport::UDP
-        && case.judged.identification.protocol == Some("ike")
-        || case.judged.identification.protocol == Some("ike-tcp")
+    let [there, back] = case.judged.flow.counters.each_ref().map(|side| side.packets);
+    let protocol = case.judged.identification.protocol;
+    let udp = case.judged.flow.transport == Transport::UDP && protocol == Some("ike");
+    (udp && (there.min(back) > 0 || there.max(back) > 1)) || protocol == Some("ike-tcp")
 }
 
 /// A frame in words.
@@ -529,7 +530,10 @@ mod tests {
         assert_eq!(statuses(&[talk.clone(), esp.clone()])[..2], ["exempt-seen"; 2]);
         // What comes in may be what the host decrypted, once more.
         let echo = clear(MediaSign::Content).packets(300, 0);
-        assert_eq!(statuses(&[echo, esp.clone()])[0], "inconclusive");
+        assert_eq!(statuses(&[echo.clone(), esp.clone()])[0], "exempt-seen", "3 hold no 300");
+        let pace = esp.flow.paces.as_ref().unwrap()[0];
+        let pace = Pace { packets: 400, ip_bytes: 400 * 128, ..pace };
+        assert_eq!(statuses(&[echo, esp.clone().paced(pace)])[0], "inconclusive");
         let short = clear(MediaSign::Content).packets(9, 9);
         assert_eq!(statuses(&[short, esp])[0], "inconclusive");
         let summary = Testbed::default().summary(&[talk, media([40, 0], MediaSign::Content)]);

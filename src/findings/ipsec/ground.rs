@@ -124,6 +124,11 @@ impl Ground {
         Self::Content,
     ];
 
+    /// Whether hidden packets are likely media by it, as the rhythm alone does not make them.
+    pub(in crate::findings) fn is_likely_hidden(self) -> bool {
+        matches!(self, Self::RhythmInContext | Self::Switch | Self::Decrypted)
+    }
+
     /// What it means, and how sure it is.
     fn meaning(self) -> &'static str {
         match self {

@@ -186,7 +186,7 @@ fn words(tied: &Tied, delay: i64) -> String {
             format!("media fell back to clear after {} ms", shown(delay))
         }
         (None, 0) => "media had begun before".to_owned(),
-        (None, _) => format!("media began {} ms after it", shown(delay)),
+        (None, _) => format!("media began {} ms after its first message", shown(delay)),
     };
     format!("{outcome}; {media}")
 }
@@ -340,10 +340,13 @@ mod tests {
         let (ground, rows, detail) =
             of_the_client(&completed(), &[media(80, 900), esp(CLIENT, SERVER, 70)]).unwrap();
         assert_eq!((ground, rows), (Ground::CausedByMedia, vec!["X05".into(), "X06".into()]));
-        assert_eq!(detail, "which succeeded; media began 80.000 ms after it");
+        assert_eq!(detail, "which succeeded; media began 80.000 ms after its first message");
         let (_, rows, detail) = of_the_client(&completed(), &[media(80, 9_000)]).unwrap();
         assert_eq!(rows, ["X05"]);
-        assert_eq!(detail, "which completed without ESP; media began 80.000 ms after it");
+        assert_eq!(
+            detail,
+            "which completed without ESP; media began 80.000 ms after its first message"
+        );
     }
 
     #[test]
@@ -435,7 +438,7 @@ mod tests {
         let again = late(&[0, 7_000, 15_000], (15_005, true, answer()));
         let (ground, _, detail) = of_the_client(&again, &[inside(15_100)]).unwrap();
         assert_eq!(ground, Ground::CausedByMedia);
-        assert_eq!(detail, "which succeeded; media began 15100.000 ms after it");
+        assert_eq!(detail, "which succeeded; media began 15100.000 ms after its first message");
         // All had been said long before the association was used.
         assert_eq!(ground_of(&answered(), &[inside(15_100)]), None);
         let no = Told { exchange: 5, id: 9, error: Some(14), ..answer() };
@@ -452,7 +455,7 @@ mod tests {
         let inside = media(60, 900).inside_ah([9, 9]);
         let (ground, rows, detail) = of_the_client(&said, std::slice::from_ref(&inside)).unwrap();
         assert_eq!((ground, rows), (Ground::CausedByMedia, vec!["X05".into(), "X06".into()]));
-        assert_eq!(detail, "which succeeded; media began 60.000 ms after it");
+        assert_eq!(detail, "which succeeded; media began 60.000 ms after its first message");
         let with = |ms| grounds(&said, &[inside.clone(), esp(SERVER, CLIENT, ms)]);
         // It is used for half a second, and in use for a minute more.
         assert_eq!(with(-60_500), []);
@@ -498,14 +501,17 @@ mod tests {
             (media(3_000, 9_000), esp(CLIENT, SERVER, 90)),
             (media(1_091, 1_095), esp(CLIENT, SERVER, 90)),
             // Short as they are, they began when there was nothing to wait for.
-            (media(291, 295), esp(CLIENT, SERVER, 90)),
+            (media(141, 145), esp(CLIENT, SERVER, 90)),
         ] {
             assert_eq!(ground_of(&completed(), &[media, esp]), None);
         }
-        let crossing = [media(290, 295), esp(CLIENT, SERVER, 90)];
+        let crossing = [media(140, 145), esp(CLIENT, SERVER, 90)];
         assert_eq!(ground_of(&completed(), &crossing), Some(Ground::CausedByMedia));
-        let soon = [media(1_080, 1_085).inside_ah([9, 9]), esp(CLIENT, SERVER, 90)];
-        assert_eq!(ground_of(&completed(), &soon), Some(Ground::CausedByMedia));
+        // Other traffic used the association first, so that it may have asked for it.
+        for (first, ground) in [(140, Ground::CausedByMedia), (141, Ground::Triggered)] {
+            let soon = [media(first, 1_085).inside_ah([9, 9]), esp(CLIENT, SERVER, 90)];
+            assert_eq!(ground_of(&completed(), &soon), Some(ground));
+        }
         // Or one was there before.
         let renewed = [media(80, 900), esp(CLIENT, SERVER, -5), esp(SERVER, CLIENT, 70)];
         assert_eq!(ground_of(&completed(), &renewed), Some(Ground::Triggered));

@@ -141,6 +141,12 @@ impl Negotiation {
         }
     }
 
+    /// Whether packets of a security association at a time are of an older one: not all had been said.
+    pub(super) fn is_too_early(&self, time: Timestamp) -> bool {
+        let said = self.course == Course::Completed && self.attempts == 1;
+        said && time.0.saturating_add(SLACK) < self.last.0
+    }
+
     /// For how long after its last message a further attempt belongs to it, in ns: what is completed needs no other
     /// attempt, but for that of another family which began with it.
     fn stays_open(&self) -> i64 {
@@ -342,6 +348,9 @@ impl<'a> View<'a> {
 
 /// How long after a setup's last message another one is still the same negotiation, in nanoseconds.
 const QUIET: i64 = 30_000_000_000;
+/// How long before its last message an association may be in use, in ns: the last of an `IKEv1` quick mode may be a mere
+/// confirmation.
+const SLACK: i64 = 5_000_000;
 /// The same once it is completed.
 const TOGETHER: i64 = 1_000_000_000;
 /// Exchange types.

@@ -198,6 +198,8 @@ pub(crate) struct Others {
     pub(super) protected: Option<Mark>,
     /// It is a second phase alone, under an older cookie.
     pub(super) second: bool,
+    /// Hidden packets that are likely media waited for it.
+    pub(super) hidden: bool,
     /// The same host asked the other one at another time too, nothing came of it, and no media was about.
     pub(super) asks_anyway: bool,
 }
@@ -251,9 +253,9 @@ impl Tied {
         Fallback::of(self.since(clear.first))
     }
 
-    /// Whether media began after the association did, later than packets that crossed its first.
+    /// Whether media began after the association did, later than a first packet that crossed its first.
     fn is_past_association(&self, media: &Media) -> bool {
-        self.association.is_some_and(|first| media.first.0 > first.0.saturating_add(CROSSING))
+        self.association.is_some_and(|first| media.first.0 > first.0.saturating_add(TURN))
     }
 
     /// What became of it.
@@ -285,6 +287,9 @@ impl Tied {
             }
             () if self.other_triggers > 0 || others.began.is_some_and(|at| Some(at) <= media) => {
                 Some("other traffic began with it")
+            }
+            () if self.media.as_ref().is_some_and(|media| self.is_past_association(media)) => {
+                Some("other traffic used the association first")
             }
             () if others.under_way.is_some() => Some("other traffic was under way"),
             () if others.asks_anyway => Some("it was asked for without media too"),
@@ -322,7 +327,7 @@ impl Tied {
                 let promptly = first.0.saturating_sub(said.0) <= BEFORE;
                 within(first) && (delay <= LONGEST_WAIT || promptly)
             }
-            None if self.negotiation.course == Course::Failed => {
+            None if matches!(self.outcome(), Outcome::Failed | Outcome::TimedOut) => {
                 delay <= LONGEST_WAIT || within(said)
             }
             None => delay <= LONGEST_WAIT,
@@ -337,6 +342,11 @@ impl Tied {
     /// Whether nothing came of it, and no media that waited for it.
     pub(super) fn was_for_nothing(&self) -> bool {
         self.outcome() != Outcome::Association && !self.media_waited()
+    }
+
+    /// Whether hidden packets that are likely media waited for it.
+    pub fn hides_media(&self) -> bool {
+        self.others.hidden
     }
 
     /// Whether it is a second phase alone, under an older cookie.
@@ -364,5 +374,7 @@ pub(super) const MEDIA: [&str; 3] = ["rtp", "rtcp", "stun"];
 pub(super) const BEFORE: i64 = 1_000_000_000;
 /// How long after an association's first packet the peer's packets in clear may still arrive, in nanoseconds.
 const CROSSING: i64 = 200_000_000;
+/// How long after an association's first packet the first one of the peer's media may arrive, in nanoseconds.
+const TURN: i64 = 50_000_000;
 /// How long after the first message media wait for what has no end, in nanoseconds.
 const LONGEST_WAIT: i64 = 10_000_000_000;

@@ -71,16 +71,16 @@ impl Known {
         let Some(list) = self.pairs.get_mut(&pair) else { return };
         let soonest = Timestamp(time.0.saturating_sub(AFTER));
         let recent = between(list, soonest, Timestamp(time.0.saturating_sub(1)));
-        let latest = match recent.iter().rposition(|tied| tied.negotiation.answered) {
-            Some(at) => recent.get(at),
-            None => recent.last(),
-        };
+        let open = |tied: &&Tied| !tied.negotiation.is_too_early(time);
+        let answered = recent.iter().filter(open).rfind(|tied| tied.negotiation.answered);
+        let latest = answered.or_else(|| recent.iter().rfind(open));
         let Some(latest) = latest.map(|tied| tied.negotiation.clone()) else { return };
         let at_once = Timestamp(latest.first.0.saturating_sub(BEFORE))..=latest.first;
         let its = |one: &Negotiation| {
             at_once.contains(&one.first)
                 && one.last >= latest.first
                 && one.answered == latest.answered
+                && !one.is_too_early(time)
         };
         for tied in recent.iter_mut().filter(|tied| its(&tied.negotiation)) {
             let first = tied.association.map_or(time, |known| known.min(time));
@@ -226,7 +226,7 @@ impl Ties {
     /// setup.
     fn stands_alone(&self, tied: &Tied) -> bool {
         let media = tied.media.as_ref().is_some_and(Media::is_sure) && tied.media_waited();
-        media && self.is_new(tied)
+        (media || tied.hides_media()) && self.is_new(tied)
     }
 
     /// Whether an association came of a negotiation, and of a second phase one that no setup made.
@@ -240,21 +240,38 @@ impl Ties {
     }
 
     /// How long what the hosts of a flow hide had waited as it began, in nanoseconds, and for which negotiation: one
-    /// that made the association, and that nothing else may have caused. None where media of theirs were seen.
-    pub(crate) fn hidden_wait(&self, case: &Case<'_>) -> Option<(i64, FrameRef)> {
+    /// that made the association, and that nothing else may have caused. None where other media of theirs were seen;
+    /// those that a host shows `decrypted` are the same. The flow is likely media, so that is noted of the
+    /// negotiation.
+    pub(crate) fn hidden_wait(
+        &mut self,
+        case: &Case<'_>,
+        decrypted: bool,
+    ) -> Option<(i64, FrameRef)> {
         let flow = case.judged.flow;
         let paces = flow.paces.iter().flat_map(|paces| paces.iter());
         let began = paces.filter_map(|pace| pace.times).map(|(first, _)| first).min();
         let began = began.unwrap_or(flow.first);
         let pair = pair_of(flow.ends[0].address, flow.ends[1].address);
-        let all =
-            [&self.whole, &self.second].into_iter().flat_map(|known| known.recent(pair, began));
         let its = |tied: &&Tied| {
             let begins = |first: Timestamp| (0..=BEFORE).contains(&began.0.saturating_sub(first.0));
-            tied.association.is_some_and(begins) && tied.shows_no_media() && tied.cause().is_none()
+            let alone = decrypted || tied.shows_no_media();
+            tied.association.is_some_and(begins)
+                && alone
+                && tied.cause().is_none()
+                && self.is_new(tied)
         };
-        let found = all.filter(its).find(|tied| self.is_new(tied))?;
-        Some((found.took()?, found.negotiation.first_frame))
+        let place = |known: &Known| known.recent(pair, began).iter().find(its).map(Tied::place);
+        let (of_whole, of_second) = (place(&self.whole), place(&self.second));
+        let (known, place) = match (of_whole, of_second) {
+            (Some(place), _) => (&mut self.whole, place),
+            (None, Some(place)) => (&mut self.second, place),
+            (None, None) => return None,
+        };
+        let tied = known.pairs.get_mut(&pair)?.iter_mut().find(|tied| tied.place() == place)?;
+        let waited = tied.took()?;
+        tied.others.hidden = true;
+        Some((waited, tied.negotiation.first_frame))
     }
 
     /// Whether the hosts of a flow were seen to negotiate with each other: both, for a question that nobody answers
@@ -565,7 +582,7 @@ mod tests {
             for sample in others.iter().chain([&hidden]) {
                 ties.add(&Case::of(&sample.judged(), &bed, &bed.deployment));
             }
-            let found = ties.hidden_wait(&Case::of(&hidden.judged(), &bed, &bed.deployment));
+            let found = ties.hidden_wait(&Case::of(&hidden.judged(), &bed, &bed.deployment), false);
             found.map(|(wait, frame)| (wait / MS, frame))
         };
         assert_eq!(wait(&[], 250), Some((250, at(1))));

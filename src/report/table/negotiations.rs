@@ -80,7 +80,9 @@ pub(in crate::report) fn cells(report: &Report, tied: &Tied) -> [String; 6] {
 
 /// How media fared: `12.000 ms later, silent for 3.250 ms, soft-500ms`.
 fn media(tied: &Tied) -> String {
-    let Some(delay) = tied.media_delay() else { return "none".to_owned() };
+    let Some(delay) = tied.media_delay() else {
+        return if tied.hides_media() { "hidden" } else { "none" }.to_owned();
+    };
     let mut text = match delay {
         0 => "began before".to_owned(),
         delay => format!("{} later", shown_milliseconds(delay)),
