@@ -545,8 +545,13 @@ mod tests {
     #[test]
     fn key_exchange_alone_shows_that_ipsec_is_in_use() {
         let ike = flow("10.20.0.101:500", "10.0.1.31:500").udp().protocol("ike");
-        let summary = Testbed::default().summary(&[ike]);
+        let summary = Testbed::default().summary(std::slice::from_ref(&ike));
         assert!(summary.ipsec_deployed);
         assert_eq!(summary.exemptions[0].status, "not-observed");
+        // Not so one message that nobody answers.
+        for (packets, deployed) in [([1, 0], false), ([2, 0], true), ([1, 1], true)] {
+            let ike = ike.clone().packets(packets[0], packets[1]);
+            assert_eq!(Testbed::default().summary(&[ike]).ipsec_deployed, deployed);
+        }
     }
 }

@@ -445,6 +445,21 @@ mod tests {
         let failed = late(&[0, 11_000], (11_005, true, no));
         assert!(ground_of(&failed, &[media(12_000, 13_000)]).is_some());
         assert_eq!(ground_of(&failed, &[media(12_001, 13_000)]), None);
+        // Nobody answered, and the host gave up.
+        let silent: Vec<Said> = [0, 3_000, 15_000].map(|ms| (ms, false, first())).into();
+        assert_eq!(ground_of(&silent, &[media(16_000, 17_000)]), Some(Ground::CausedByMedia));
+        assert_eq!(ground_of(&silent, &[media(16_001, 17_000)]), None);
+    }
+
+    #[test]
+    fn packets_before_all_was_said_are_of_an_older_association() {
+        let quick =
+            |body| Told { exchange: 32, id: 7, body, answered: true, knows: false, ..first() };
+        let said = [(0, false, quick(1)), (40, true, quick(2)), (50, false, quick(3))];
+        for (first, grounds_told) in [(44, vec![]), (45, vec![Ground::CausedByMedia])] {
+            let inside = media(first, 900).inside_ah([9, 9]);
+            assert_eq!(grounds(&said, &[inside]), grounds_told, "{first}");
+        }
     }
 
     #[test]

@@ -582,7 +582,9 @@ mod tests {
             for sample in others.iter().chain([&hidden]) {
                 ties.add(&Case::of(&sample.judged(), &bed, &bed.deployment));
             }
-            let found = ties.hidden_wait(&Case::of(&hidden.judged(), &bed, &bed.deployment), false);
+            let judged = hidden.judged();
+            let found = ties.hidden_wait(&Case::of(&judged, &bed, &bed.deployment), false);
+            assert_eq!(ties.iter().any(Tied::hides_media), found.is_some());
             found.map(|(wait, frame)| (wait / MS, frame))
         };
         assert_eq!(wait(&[], 250), Some((250, at(1))));
