@@ -88,7 +88,12 @@ impl Later {
         if !expected && case.judged.identification.protocol != Some(SIGNALLING) {
             return;
         }
-        for key in keys(case) {
+        // Of hosts without IPsec nothing is asked, and they are most.
+        let asked = |(host, peer): &Hosts| match peer {
+            Some(peer) => case.deployment.is_between(*host, *peer),
+            None => case.deployment.uses(*host),
+        };
+        for key in keys(case).into_iter().filter(asked) {
             self.begins(key, case.judged.flow.first);
         }
     }
@@ -112,7 +117,9 @@ impl Later {
     fn note_clear_media(&mut self, case: &Case<'_>) {
         let flow = case.judged.flow;
         let media = case.exempt.iter().any(|(_, sign)| *sign == MediaSign::Content);
-        if !media || flow.associations.is_some() || flow.packets() < MIN_MEDIA {
+        let [from, to] = flow.ends.map(|end| end.address);
+        let beside = case.deployment.is_between(from, to);
+        if !media || !beside || flow.associations.is_some() || flow.packets() < MIN_MEDIA {
             return;
         }
         let senders = [Side::A, Side::B];
