@@ -165,6 +165,14 @@ fn replays_when_asked() {
     }
 }
 
+/// What is said of the same capture as a file.
+fn check(path: &Path, topology: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portassay"))
+        .args(["check", &path.display().to_string(), "-t", topology, "--format", "json"])
+        .output()
+        .unwrap()
+}
+
 /// Findings without times, which a replay cannot keep, and without the capture's own number.
 fn findings(report: &Value) -> Vec<Value> {
     let mut findings = report["findings"].as_array().unwrap().clone();
@@ -202,10 +210,7 @@ fn watching_a_replay_finds_what_check_finds_in_the_file() {
         let text = String::from_utf8(output.stdout).unwrap();
         let live: Value =
             serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}{said}"));
-        let file = Command::new(env!("CARGO_BIN_EXE_portassay"))
-            .args(["check", &path.display().to_string(), "-t", &topology, "--format", "json"])
-            .output()
-            .unwrap();
+        let file = check(&path, &topology);
         let offline: Value = serde_json::from_slice(&file.stdout).unwrap();
         assert_eq!(findings(&live), findings(&offline), "{name}");
         assert_eq!(live["flows"], offline["flows"], "{name}");
@@ -239,10 +244,7 @@ fn a_live_call_inside_ipsec_breaks_the_rows_that_its_file_breaks() {
         let (output, said) = watch.finish();
         let live: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|e| panic!("{e}: {}{said}", String::from_utf8_lossy(&output.stdout)));
-        let file = Command::new(env!("CARGO_BIN_EXE_portassay"))
-            .args(["check", &path.display().to_string(), "-t", &topology, "--format", "json"])
-            .output()
-            .unwrap();
+        let file = check(&path, &topology);
         let offline: Value = serde_json::from_slice(&file.stdout).unwrap();
         assert_eq!(grades(&live), grades(&offline), "{name}: {said}");
         assert_eq!(output.status.code(), Some(1), "{name}: {said}");
